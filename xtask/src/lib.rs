@@ -1,0 +1,13 @@
+//! Tasks of the repository, called as `cargo xtask <task>`. The same code runs in tests, so what a task checks is
+//! checked by `cargo test` too.
+
+pub mod codegen;
+
+use std::path::PathBuf;
+
+/// The root of the repository this program was built from.
+pub fn repository_root() -> PathBuf {
+    let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    root.pop();
+    root
+}
