@@ -211,10 +211,8 @@ pub enum ProblemSeverity {
     Unspecified = 0,
     /// Worth knowing; the plan can be sold.
     Warning = 1,
-    /// Was wrong and was put right on import.
-    Repaired = 2,
     /// The plan cannot be sold.
-    Error = 3,
+    Error = 2,
 }
 impl ProblemSeverity {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -225,7 +223,6 @@ impl ProblemSeverity {
         match self {
             Self::Unspecified => "PROBLEM_SEVERITY_UNSPECIFIED",
             Self::Warning => "PROBLEM_SEVERITY_WARNING",
-            Self::Repaired => "PROBLEM_SEVERITY_REPAIRED",
             Self::Error => "PROBLEM_SEVERITY_ERROR",
         }
     }
@@ -234,7 +231,6 @@ impl ProblemSeverity {
         match value {
             "PROBLEM_SEVERITY_UNSPECIFIED" => Some(Self::Unspecified),
             "PROBLEM_SEVERITY_WARNING" => Some(Self::Warning),
-            "PROBLEM_SEVERITY_REPAIRED" => Some(Self::Repaired),
             "PROBLEM_SEVERITY_ERROR" => Some(Self::Error),
             _ => None,
         }

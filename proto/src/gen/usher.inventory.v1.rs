@@ -398,11 +398,10 @@ pub struct Hold {
     /// State.
     #[prost(enumeration = "HoldState", tag = "3")]
     pub state: i32,
-    /// Indexes of the seats the hold has: while it lives those not yet sold, once confirmed those it sold. Empty
-    /// once it is released or expired.
+    /// Indexes of the seats held. Empty once it has ended.
     #[prost(uint32, repeated, tag = "4")]
     pub seats: ::prost::alloc::vec::Vec<u32>,
-    /// General admission the hold has, as with `seats`.
+    /// General admission held. Empty once it has ended.
     #[prost(message, repeated, tag = "5")]
     pub ga: ::prost::alloc::vec::Vec<GaItem>,
     /// Ticket type of each seat of `seats`. Empty: all are type 0.
@@ -438,12 +437,15 @@ pub struct Hold {
     /// How many places the house withdrew from it.
     #[prost(uint32, tag = "32")]
     pub places_lost: u32,
-    /// Indexes of the seats already sold out of a hold that was confirmed in part.
+    /// Indexes of the seats sold out of it, at once or part by part.
     #[prost(uint32, repeated, tag = "33")]
     pub sold_seats: ::prost::alloc::vec::Vec<u32>,
-    /// General admission already sold out of a hold that was confirmed in part.
+    /// General admission sold out of it.
     #[prost(message, repeated, tag = "34")]
     pub sold_ga: ::prost::alloc::vec::Vec<GaItem>,
+    /// Ticket type of each seat of `sold_seats`. Empty: all are type 0.
+    #[prost(uint32, repeated, tag = "35")]
+    pub sold_ticket_types: ::prost::alloc::vec::Vec<u32>,
 }
 /// The state of a hold. Released, expired and confirmed are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -498,16 +500,14 @@ pub enum HoldCause {
     Unspecified = 0,
     /// The seller asked for it: ConfirmHold or ReleaseHold.
     Requested = 1,
-    /// The hold's own deadline passed.
-    TimedOut = 2,
-    /// The payment deadline passed and the hold's own deadline had passed before.
-    PaymentTimedOut = 3,
     /// Another hold took its place in one step.
-    Replaced = 4,
+    Replaced = 2,
+    /// Its deadline passed.
+    Deadline = 3,
     /// The house withdrew the last of its places.
-    Killed = 5,
+    Killed = 4,
     /// The event was cancelled.
-    EventCancelled = 6,
+    EventCancelled = 5,
 }
 impl HoldCause {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -518,9 +518,8 @@ impl HoldCause {
         match self {
             Self::Unspecified => "HOLD_CAUSE_UNSPECIFIED",
             Self::Requested => "HOLD_CAUSE_REQUESTED",
-            Self::TimedOut => "HOLD_CAUSE_TIMED_OUT",
-            Self::PaymentTimedOut => "HOLD_CAUSE_PAYMENT_TIMED_OUT",
             Self::Replaced => "HOLD_CAUSE_REPLACED",
+            Self::Deadline => "HOLD_CAUSE_DEADLINE",
             Self::Killed => "HOLD_CAUSE_KILLED",
             Self::EventCancelled => "HOLD_CAUSE_EVENT_CANCELLED",
         }
@@ -530,9 +529,8 @@ impl HoldCause {
         match value {
             "HOLD_CAUSE_UNSPECIFIED" => Some(Self::Unspecified),
             "HOLD_CAUSE_REQUESTED" => Some(Self::Requested),
-            "HOLD_CAUSE_TIMED_OUT" => Some(Self::TimedOut),
-            "HOLD_CAUSE_PAYMENT_TIMED_OUT" => Some(Self::PaymentTimedOut),
             "HOLD_CAUSE_REPLACED" => Some(Self::Replaced),
+            "HOLD_CAUSE_DEADLINE" => Some(Self::Deadline),
             "HOLD_CAUSE_KILLED" => Some(Self::Killed),
             "HOLD_CAUSE_EVENT_CANCELLED" => Some(Self::EventCancelled),
             _ => None,
@@ -645,9 +643,6 @@ pub struct PlanPriceLevel {
     /// What is printed.
     #[prost(string, tag = "2")]
     pub label: ::prost::alloc::string::String,
-    /// Colour a client may draw it in, as the plan gives it. Often empty.
-    #[prost(string, tag = "3")]
-    pub color: ::prost::alloc::string::String,
 }
 /// A group of rows. Its index is its place in the list over all chunks.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -719,21 +714,18 @@ pub struct PlanGaArea {
     /// What is printed.
     #[prost(string, tag = "2")]
     pub label: ::prost::alloc::string::String,
-    /// Index of its section. Not set: in no section.
-    #[prost(uint32, optional, tag = "3")]
-    pub section: ::core::option::Option<u32>,
     /// Index of its zone. Not set: in no zone.
-    #[prost(uint32, optional, tag = "4")]
+    #[prost(uint32, optional, tag = "3")]
     pub zone: ::core::option::Option<u32>,
     /// Index of its price level.
-    #[prost(uint32, tag = "5")]
+    #[prost(uint32, tag = "4")]
     pub price_level: u32,
     /// Number of admissions.
-    #[prost(uint32, tag = "6")]
+    #[prost(uint32, tag = "5")]
     pub capacity: u32,
     /// Its middle.
-    #[prost(message, optional, tag = "7")]
-    pub center: ::core::option::Option<PlanPoint>,
+    #[prost(message, optional, tag = "6")]
+    pub centre: ::core::option::Option<PlanPoint>,
 }
 /// A part of a venue plan. Chunks come in order: zones, price levels and sections first, then rows, seats and
 /// areas. The whole plan is what all lists give when put one after the other.
@@ -1390,8 +1382,7 @@ pub struct SessionResponse {
     /// Position of the change in the log, or the position a refusal or a read is true at.
     #[prost(uint64, tag = "3")]
     pub position: u64,
-    /// Done: indexes of the seats the hold has now (Hold), or of those just sold (Confirm). Refused: of those in
-    /// the way, at most 64.
+    /// Done: indexes of the seats held (Hold) or sold (Confirm). Refused: of those in the way, at most 64.
     #[prost(uint32, repeated, tag = "4")]
     pub seats: ::prost::alloc::vec::Vec<u32>,
     /// When the hold ends, milliseconds since 1970 UTC.
@@ -1445,6 +1436,9 @@ pub struct SessionResponse {
     /// Refused with NOT_ENOUGH_PLACES: fitting places that are held and may come back.
     #[prost(uint32, tag = "37")]
     pub held_unpaid: u32,
+    /// Refused as INVALID_ARGUMENT: what is wrong with the field, in words.
+    #[prost(string, tag = "38")]
+    pub problem: ::prost::alloc::string::String,
 }
 /// Takes places: general admission first, then the seats named, then best available, in one hold.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1514,7 +1508,7 @@ pub struct HoldResponse {
     /// The server's time, milliseconds since 1970 UTC.
     #[prost(uint64, tag = "6")]
     pub server_time_ms: u64,
-    /// For people: the key of each seat of `hold.seats`.
+    /// For people: the key of each seat of `hold.seats`, then of each of `hold.sold_seats`.
     #[prost(string, repeated, tag = "7")]
     pub seat_labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
@@ -1605,7 +1599,7 @@ pub struct ConfirmHoldResponse {
     /// The server's time, milliseconds since 1970 UTC.
     #[prost(uint64, tag = "5")]
     pub server_time_ms: u64,
-    /// For people: the key of each seat of `hold.seats`.
+    /// For people: the key of each seat of `hold.seats`, then of each of `hold.sold_seats`.
     #[prost(string, repeated, tag = "6")]
     pub seat_labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
@@ -1684,7 +1678,7 @@ pub struct GetHoldResponse {
     /// The server's time, milliseconds since 1970 UTC.
     #[prost(uint64, tag = "4")]
     pub server_time_ms: u64,
-    /// For people: the key of each seat of `hold.seats`.
+    /// For people: the key of each seat of `hold.seats`, then of each of `hold.sold_seats`.
     #[prost(string, repeated, tag = "5")]
     pub seat_labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
