@@ -1,0 +1,230 @@
+//! What happened: one entry of the log, resolved (seats chosen, limits checked), so that applying it
+//! needs no search, no clock and no configuration.
+//!
+//! Not here: the bytes (`codec.rs`), deciding (`event.rs`), applying (`event.rs`).
+
+use alloc::{boxed::Box, vec::Vec};
+
+use crate::{
+    best_available::Arrangement,
+    command::Remainder,
+    ids::{CustomerKey, EventId, EventKey, EventNumber, HoldId, OrderRef, PlanDigest, RequestId, TimestampMs},
+    place::{Admission, Seat},
+    policy::Settings,
+};
+
+/// A change with where it belongs. The run it stands in names the slot and the time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The event within its slot.
+    pub event: EventNumber,
+    /// Number of this change within the event, from 1, dense.
+    pub event_seq: u32,
+    /// Low 32 bits of the event's state hash after this change: replay proves itself.
+    pub digest: u32,
+    /// What happened.
+    pub change: Change,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// An event was made.
+    EventCreated(Box<EventCreated>),
+    /// Settings or plan of an event were set.
+    EventUpdated(Box<EventUpdated>),
+    /// Places were taken for a limited time.
+    Held(Box<Held>),
+    /// A hold has a later deadline.
+    Extended(Extended),
+    /// Places of a hold were sold.
+    Confirmed(Box<Confirmed>),
+    /// Places of a hold were given back by request.
+    Released(Box<Released>),
+    /// Holds ended by time, at most 64.
+    Expired(Vec<HoldId>),
+    /// Live deadlines moved: the process was away.
+    Resumed(Resumed),
+    /// Ids at or below this time are forgotten.
+    FloorRaised(TimestampMs),
+}
+
+/// An event was made. Plan revision 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventCreated {
+    /// Its name.
+    pub id: EventId,
+    /// Its key.
+    pub key: EventKey,
+    /// Its plan.
+    pub plan: PlanDigest,
+    /// Fingerprint of the creation content.
+    pub fingerprint: u64,
+    /// Everything else.
+    pub settings: Settings,
+}
+
+/// The event's settings as they are from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventUpdated {
+    /// The request, to be remembered, with its fingerprint.
+    pub request: Option<(RequestId, u64)>,
+    /// A new plan; the plan revision grows by one.
+    pub plan: Option<PlanDigest>,
+    /// All settings.
+    pub settings: Settings,
+}
+
+/// Places were taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Name of the hold.
+    pub hold_id: HoldId,
+    /// Fingerprint of the command's content.
+    pub fingerprint: u64,
+    /// For whom.
+    pub customer: CustomerKey,
+    /// When its life began (that of the first hold of a chain of replacements).
+    pub created_at: TimestampMs,
+    /// Its deadline.
+    pub expires_at: TimestampMs,
+    /// Extends used (inherited by replacement).
+    pub renewals: u8,
+    /// The hold that ended as released, cause `replaced`.
+    pub replaced: Option<HoldId>,
+    /// How the chosen seats lie.
+    pub arrangement: Arrangement,
+    /// Seats: explicit in request order, then chosen in plan order.
+    pub seats: Vec<Seat>,
+    /// Admissions.
+    pub admissions: Vec<Admission>,
+}
+
+/// A hold has a later deadline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extended {
+    /// Which hold.
+    pub hold_id: HoldId,
+    /// The request, with the fingerprint of its content.
+    pub request: (RequestId, u64),
+    /// The new deadline.
+    pub expires_at: TimestampMs,
+}
+
+/// Places of a hold were sold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    /// Which hold.
+    pub hold_id: HoldId,
+    /// The request, with the fingerprint of its content, when it named one.
+    pub request: Option<(RequestId, u64)>,
+    /// The order.
+    pub order: OrderRef,
+    /// The seats sold, by index; with `admissions` empty too: all that was held.
+    pub seats: Vec<u32>,
+    /// The admissions sold.
+    pub admissions: Vec<Admission>,
+    /// What became of the rest.
+    pub remainder: Remainder,
+    /// The hold had expired; its places were open still and are sold now.
+    pub reclaimed: bool,
+}
+
+/// Places of a hold were given back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Released {
+    /// Which hold.
+    pub hold_id: HoldId,
+    /// The request, with the fingerprint of its content, when it named one.
+    pub request: Option<(RequestId, u64)>,
+    /// The seats opened, by index; with `admissions` empty too: all that was held.
+    pub seats: Vec<u32>,
+    /// The admissions opened.
+    pub admissions: Vec<Admission>,
+}
+
+/// Why live deadlines moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum ResumeCause {
+    /// The process was away.
+    Outage = 0,
+    /// The state was restored from a backup.
+    Restored = 1,
+}
+
+/// Every live deadline of the event moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resumed {
+    /// By so much.
+    pub shift_ms: u64,
+    /// Why.
+    pub cause: ResumeCause,
+}
+
+/// State of a hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum HoldState {
+    /// Live.
+    Active = 0,
+    /// Live, a payment is open.
+    Paying = 1,
+    /// Ended as a sale.
+    Confirmed = 2,
+    /// Ended by request.
+    Released = 3,
+    /// Ended by time.
+    Expired = 4,
+}
+
+/// Why a hold ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum HoldCause {
+    /// It has not ended.
+    None = 0,
+    /// By a call.
+    Requested = 1,
+    /// By another hold that took its place.
+    Replaced = 2,
+    /// By time.
+    Deadline = 3,
+    /// Its last place was withdrawn by the house.
+    Killed = 4,
+    /// The event was cancelled.
+    Cancelled = 5,
+}
+
+/// A hold as a caller may see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldView {
+    /// Its name.
+    pub hold_id: HoldId,
+    /// Its state.
+    pub state: HoldState,
+    /// Why it ended.
+    pub cause: HoldCause,
+    /// Seats still held.
+    pub seats: Vec<Seat>,
+    /// Admissions still held.
+    pub admissions: Vec<Admission>,
+    /// Seats sold.
+    pub sold_seats: Vec<Seat>,
+    /// Admissions sold.
+    pub sold_admissions: Vec<Admission>,
+    /// When its life began.
+    pub created_at: TimestampMs,
+    /// Its deadline.
+    pub expires_at: TimestampMs,
+    /// When it ended; zero: it lives.
+    pub ended_at: TimestampMs,
+    /// Extends left.
+    pub renewals_left: u32,
+    /// Plan revision its indexes belong to.
+    pub plan_revision: u32,
+    /// Orders its places were sold to, in order of first sale.
+    pub orders: Vec<OrderRef>,
+    /// How the chosen seats lie.
+    pub arrangement: Arrangement,
+}

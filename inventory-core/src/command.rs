@@ -1,0 +1,557 @@
+//! What a caller may ask of an event, already parsed: shapes and bounds that need no state have
+//! been checked where the outside became a domain type (`check` functions here say which).
+//!
+//! Not here: wire types, texts of refusals, customers' names (only their keys).
+
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
+
+use crate::{
+    digest::Hasher,
+    ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, TimestampMs},
+    limits::PLACES_PER_HOLD_MAX,
+    place::{Admission, Seat},
+    plan::Plan,
+    policy::{EventState, Settings},
+    reject::{Field, Reject},
+};
+
+/// One command on one event.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// open -> held.
+    Hold(Box<Hold>),
+    /// A later deadline.
+    Extend(Extend),
+    /// held -> sold.
+    Confirm(Box<Confirm>),
+    /// held -> open.
+    Release(Box<Release>),
+    /// Read one hold. Changes nothing.
+    GetHold(HoldId),
+    /// A new event.
+    CreateEvent(Box<CreateEvent>),
+    /// Policies, windows, state, plan.
+    UpdateEvent(Box<UpdateEvent>),
+}
+
+/// Take places for a limited time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Name of the hold.
+    pub hold_id: HoldId,
+    /// Seats by index in the plan revision `plan_revision`.
+    pub seats: Vec<u32>,
+    /// Seats by key. Both lists together are the explicit picks, indexes first.
+    pub seat_keys: Vec<Box<str>>,
+    /// Admissions to areas.
+    pub admissions: Vec<AdmissionWanted>,
+    /// Seats that the server chooses.
+    pub best: Option<BestAvailable>,
+    /// Kind of buyer for each seat: empty, or one for each (explicit in request order, then chosen
+    /// in plan order).
+    pub ticket_types: Vec<u8>,
+    /// For whom, when limits by customer matter.
+    pub customer: CustomerKey,
+    /// Life in milliseconds; 0: the event's default.
+    pub ttl_ms: u32,
+    /// The live hold that this one takes the place of.
+    pub replace: Option<HoldId>,
+    /// Plan revision the seat indexes were read at; 0: the first, while there is no other.
+    pub plan_revision: u32,
+}
+
+/// Admissions to one area.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdmissionWanted {
+    /// Which area.
+    pub area: AreaName,
+    /// How many, 1 to 64.
+    pub quantity: u8,
+    /// Content with as few as this; 0: all or nothing.
+    pub quantity_min: u8,
+    /// Kind of buyer.
+    pub ticket_type: u8,
+}
+
+/// An area, as the caller named it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AreaName {
+    /// By index in the plan revision of the command.
+    Index(u16),
+    /// By key.
+    Key(Box<str>),
+}
+
+/// Seats for the server to choose.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct BestAvailable {
+    /// How many, 1 to 64.
+    pub quantity: u8,
+    /// Only these price levels, by name; empty: any.
+    pub price_levels: Vec<Box<str>>,
+    /// Only these sections, by key; empty: any.
+    pub sections: Vec<Box<str>>,
+    /// Only this zone, by key.
+    pub zone: Option<Box<str>>,
+    /// Exactly so many accessible seats among them.
+    pub accessible_count: u8,
+    /// Only adjacent seats of one row (rungs 1 and 2).
+    pub contiguous_only: bool,
+    /// No general admission instead (rung 4).
+    pub seats_only: bool,
+}
+
+impl Hold {
+    /// Check what needs no state: something is asked, at most 64 places, no seat twice by the name
+    /// it was given, quantities and ticket types in their bounds.
+    ///
+    /// # Errors
+    /// The first refusal, naming the field.
+    pub fn check(&self) -> Result<(), Reject> {
+        let explicit = self.seats.len() + self.seat_keys.len();
+        let chosen = self.best.as_ref().map_or(0, |best| usize::from(best.quantity));
+        let admitted: usize = self.admissions.iter().map(|a| usize::from(a.quantity)).sum();
+        if explicit + chosen + admitted == 0 && self.best.is_none() && self.admissions.is_empty() {
+            return Err(Reject::invalid(Field::Seats, "ask for seats, areas or best available"));
+        }
+        if explicit + chosen + admitted > PLACES_PER_HOLD_MAX {
+            return Err(Reject::TooManyPlaces { places_max: PLACES_PER_HOLD_MAX as u32 });
+        }
+        for admission in &self.admissions {
+            if admission.quantity == 0 || admission.quantity_min > admission.quantity {
+                return Err(Reject::invalid(Field::Ga, "quantity must be at least 1 and at least min_quantity"));
+            }
+        }
+        if let Some(best) = &self.best {
+            if best.quantity == 0 {
+                return Err(Reject::invalid(Field::BestAvailable, "quantity must be at least 1"));
+            }
+            if best.accessible_count > best.quantity {
+                return Err(Reject::invalid(Field::BestAvailable, "accessible_count must be at most quantity"));
+            }
+        }
+        if !self.ticket_types.is_empty() && self.ticket_types.len() != explicit + chosen {
+            return Err(Reject::TicketTypeInvalid { expected: (explicit + chosen) as u32 });
+        }
+        if self.replace == Some(self.hold_id) {
+            return Err(Reject::invalid(Field::ReplaceHoldId, "must be another hold"));
+        }
+        for (at, seat) in self.seats.iter().enumerate() {
+            if self.seats[..at].contains(seat) {
+                return Err(Reject::DuplicateSeat { position: at as u32 });
+            }
+        }
+        for (at, key) in self.seat_keys.iter().enumerate() {
+            if self.seat_keys[..at].contains(key) {
+                return Err(Reject::DuplicateSeat { position: (self.seats.len() + at) as u32 });
+            }
+        }
+        Ok(())
+    }
+
+    /// Hash of the content in the form it was sent: equal for two sendings of one command. Seats
+    /// with their ticket types count as a set of pairs, so their order does not matter.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut pairs = 0_u64;
+        let kind = |at: usize| u64::from(self.ticket_types.get(at).copied().unwrap_or(0));
+        for (at, &seat) in self.seats.iter().enumerate() {
+            let mut pair = Hasher::new(2);
+            pair.word(u64::from(seat) | kind(at) << 32);
+            pairs = pairs.wrapping_add(pair.finish());
+        }
+        for (at, key) in self.seat_keys.iter().enumerate() {
+            let mut pair = Hasher::new(3);
+            pair.bytes(key.as_bytes());
+            pair.word(kind(self.seats.len() + at));
+            pairs = pairs.wrapping_add(pair.finish());
+        }
+        let mut all = Hasher::new(4);
+        all.word(pairs);
+        all.word((self.seats.len() as u64) << 32 | self.seat_keys.len() as u64);
+        for admission in &self.admissions {
+            match &admission.area {
+                AreaName::Index(index) => all.word(u64::from(*index)),
+                AreaName::Key(key) => all.bytes(key.as_bytes()),
+            }
+            all.word(
+                u64::from(admission.quantity)
+                    | u64::from(admission.quantity_min) << 8
+                    | u64::from(admission.ticket_type) << 16
+                    | 1 << 24,
+            );
+        }
+        if let Some(best) = &self.best {
+            all.word(
+                u64::from(best.quantity)
+                    | u64::from(best.accessible_count) << 8
+                    | u64::from(best.contiguous_only) << 16
+                    | u64::from(best.seats_only) << 17
+                    | 1 << 25,
+            );
+            for list in [&best.price_levels, &best.sections] {
+                all.word(list.len() as u64);
+                list.iter().for_each(|text| all.bytes(text.as_bytes()));
+            }
+            all.bytes(best.zone.as_deref().unwrap_or("").as_bytes());
+            // The chosen seats' kinds, in their order.
+            for at in self.seats.len() + self.seat_keys.len()..self.ticket_types.len() {
+                all.word(kind(at));
+            }
+        }
+        all.word(self.customer.0);
+        all.word(u64::from(self.ttl_ms) | u64::from(self.plan_revision) << 32);
+        all.wide(self.replace.map_or(0, |id| id.0));
+        all.finish()
+    }
+}
+
+/// A later deadline for a live hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extend {
+    /// Which hold.
+    pub hold_id: HoldId,
+    /// Name of this request.
+    pub request_id: RequestId,
+    /// From now; 0: the event's default.
+    pub ttl_ms: u32,
+}
+
+/// Places of a hold: part of it when a command names any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// Seats by index.
+    pub seats: Vec<u32>,
+    /// Admissions (area, ticket type, quantity).
+    pub admissions: Vec<Admission>,
+}
+
+impl Part {
+    /// Whether the command means the whole hold.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.seats.is_empty() && self.admissions.is_empty()
+    }
+
+    /// Check what needs no state: at most 64 places, none twice, quantities not zero.
+    ///
+    /// # Errors
+    /// The first refusal, naming the field.
+    pub fn check(&self) -> Result<(), Reject> {
+        let admitted: usize = self.admissions.iter().map(|a| usize::from(a.quantity)).sum();
+        if self.seats.len() + admitted > PLACES_PER_HOLD_MAX {
+            return Err(Reject::TooManyPlaces { places_max: PLACES_PER_HOLD_MAX as u32 });
+        }
+        for (at, seat) in self.seats.iter().enumerate() {
+            if self.seats[..at].contains(seat) {
+                return Err(Reject::DuplicateSeat { position: at as u32 });
+            }
+        }
+        for (at, admission) in self.admissions.iter().enumerate() {
+            if admission.quantity == 0 {
+                return Err(Reject::invalid(Field::Ga, "quantity must be at least 1"));
+            }
+            let same = |other: &Admission| (other.area, other.ticket_type) == (admission.area, admission.ticket_type);
+            if self.admissions[..at].iter().any(same) {
+                return Err(Reject::invalid(Field::Ga, "an area stands twice with the same ticket type"));
+            }
+        }
+        Ok(())
+    }
+
+    fn hash_into(&self, hasher: &mut Hasher) {
+        let mut seats = 0_u64;
+        for &seat in &self.seats {
+            let mut one = Hasher::new(5);
+            one.word(u64::from(seat));
+            seats = seats.wrapping_add(one.finish());
+        }
+        hasher.word(seats);
+        hasher.word(self.seats.len() as u64);
+        let mut admissions = 0_u64;
+        for admission in &self.admissions {
+            let mut one = Hasher::new(6);
+            one.word(u64::from(admission.word()));
+            admissions = admissions.wrapping_add(one.finish());
+        }
+        hasher.word(admissions);
+    }
+}
+
+/// What becomes of the rest after a confirm in part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Remainder {
+    /// It stays held with the same deadline.
+    #[default]
+    Keep,
+    /// It is opened; the hold ends confirmed.
+    Release,
+}
+
+/// A hold becomes a sale.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirm {
+    /// Which hold.
+    pub hold_id: HoldId,
+    /// Name of this request: required when `part` is not whole.
+    pub request_id: Option<RequestId>,
+    /// The order it belongs to.
+    pub order: OrderRef,
+    /// Which places; empty: all.
+    pub part: Part,
+    /// What becomes of the rest.
+    pub remainder: Remainder,
+    /// After expiry: sell in one step if every place is still open.
+    pub allow_reclaim: bool,
+}
+
+/// A hold, or part of it, is given back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// Which hold.
+    pub hold_id: HoldId,
+    /// Name of this request: required when `part` is not whole.
+    pub request_id: Option<RequestId>,
+    /// Which places; empty: all.
+    pub part: Part,
+}
+
+impl Extend {
+    /// Hash of the content beside the ids.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = Hasher::new(7);
+        hasher.word(u64::from(self.ttl_ms));
+        hasher.finish()
+    }
+}
+
+impl Confirm {
+    /// Check what needs no state.
+    ///
+    /// # Errors
+    /// The first refusal, naming the field.
+    pub fn check(&self) -> Result<(), Reject> {
+        self.part.check()?;
+        if !self.part.is_whole() && self.request_id.is_none() {
+            return Err(Reject::RequestIdInvalid);
+        }
+        Ok(())
+    }
+
+    /// Hash of the content beside the ids.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = Hasher::new(8);
+        hasher.bytes(self.order.as_str().as_bytes());
+        hasher.word(u64::from(self.remainder == Remainder::Release));
+        self.part.hash_into(&mut hasher);
+        hasher.finish()
+    }
+}
+
+impl Release {
+    /// Check what needs no state.
+    ///
+    /// # Errors
+    /// The first refusal, naming the field.
+    pub fn check(&self) -> Result<(), Reject> {
+        self.part.check()?;
+        if !self.part.is_whole() && self.request_id.is_none() {
+            return Err(Reject::RequestIdInvalid);
+        }
+        Ok(())
+    }
+
+    /// Hash of the content beside the ids.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = Hasher::new(9);
+        self.part.hash_into(&mut hasher);
+        hasher.finish()
+    }
+}
+
+/// A new event with its plan.
+#[derive(Clone, Debug)]
+pub struct CreateEvent {
+    /// Its name.
+    pub id: EventId,
+    /// First 8 bytes, little endian, of SHA-256 of the name.
+    pub key: EventKey,
+    /// Its plan, already durable as a file.
+    pub plan: Arc<Plan>,
+    /// Everything else. State draft or on sale.
+    pub settings: Settings,
+}
+
+impl CreateEvent {
+    /// Hash of the creation content: equal for two sendings of one command.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = Hasher::new(10);
+        hasher.bytes(self.id.as_str().as_bytes());
+        hasher.bytes(&self.plan.digest().0);
+        hash_settings(&mut hasher, &self.settings);
+        hasher.finish()
+    }
+}
+
+/// Changes to an event: what is `Some` is set.
+#[derive(Clone, Debug, Default)]
+pub struct UpdateEvent {
+    /// Name of this request; judged by age, remembered for `retry_window`.
+    pub request_id: Option<RequestId>,
+    /// Refuse with `STATE_MISMATCH` when the event's etag is another.
+    pub etag: Option<u64>,
+    /// Refuse with `STATE_MISMATCH` when the event is in another state.
+    pub expected_state: Option<EventState>,
+    /// Only say what would be.
+    pub validate_only: bool,
+    /// New state.
+    pub state: Option<EventState>,
+    /// New start of the window; zero: none.
+    pub opens_at: Option<TimestampMs>,
+    /// New end of the window; zero: none.
+    pub closes_at: Option<TimestampMs>,
+    /// New start of the performance.
+    pub starts_at: Option<TimestampMs>,
+    /// New policies, each by itself.
+    pub policies: PolicyPatch,
+    /// New display name.
+    pub display_name: Option<Box<str>>,
+    /// New time zone.
+    pub time_zone: Option<Box<str>>,
+    /// New labels, all of them.
+    pub labels: Option<Vec<(Box<str>, Box<str>)>>,
+    /// New plan, already durable as a file.
+    pub plan: Option<Arc<Plan>>,
+}
+
+/// New values of single policies. Units as in [`crate::policy::Policies`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each field is the policy of the same name")]
+pub struct PolicyPatch {
+    pub hold_ttl_s: Option<u32>,
+    pub lifetime_s_max: Option<u32>,
+    pub renewals_max: Option<u32>,
+    pub payment_grace_s: Option<u32>,
+    pub payment_attempts_max: Option<u32>,
+    pub payment_left_s_min: Option<u32>,
+    pub places_per_hold_max: Option<u32>,
+    pub places_per_customer_max: Option<u32>,
+    pub holds_per_customer_max: Option<u32>,
+    pub orphan_rule: Option<crate::policy::OrphanRule>,
+    pub retry_window_s: Option<u32>,
+    pub cooling_s_max: Option<u32>,
+}
+
+impl UpdateEvent {
+    /// The settings that `old` become.
+    #[must_use]
+    pub fn over(&self, old: &Settings) -> Settings {
+        let mut new = old.clone();
+        let p = &mut new.policies;
+        let patch = &self.policies;
+        p.hold_ttl_s = patch.hold_ttl_s.unwrap_or(p.hold_ttl_s);
+        p.lifetime_s_max = patch.lifetime_s_max.unwrap_or(p.lifetime_s_max);
+        p.renewals_max = patch.renewals_max.unwrap_or(p.renewals_max);
+        p.payment_grace_s = patch.payment_grace_s.unwrap_or(p.payment_grace_s);
+        p.payment_attempts_max = patch.payment_attempts_max.unwrap_or(p.payment_attempts_max);
+        p.payment_left_s_min = patch.payment_left_s_min.unwrap_or(p.payment_left_s_min);
+        p.places_per_hold_max = patch.places_per_hold_max.unwrap_or(p.places_per_hold_max);
+        p.places_per_customer_max = patch.places_per_customer_max.unwrap_or(p.places_per_customer_max);
+        p.holds_per_customer_max = patch.holds_per_customer_max.unwrap_or(p.holds_per_customer_max);
+        p.orphan_rule = patch.orphan_rule.unwrap_or(p.orphan_rule);
+        p.retry_window_s = patch.retry_window_s.unwrap_or(p.retry_window_s);
+        p.cooling_s_max = patch.cooling_s_max.unwrap_or(p.cooling_s_max);
+        new.state = self.state.unwrap_or(new.state);
+        new.opens_at = self.opens_at.unwrap_or(new.opens_at);
+        new.closes_at = self.closes_at.unwrap_or(new.closes_at);
+        new.starts_at = self.starts_at.unwrap_or(new.starts_at);
+        if let Some(name) = &self.display_name {
+            new.display_name = name.clone();
+        }
+        if let Some(zone) = &self.time_zone {
+            new.time_zone = zone.clone();
+        }
+        if let Some(labels) = &self.labels {
+            new.labels = labels.clone();
+        }
+        new
+    }
+
+    /// Hash of the content beside the request id and the conditions.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = Hasher::new(11);
+        let mut default = Settings { state: EventState::Draft, ..Settings::default() };
+        default.display_name = "".into();
+        hash_settings(&mut hasher, &self.over(&default));
+        let set = [
+            self.state.is_some(),
+            self.opens_at.is_some(),
+            self.closes_at.is_some(),
+            self.starts_at.is_some(),
+            self.display_name.is_some(),
+            self.time_zone.is_some(),
+            self.labels.is_some(),
+        ];
+        hasher.word(set.iter().fold(0, |bits, &is| bits << 1 | u64::from(is)));
+        let p = &self.policies;
+        let patched = [
+            p.hold_ttl_s.is_some(),
+            p.lifetime_s_max.is_some(),
+            p.renewals_max.is_some(),
+            p.payment_grace_s.is_some(),
+            p.payment_attempts_max.is_some(),
+            p.payment_left_s_min.is_some(),
+            p.places_per_hold_max.is_some(),
+            p.places_per_customer_max.is_some(),
+            p.holds_per_customer_max.is_some(),
+            p.orphan_rule.is_some(),
+            p.retry_window_s.is_some(),
+            p.cooling_s_max.is_some(),
+        ];
+        hasher.word(patched.iter().fold(0, |bits, &is| bits << 1 | u64::from(is)));
+        if let Some(plan) = &self.plan {
+            hasher.bytes(&plan.digest().0);
+        }
+        hasher.finish()
+    }
+}
+
+/// Take in every setting.
+pub(crate) fn hash_settings(hasher: &mut Hasher, settings: &Settings) {
+    let p = &settings.policies;
+    for word in [
+        settings.state as u64,
+        settings.opens_at.0,
+        settings.closes_at.0,
+        settings.starts_at.0,
+        u64::from(p.hold_ttl_s),
+        u64::from(p.lifetime_s_max),
+        u64::from(p.renewals_max),
+        u64::from(p.payment_grace_s),
+        u64::from(p.payment_attempts_max),
+        u64::from(p.payment_left_s_min),
+        u64::from(p.places_per_hold_max),
+        u64::from(p.places_per_customer_max),
+        u64::from(p.holds_per_customer_max),
+        p.orphan_rule as u64,
+        u64::from(p.retry_window_s),
+        u64::from(p.cooling_s_max),
+    ] {
+        hasher.word(word);
+    }
+    hasher.bytes(settings.display_name.as_bytes());
+    hasher.bytes(settings.time_zone.as_bytes());
+    hasher.word(settings.labels.len() as u64);
+    for (key, value) in &settings.labels {
+        hasher.bytes(key.as_bytes());
+        hasher.bytes(value.as_bytes());
+    }
+}
+
+/// The explicit seats of a hold, resolved, with their ticket types.
+pub(crate) type ExplicitSeats = Vec<Seat>;

@@ -1,0 +1,122 @@
+//! A place as one 32-bit word: a seat with its buyer's kind, or admissions to an area.
+//!
+//! ```text
+//! seat  | reserved: 4 | ticket type: 8 | seat index: 20 |
+//! area  | reserved: 5 | quantity: 7 | ticket type: 8 | area index: 12 |
+//! ```
+//!
+//! The same words stand in memory and in the log. In memory the top bits of a hold's words say what
+//! became of each place ([`SOLD`], [`FREED`]); in the log they are zero.
+
+use crate::limits::{PLACE_INDEX_BITS, PLACES_PER_HOLD_MAX};
+
+/// In a hold's word: this place is sold.
+pub(crate) const SOLD: u32 = 1 << 31;
+/// In a hold's word: this place was given back while the hold lived on.
+pub(crate) const FREED: u32 = 1 << 30;
+/// Both marks.
+pub(crate) const MARKS: u32 = SOLD | FREED;
+
+const INDEX_MASK: u32 = (1 << PLACE_INDEX_BITS) - 1;
+
+/// A seat by its index in the plan, with the kind of buyer it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Seat {
+    /// Zero-based index in the plan revision it was read at.
+    pub index: u32,
+    /// Kind of buyer (adult, child); 0: not named.
+    pub ticket_type: u8,
+}
+
+impl Seat {
+    /// The word. The index must be under 2^20, which every index of a plan is.
+    #[must_use]
+    pub const fn word(self) -> u32 {
+        assert!(self.index <= INDEX_MASK);
+        self.index | (self.ticket_type as u32) << PLACE_INDEX_BITS
+    }
+
+    /// The seat in `word`, whatever its marks.
+    #[must_use]
+    pub const fn from_word(word: u32) -> Self {
+        Self { index: word & INDEX_MASK, ticket_type: (word >> PLACE_INDEX_BITS) as u8 }
+    }
+}
+
+/// Admissions to a general-admission area, of one ticket type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Admission {
+    /// Zero-based index of the area in the plan.
+    pub area: u16,
+    /// Kind of buyer; 0: not named.
+    pub ticket_type: u8,
+    /// How many, 1 to 64.
+    pub quantity: u8,
+}
+
+impl Admission {
+    /// The word. Area under 4,096, quantity at most 64.
+    #[must_use]
+    pub const fn word(self) -> u32 {
+        assert!(self.area < 1 << 12 && self.quantity as usize <= PLACES_PER_HOLD_MAX);
+        self.area as u32 | (self.ticket_type as u32) << 12 | (self.quantity as u32) << 20
+    }
+
+    /// The admissions in `word`, whatever its marks.
+    #[must_use]
+    pub const fn from_word(word: u32) -> Self {
+        Self { area: (word & 0xfff) as u16, ticket_type: (word >> 12) as u8, quantity: (word >> 20 & 0x7f) as u8 }
+    }
+}
+
+/// What a place is. Two bits: the first says held, the second sold; both: withdrawn by the house.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum PlaceState {
+    /// May be held.
+    Open = 0,
+    /// In a live hold.
+    Held = 1,
+    /// Sold.
+    Sold = 2,
+    /// Withdrawn from sale by the house.
+    Killed = 3,
+}
+
+impl PlaceState {
+    /// The state with these two bits (only the lower two count).
+    #[must_use]
+    pub const fn from_bits(bits: u8) -> Self {
+        match bits & 3 {
+            0 => Self::Open,
+            1 => Self::Held,
+            2 => Self::Sold,
+            _ => Self::Killed,
+        }
+    }
+}
+
+/// `count` places moved from one state to another: what a change did, for whoever keeps counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// Which places.
+    pub what: Moved,
+    /// State before.
+    pub from: PlaceState,
+    /// State after.
+    pub to: PlaceState,
+}
+
+/// A seat, or admissions of an area.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moved {
+    /// The seat with this index.
+    Seat(u32),
+    /// So many admissions of this area.
+    Area {
+        /// Index of the area.
+        area: u16,
+        /// How many.
+        quantity: u32,
+    },
+}
