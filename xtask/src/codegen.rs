@@ -13,15 +13,45 @@ pub const GENERATED: &str = "proto/src/gen";
 const DESCRIPTOR: &str = "descriptor.bin";
 
 /// Makes all code anew in place of what is committed.
+///
+/// # Errors
+/// When a `.proto` file is wrong or a file cannot be written.
 pub fn run(root: &Path) -> Result<()> {
     let committed = root.join(GENERATED);
-    if committed.exists() {
-        fs::remove_dir_all(&committed).with_context(|| format!("remove {}", committed.display()))?;
+    // Aside first: a wrong `.proto` file must not leave the crate without code.
+    let aside = tempfile::tempdir()?;
+    generate(root, aside.path())?;
+    for name in stale_files(root, aside.path())? {
+        let (from, to) = (aside.path().join(&name), committed.join(&name));
+        if from.exists() {
+            fs::create_dir_all(&committed)?;
+            fs::copy(&from, &to).with_context(|| format!("write {}", to.display()))?;
+        } else {
+            fs::remove_file(&to).with_context(|| format!("remove {}", to.display()))?;
+        }
+        println!("{GENERATED}/{name}");
     }
-    generate(root, &committed)
+    Ok(())
+}
+
+/// Fails when the committed code is not what the `.proto` files make.
+///
+/// # Errors
+/// When it is not, or cannot be made.
+pub fn check(root: &Path) -> Result<()> {
+    let aside = tempfile::tempdir()?;
+    generate(root, aside.path())?;
+    let stale = stale_files(root, aside.path())?;
+    if !stale.is_empty() {
+        bail!("run `cargo xtask codegen`: {GENERATED} is stale in {}", stale.join(", "));
+    }
+    Ok(())
 }
 
 /// Makes all code into `out`, which is created if need be.
+///
+/// # Errors
+/// When a `.proto` file is wrong or a file cannot be written.
 pub fn generate(root: &Path, out: &Path) -> Result<()> {
     fs::create_dir_all(out).with_context(|| format!("create {}", out.display()))?;
     let include = root.join("proto");
@@ -55,6 +85,9 @@ pub fn generate(root: &Path, out: &Path) -> Result<()> {
 }
 
 /// Names of files that differ between the committed code and newly made code; empty when it is fresh.
+///
+/// # Errors
+/// When a folder cannot be read.
 pub fn stale_files(root: &Path, fresh: &Path) -> Result<Vec<String>> {
     let committed = root.join(GENERATED);
     let mut names = file_names(&committed)?;
@@ -67,6 +100,9 @@ pub fn stale_files(root: &Path, fresh: &Path) -> Result<Vec<String>> {
 
 fn file_names(folder: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
+    if !folder.exists() {
+        return Ok(names);
+    }
     for entry in fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))? {
         names.push(entry?.file_name().to_string_lossy().into_owned());
     }

@@ -2,10 +2,18 @@
 
 use anyhow::{Result, bail};
 
+const USAGE: &str = "usage: cargo xtask <task>
+  codegen  make the Rust code of crate `proto` from its .proto files
+  tidy     check who imports whom, names of folders, and that linked documents exist
+  ci       everything that must pass before a change goes in";
+
 fn main() -> Result<()> {
     let root = xtask::repository_root();
-    match std::env::args().nth(1).as_deref() {
+    let task = std::env::args().nth(1);
+    match task.as_deref() {
         Some("codegen") => xtask::codegen::run(&root),
-        _ => bail!("usage: cargo xtask codegen"),
+        Some("tidy") => xtask::tidy::run(&root),
+        Some("ci") => xtask::ci::run(&root),
+        _ => bail!("{USAGE}"),
     }
 }
