@@ -40,13 +40,13 @@ pub struct EventPolicies {
     #[prost(message, optional, tag = "12")]
     pub cooling_max: ::core::option::Option<::prost_types::Duration>,
 }
-/// One dated performance whose places are sold.
+/// A performance on one date, with places to sell.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Event {
     /// Name of the event: \[a-z0-9\]\[a-z0-9.\_-\]{0,63}.
     #[prost(string, tag = "1")]
     pub event_id: ::prost::alloc::string::String,
-    /// The number a Session uses for it: the first 8 bytes, little-endian, of SHA-256 of `event_id`. Given by the
+    /// The number a Session uses for it: the SHA-256 of `event_id`, its first 8 bytes read as little-endian. Given by the
     /// server.
     #[prost(fixed64, tag = "2")]
     pub event_key: u64,
@@ -445,7 +445,7 @@ pub struct ServerStatusResponse {
     /// What it is able to do.
     #[prost(enumeration = "ServerState", tag = "2")]
     pub state: i32,
-    /// Grows whenever a restore starts a different future.
+    /// Which future this is: a restore to an earlier state makes a greater one.
     #[prost(uint64, tag = "3")]
     pub incarnation: u64,
     /// Identity of the data, made when it was first created, in hexadecimal.

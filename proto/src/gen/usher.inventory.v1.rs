@@ -158,13 +158,13 @@ pub struct EventPolicies {
     #[prost(uint64, tag = "12")]
     pub cooling_max_ms: u64,
 }
-/// One dated performance whose places are sold.
+/// A performance on one date, with places to sell.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Event {
     /// Name of the event: \[a-z0-9\]\[a-z0-9.\_-\]{0,63}.
     #[prost(string, tag = "1")]
     pub event_id: ::prost::alloc::string::String,
-    /// The number a Session uses for it: the first 8 bytes, little-endian, of SHA-256 of `event_id`.
+    /// The number a Session uses for it: the SHA-256 of `event_id`, its first 8 bytes read as little-endian.
     #[prost(fixed64, tag = "2")]
     pub event_key: u64,
     /// Name for people.
@@ -360,8 +360,8 @@ pub struct SeatMap {
     #[prost(uint32, tag = "5")]
     pub seat_count: u32,
 }
-/// Let the server choose the places and hold them in the same step. Filters are hard: nothing outside them is
-/// chosen.
+/// Let the server choose the places and hold them in the same step. A filter is never
+/// relaxed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BestAvailable {
     /// How many places, all or nothing.
@@ -386,7 +386,7 @@ pub struct BestAvailable {
     #[prost(bool, tag = "7")]
     pub seats_only: bool,
 }
-/// A buyer's places, taken for a limited time.
+/// Places kept for one buyer until a deadline.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Hold {
     /// The event.
@@ -877,7 +877,7 @@ pub enum Reason {
     PlanNotFound = 201,
     /// No order with that reference in the event.
     OrderNotFound = 202,
-    /// The hold was never made, belongs to somebody else or is forgotten: nothing is sold under that id.
+    /// The hold was never made, belongs to somebody else or is forgotten: no place is sold by it.
     HoldNotFound = 203,
     /// The event id is taken by an event with other content, or by a retired one.
     EventExists = 300,
@@ -891,7 +891,7 @@ pub enum Reason {
     PlanChanged = 401,
     /// The server was restored to a different future than the request expects.
     InstanceChanged = 402,
-    /// Some places asked for are not open; each is named with its public state.
+    /// Some places asked for are not open; the detail lists them and what the public may know of each.
     PlacesUnavailable = 500,
     /// No pick satisfies the request now; places held unpaid may come back.
     NotEnoughPlaces = 501,
@@ -1210,13 +1210,13 @@ pub struct SessionHold {
     /// Ticket type of each seat: those named first, then those chosen in plan order. Empty: all are type 0.
     #[prost(uint32, repeated, tag = "7")]
     pub ticket_types: ::prost::alloc::vec::Vec<u32>,
-    /// The customer: the first 8 bytes, little-endian, of SHA-256 of the seller's text for them. 0: none.
+    /// The customer: SHA-256 of the seller's text for them, its first 8 bytes read as little-endian. 0: none.
     #[prost(fixed64, tag = "8")]
     pub customer_key: u64,
     /// Time to live. 0: the event's.
     #[prost(uint64, tag = "9")]
     pub ttl_ms: u64,
-    /// The plan revision the indexes were read at. 0 is accepted only while the plan has never been revised.
+    /// The plan revision the indexes were read at. 0 will do until the plan is revised.
     #[prost(uint32, tag = "10")]
     pub plan_revision: u32,
     /// Keys of the allocations to take from.
@@ -1268,7 +1268,7 @@ pub struct SessionConfirm {
     /// Last 64 bits of the request id.
     #[prost(fixed64, tag = "10")]
     pub request_id_lo: u64,
-    /// The plan revision the indexes were read at. 0 is accepted only while the plan has never been revised.
+    /// The plan revision the indexes were read at. 0 will do until the plan is revised.
     #[prost(uint32, tag = "11")]
     pub plan_revision: u32,
 }
@@ -1296,7 +1296,7 @@ pub struct SessionRelease {
     /// Last 64 bits of the request id.
     #[prost(fixed64, tag = "7")]
     pub request_id_lo: u64,
-    /// The plan revision the indexes were read at. 0 is accepted only while the plan has never been revised.
+    /// The plan revision the indexes were read at. 0 will do until the plan is revised.
     #[prost(uint32, tag = "8")]
     pub plan_revision: u32,
 }
@@ -1446,8 +1446,8 @@ pub struct HoldRequest {
     /// The event.
     #[prost(string, tag = "1")]
     pub event_id: ::prost::alloc::string::String,
-    /// UUID of version 7, made by the caller before sending. Empty: the server makes one, and the call is not safe to
-    /// send again.
+    /// UUID of version 7, made by the caller before sending. Empty: the server makes one, and sending the call
+    /// twice may hold twice.
     #[prost(string, tag = "2")]
     pub hold_id: ::prost::alloc::string::String,
     /// Indexes of seats.
@@ -1480,7 +1480,7 @@ pub struct HoldRequest {
     /// UUID of the hold this one replaces in the same step. The new hold keeps its timer.
     #[prost(string, tag = "12")]
     pub replace_hold_id: ::prost::alloc::string::String,
-    /// The plan revision the indexes were read at. 0 is accepted only while the plan has never been revised.
+    /// The plan revision the indexes were read at. 0 will do until the plan is revised.
     #[prost(uint32, tag = "13")]
     pub plan_revision: u32,
     /// Admission by the waiting room.
@@ -1577,7 +1577,7 @@ pub struct ConfirmHoldRequest {
     /// Keys of seats to sell, beside `seats`.
     #[prost(string, repeated, tag = "10")]
     pub seat_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// The plan revision the indexes were read at. 0 is accepted only while the plan has never been revised.
+    /// The plan revision the indexes were read at. 0 will do until the plan is revised.
     #[prost(uint32, tag = "11")]
     pub plan_revision: u32,
 }
@@ -1624,7 +1624,7 @@ pub struct ReleaseHoldRequest {
     /// Keys of seats to give back, beside `seats`.
     #[prost(string, repeated, tag = "7")]
     pub seat_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// The plan revision the indexes were read at. 0 is accepted only while the plan has never been revised.
+    /// The plan revision the indexes were read at. 0 will do until the plan is revised.
     #[prost(uint32, tag = "8")]
     pub plan_revision: u32,
 }
@@ -2127,8 +2127,8 @@ pub mod inventory_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Commands and answers on one stream, for programs that sell much. A refusal never ends the stream. Commands on
-        /// one event take effect in the order sent; answers may overtake each other across events.
+        /// Commands and answers on one stream, for programs that sell much. The stream outlives
+        /// refusals. For one event, order of sending is order of effect; between events answers come as they are ready.
         pub async fn session(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::SessionRequest>,
@@ -2246,8 +2246,8 @@ pub mod inventory_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// Commands and answers on one stream, for programs that sell much. A refusal never ends the stream. Commands on
-        /// one event take effect in the order sent; answers may overtake each other across events.
+        /// Commands and answers on one stream, for programs that sell much. The stream outlives
+        /// refusals. For one event, order of sending is order of effect; between events answers come as they are ready.
         async fn session(
             &self,
             request: tonic::Request<tonic::Streaming<super::SessionRequest>>,
