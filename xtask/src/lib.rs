@@ -8,10 +8,12 @@ pub mod tidy;
 
 use std::path::PathBuf;
 
-/// The root of the repository this program was built from.
+/// The root of the repository this program was started in.
 #[must_use]
 pub fn repository_root() -> PathBuf {
-    let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    // Cargo sets it for what it runs. The value at compile time may name another clone that shares the target folder.
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let mut root = PathBuf::from(manifest);
     root.pop();
     root
 }
