@@ -1,1 +1,35 @@
-//! Placeholder.
+//! The engine: shards that judge, a committer that makes durable, views of what is durable.
+//!
+//! Nothing here is asynchronous and nothing here knows a wire format. A caller starts the engine with
+//! [`open`], gives each [`Shard`] to a thread that calls [`Shard::turn`] whenever its wake is called, runs
+//! the [`Committer`] and the [`Checkpointer`] on threads of their own, and submits commands from anywhere.
+//! Tests and the simulator call the same turns from one loop.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod checkpointer;
+mod clock;
+mod committer;
+mod directory;
+mod engine;
+mod plan_store;
+mod recovery;
+mod reply;
+mod shard;
+mod status;
+mod verify;
+mod view;
+
+pub use answer::{Answer, Done, Refused};
+pub use checkpointer::{CheckpointFailure, CheckpointReport, Checkpointer};
+pub use clock::{Clock, ClockSource, ManualClock, SystemClock};
+pub use committer::Committer;
+pub use directory::Directory;
+pub use engine::{Engine, EngineConfig};
+pub use plan_store::{PLANS_DIR, PlanStore, PlanStoreError};
+pub use recovery::{OpenError, Opened, StartReport, open};
+pub use reply::{Lost, Reply, ReplyReceiver, ReplySender, ReplySink, reply_slot};
+pub use shard::{Shard, Wake};
+pub use status::{ShardStatus, Status};
+pub use verify::{Verdict, VerifyError, VerifyReport, verify};
+pub use view::{AreaCounts, Availability, Counts, EventInfo, EventView, SeatMapSnapshot};

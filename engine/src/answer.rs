@@ -1,0 +1,63 @@
+//! What the engine says to a command.
+//!
+//! Not here: texts and codes of the wire (the edge), delivering an answer (`reply.rs`).
+
+use inventory_core::{
+    change::HoldView,
+    ids::{EventKey, TimestampMs},
+    reject::Reject,
+};
+
+/// The one answer to one command. Everything it says is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// What came of it.
+    pub result: Result<Done, Refused>,
+    /// The position it is true at: that of the command's own change, or of the last change it looked at.
+    pub position: u64,
+    /// The time it was judged at.
+    pub time: TimestampMs,
+}
+
+/// What a command did or read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// A hold, as it was right after the command.
+    Hold {
+        /// The hold.
+        view: HoldView,
+        /// The command had taken effect before.
+        replayed: bool,
+    },
+    /// An event.
+    Event {
+        /// Its key: its view is in the directory.
+        key: EventKey,
+        /// The command had taken effect before.
+        replayed: bool,
+    },
+}
+
+/// Why there is no effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The state machine says no.
+    Reject(Reject),
+    /// The caller's deadline passed.
+    DeadlinePassed {
+        /// Whether the command may have taken effect. The engine drops such commands before it judges
+        /// them and says false; an edge that stops waiting says true.
+        executed_unknown: bool,
+    },
+    /// Too much waits already.
+    Overloaded {
+        /// When to ask again.
+        retry_after_ms: u32,
+    },
+    /// The server is going away and takes nothing new.
+    Draining,
+    /// The disk is nearly full: only what ends holds is taken.
+    StorageLow,
+    /// The command met a defect of the server. It had no effect and is not tried again.
+    Internal,
+}

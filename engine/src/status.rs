@@ -1,0 +1,51 @@
+//! The engine in numbers, for operators.
+
+use inventory_core::ids::TimestampMs;
+
+/// One shard in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShardStatus {
+    /// Commands that wait.
+    pub waiting: usize,
+    /// Commands judged since the start.
+    pub judged: u64,
+    /// Changes made since the start.
+    pub changes: u64,
+    /// Holds ended by time since the start.
+    pub expired: u64,
+    /// Commands dropped because their deadline had passed.
+    pub dropped: u64,
+    /// Live holds, as of the last turn.
+    pub live_holds: u64,
+}
+
+/// The engine in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// The engine's time.
+    pub time: TimestampMs,
+    /// The last durable position.
+    pub position: u64,
+    /// Grows with every restore.
+    pub incarnation: u64,
+    /// Durable events.
+    pub events: usize,
+    /// Each shard.
+    pub shards: Vec<ShardStatus>,
+    /// Takes nothing new.
+    pub draining: bool,
+    /// The disk is nearly full.
+    pub storage_low: bool,
+    /// The log failed; the process is about to end.
+    pub failed: bool,
+    /// Bytes that may still be written.
+    pub space_available: u64,
+    /// Batches written since the start.
+    pub batches: u64,
+    /// Syncs since the start.
+    pub syncs: u64,
+    /// Bytes of sealed log that no checkpoint covers.
+    pub uncovered_log_bytes: u64,
+    /// The position the newest checkpoint is true at; zero: there is none.
+    pub checkpoint_position: u64,
+}
