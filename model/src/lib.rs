@@ -1,1 +1,181 @@
-//! Placeholder.
+//! The seat inventory once more, slow and plainly right: what the contract says, written down with
+//! maps and scans, by another hand than the core's. Tests drive both and compare every answer.
+//!
+//! What a place is, is not kept but read off the holds: a seat is held when a live hold has it,
+//! sold when a hold has sold it, open otherwise. Places are kept by key, so a new plan moves
+//! nothing here.
+//!
+//! Not here (yet): payments, allocations, kills, orders and returns, the orphan rule for explicit
+//! picks, rungs 3 and 4 of best available, the budget of tombstones (a floor is told, see
+//! [`Model::raise_floor`]).
+
+mod content;
+mod event;
+mod hold;
+mod pick;
+
+use std::collections::BTreeMap;
+
+use inventory_core::{
+    change::{HoldView, ResumeCause},
+    command::{Command, CreateEvent},
+    ids::{EventKey, HoldId, TimestampMs},
+    place::PlaceState,
+    policy::EventState,
+    reject::{Field, Reject},
+};
+
+use crate::event::Event;
+
+/// What a command that was not refused answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A hold as it is now.
+    Hold {
+        /// The hold.
+        view: HoldView,
+        /// Whether the command took effect before.
+        replayed: bool,
+    },
+    /// The event is as asked.
+    Event {
+        /// Whether the command took effect before.
+        replayed: bool,
+    },
+}
+
+/// All events with their holds.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    events: BTreeMap<EventKey, Event>,
+}
+
+impl Model {
+    /// No events.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Judge `command` at `now` and make it true. Nothing changes when it is refused. Whoever calls
+    /// has called [`Model::advance`] with the same time.
+    ///
+    /// # Errors
+    /// The first refusal in the contract's order of judgement.
+    pub fn execute(&mut self, now: TimestampMs, key: EventKey, command: &Command) -> Result<Answer, Reject> {
+        match command {
+            Command::CreateEvent(create) => return self.create(key, create),
+            Command::Hold(hold) => {
+                hold.check()?;
+                event::check_ttl(hold.ttl_ms)?;
+            }
+            Command::Extend(extend) => event::check_ttl(extend.ttl_ms)?,
+            Command::Confirm(confirm) => confirm.check()?,
+            Command::Release(release) => release.check()?,
+            Command::GetHold(_) | Command::UpdateEvent(_) => {}
+        }
+        let event = self.events.get_mut(&key).ok_or(Reject::EventNotFound)?;
+        match command {
+            Command::CreateEvent(_) => unreachable!("answered above"),
+            Command::Hold(hold) => event.hold(now, hold),
+            Command::Extend(extend) => event.extend(now, extend),
+            Command::Confirm(confirm) => event.confirm(now, confirm),
+            Command::Release(release) => event.release(now, release),
+            Command::GetHold(id) => event.get_hold(*id),
+            Command::UpdateEvent(update) => event.update(now, update),
+        }
+    }
+
+    fn create(&mut self, key: EventKey, create: &CreateEvent) -> Result<Answer, Reject> {
+        if !matches!(create.settings.state, EventState::Draft | EventState::OnSale) {
+            return Err(Reject::invalid(Field::State, "must be draft or on sale"));
+        }
+        create.settings.check().map_err(|(field, problem)| Reject::invalid(Field::Setting(field), problem))?;
+        let content = content::of_create(create);
+        match self.events.get(&key) {
+            Some(event) if event.is_made_of(&content) => Ok(Answer::Event { replayed: true }),
+            Some(_) => Err(Reject::EventExists),
+            None => {
+                self.events.insert(key, Event::new(create, content));
+                Ok(Answer::Event { replayed: false })
+            }
+        }
+    }
+
+    /// End every hold whose deadline `now` has reached, and forget what is past its time.
+    pub fn advance(&mut self, now: TimestampMs) {
+        for event in self.events.values_mut() {
+            event.advance(now);
+        }
+    }
+
+    /// Every live deadline moves by `shift_ms`, whatever the cause.
+    pub fn resume(&mut self, shift_ms: u64, _cause: ResumeCause) {
+        for event in self.events.values_mut() {
+            event.resume(shift_ms);
+        }
+    }
+
+    /// The memory of tombstones was full: ids of the event at or below `floor` are forgotten.
+    pub fn raise_floor(&mut self, key: EventKey, floor: TimestampMs) {
+        if let Some(event) = self.events.get_mut(&key) {
+            event.raise_floor(floor);
+        }
+    }
+
+    /// Tombstones of all events: ended holds with nothing sold.
+    #[must_use]
+    pub fn tombstones(&self) -> usize {
+        self.events.values().map(Event::tombstones).sum()
+    }
+
+    /// The events there are.
+    #[must_use]
+    pub fn events(&self) -> Vec<EventKey> {
+        self.events.keys().copied().collect()
+    }
+
+    /// State of every seat of the event, by index; empty when there is no such event.
+    #[must_use]
+    pub fn seat_states(&self, key: EventKey) -> Vec<PlaceState> {
+        self.events.get(&key).map_or_else(Vec::new, |event| event.seat_states(None))
+    }
+
+    /// Held and sold admissions of every area of the event, by index.
+    #[must_use]
+    pub fn area_counts(&self, key: EventKey) -> Vec<(u32, u32)> {
+        self.events.get(&key).map_or_else(Vec::new, |event| event.area_counts(None))
+    }
+
+    /// Live holds of the event.
+    #[must_use]
+    pub fn live_holds(&self, key: EventKey) -> Vec<HoldId> {
+        self.events.get(&key).map_or_else(Vec::new, Event::live_holds)
+    }
+
+    /// The hold, live or remembered.
+    #[must_use]
+    pub fn hold_view(&self, key: EventKey, id: HoldId) -> Option<HoldView> {
+        self.events.get(&key)?.hold_view(id)
+    }
+
+    /// Plan revision of the event; 0: there is no such event.
+    #[must_use]
+    pub fn plan_revision(&self, key: EventKey) -> u32 {
+        self.events.get(&key).map_or(0, Event::plan_revision)
+    }
+
+    /// What stands for the etag of the event here: how often its settings or plan have changed.
+    #[must_use]
+    pub fn etag(&self, key: EventKey) -> u64 {
+        self.events.get(&key).map_or(0, Event::etag)
+    }
+
+    /// What always holds: no place in two holds, no more admissions than there are.
+    ///
+    /// # Panics
+    /// When one of them does not.
+    pub fn assert_valid(&self) {
+        self.events.values().for_each(Event::assert_valid);
+    }
+}

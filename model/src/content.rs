@@ -1,0 +1,52 @@
+//! Content of a command, to be compared with that of a repeated one: spelled out as text where the
+//! core hashes it.
+
+use inventory_core::command::{Confirm, CreateEvent, Extend, Hold, Part, Release, UpdateEvent};
+
+/// All that a repeated command must say again.
+pub(crate) type Content = String;
+
+pub(crate) fn of_create(create: &CreateEvent) -> Content {
+    format!("create {:?}", (&create.id, create.plan.digest(), &create.settings))
+}
+
+/// All but the request id and the conditions.
+pub(crate) fn of_update(update: &UpdateEvent) -> Content {
+    let times = (update.opens_at, update.closes_at, update.starts_at);
+    let texts = (&update.display_name, &update.time_zone, &update.labels);
+    let plan = update.plan.as_ref().map(|plan| plan.digest());
+    format!("update {:?}", (update.state, times, update.policies, texts, plan))
+}
+
+/// In the form it was sent: a key is not the index it stands for. Seats with their ticket types are
+/// a set of pairs.
+pub(crate) fn of_hold(hold: &Hold) -> Content {
+    let kind = |at: usize| hold.ticket_types.get(at).copied().unwrap_or(0);
+    let mut seats: Vec<_> = hold.seats.iter().enumerate().map(|(at, seat)| (*seat, kind(at))).collect();
+    seats.sort_unstable();
+    let keys = hold.seat_keys.iter().enumerate();
+    let mut keys: Vec<_> = keys.map(|(at, key)| (key, kind(hold.seats.len() + at))).collect();
+    keys.sort_unstable();
+    let chosen: Vec<u8> = hold.ticket_types.iter().skip(seats.len() + keys.len()).copied().collect();
+    let rest = (hold.customer, hold.ttl_ms, hold.replace, hold.plan_revision);
+    format!("hold {:?}", (seats, keys, &hold.admissions, &hold.best, chosen, rest))
+}
+
+pub(crate) fn of_extend(extend: &Extend) -> Content {
+    format!("extend {}", extend.ttl_ms)
+}
+
+pub(crate) fn of_confirm(confirm: &Confirm) -> Content {
+    format!("confirm {:?}", (&confirm.order, confirm.remainder, of_part(&confirm.part)))
+}
+
+pub(crate) fn of_release(release: &Release) -> Content {
+    format!("release {}", of_part(&release.part))
+}
+
+fn of_part(part: &Part) -> Content {
+    let mut part = part.clone();
+    part.seats.sort_unstable();
+    part.admissions.sort_unstable();
+    format!("{part:?}")
+}

@@ -1,0 +1,784 @@
+//! One event: every command in the contract's order of judgement (shape has been judged; then id;
+//! plan revision and unknown places; state and window; places per hold; availability; customer
+//! limits).
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use inventory_core::{
+    best_available::Arrangement,
+    change::{HoldCause, HoldState, HoldView},
+    command::{self, AreaName, Confirm, CreateEvent, Extend, Part, Release, Remainder, UpdateEvent},
+    ids::{CustomerKey, HoldId, RequestId, TimestampMs},
+    limits::{ID_AHEAD_MS_MAX, policy},
+    place::{Moved, PlaceState},
+    plan::Plan,
+    policy::{EventState, Settings},
+    reject::{Field, PlaceInTheWay, Reject},
+};
+
+use crate::{
+    Answer,
+    content::{self, Content},
+    hold::{Admitted, Fate, HeldSeat, Hold},
+    pick::{self, Wanted},
+};
+
+/// Evidence names at most so many places.
+const EVIDENCE_MAX: usize = 64;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Event {
+    made_of: Content,
+    settings: Settings,
+    plan: Arc<Plan>,
+    plan_revision: u32,
+    holds: BTreeMap<HoldId, Hold>,
+    /// Remembered requests with when they are forgotten.
+    requests: BTreeMap<RequestId, (Content, TimestampMs)>,
+    /// Ids of this time and before are too old.
+    floor: TimestampMs,
+    etag: u64,
+}
+
+/// Places a command asks for, with names resolved.
+struct Asked {
+    /// Explicit seats in request order.
+    seats: Vec<u32>,
+    /// For each admission of the command its area.
+    areas: Vec<u16>,
+    best: Option<Wanted>,
+}
+
+pub(crate) fn check_ttl(ttl_ms: u32) -> Result<(), Reject> {
+    let (ttl_ms_min, ttl_ms_max) = (policy::HOLD_TTL_S_MIN * 1_000, policy::HOLD_TTL_S_MAX * 1_000);
+    if ttl_ms == 0 || (ttl_ms_min..=ttl_ms_max).contains(&ttl_ms) {
+        Ok(())
+    } else {
+        Err(Reject::TtlOutOfRange { ttl_ms_min, ttl_ms_max })
+    }
+}
+
+impl Event {
+    pub(crate) fn new(create: &CreateEvent, made_of: Content) -> Self {
+        Self {
+            made_of,
+            settings: create.settings.clone(),
+            plan: Arc::clone(&create.plan),
+            plan_revision: 1,
+            holds: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            floor: TimestampMs(0),
+            etag: 1,
+        }
+    }
+
+    pub(crate) fn is_made_of(&self, content: &Content) -> bool {
+        self.made_of == *content
+    }
+
+    // ---- Hold ----
+
+    pub(crate) fn hold(&mut self, now: TimestampMs, command: &command::Hold) -> Result<Answer, Reject> {
+        let content = content::of_hold(command);
+        if let Some(known) = self.holds.get(&command.hold_id) {
+            if known.content != content {
+                return Err(Reject::HoldIdReused);
+            }
+            return match known.state {
+                HoldState::Active | HoldState::Paying => Ok(self.answer(command.hold_id, true)),
+                HoldState::Confirmed => Err(Reject::HoldAlreadyConfirmed { executed: true }),
+                HoldState::Released => Err(Reject::HoldReleased { executed: true }),
+                HoldState::Expired => Err(Reject::HoldExpired { executed: true, places_lost: Vec::new() }),
+            };
+        }
+        let policies = self.settings.policies.clone();
+        let limited = policies.places_per_customer_max > 0 || policies.holds_per_customer_max > 0;
+        if limited && !command.customer.is_some() {
+            return Err(Reject::invalid(Field::Customer, "must be named"));
+        }
+        if self.is_too_old(now, command.hold_id.time()) {
+            return Err(Reject::HoldIdTooOld { now });
+        }
+        if is_from_future(now, command.hold_id.time()) {
+            return Err(Reject::HoldIdFromFuture { now });
+        }
+        let replaced = match command.replace {
+            None => None,
+            Some(id) => Some(self.replaceable(now, id, command.customer)?.clone()),
+        };
+        let asked = self.resolve(command)?;
+        self.check_on_sale(now)?;
+        let admitted: usize = command.admissions.iter().map(|wanted| usize::from(wanted.quantity)).sum();
+        let chosen = asked.best.as_ref().map_or(0, |best| best.quantity);
+        if asked.seats.len() + chosen + admitted > policies.places_per_hold_max as usize {
+            return Err(Reject::TooManyPlaces { places_max: policies.places_per_hold_max });
+        }
+        let admissions = self.find_admissions(command, &asked, command.replace)?;
+        let (seats, arrangement) = self.find_seats(&asked, command.replace)?;
+
+        let kind = |at: usize| command.ticket_types.get(at).copied().unwrap_or(0);
+        let seats: Vec<HeldSeat> = seats
+            .iter()
+            .enumerate()
+            .map(|(at, &seat)| HeldSeat {
+                key: self.plan.seat_key(seat).to_owned(),
+                ticket_type: kind(at),
+                fate: Fate::Held,
+            })
+            .collect();
+        let ttl_ms = match command.ttl_ms {
+            0 => u64::from(policies.hold_ttl_s) * 1_000,
+            ttl_ms => u64::from(ttl_ms),
+        };
+        let hold = Hold {
+            id: command.hold_id,
+            content,
+            customer: command.customer,
+            created_at: replaced.as_ref().map_or(now, |old| old.created_at),
+            expires_at: replaced.as_ref().map_or(now.plus_ms(ttl_ms), |old| old.expires_at),
+            renewals: replaced.as_ref().map_or(0, |old| old.renewals),
+            state: HoldState::Active,
+            cause: HoldCause::None,
+            ended_at: TimestampMs(0),
+            forget_at: TimestampMs(0),
+            seats,
+            admissions,
+            orders: Vec::new(),
+            order_last: None,
+            request_last: None,
+            arrangement,
+        };
+        self.check_customer_places(hold.customer, hold.held_count(), command.replace)?;
+        let holds_after = 1 + self
+            .holds
+            .values()
+            .filter(|other| other.is_live() && other.customer == hold.customer && Some(other.id) != command.replace)
+            .count();
+        if policies.holds_per_customer_max > 0 && holds_after > policies.holds_per_customer_max as usize {
+            return Err(Reject::HoldQuota { holds_max: policies.holds_per_customer_max });
+        }
+
+        if let Some(old) = command.replace {
+            let window_ms = policies.retry_window_ms();
+            self.hold_mut(old).end(now, HoldState::Released, HoldCause::Replaced, window_ms);
+        }
+        self.holds.insert(hold.id, hold);
+        Ok(self.answer(command.hold_id, false))
+    }
+
+    fn replaceable(&self, now: TimestampMs, id: HoldId, customer: CustomerKey) -> Result<&Hold, Reject> {
+        let old = self.holds.get(&id).ok_or(Reject::HoldNotFound)?;
+        check_live(now, old)?;
+        if old.sold_count() > 0 {
+            return Err(Reject::HoldAlreadyConfirmed { executed: false });
+        }
+        if old.customer != customer {
+            return Err(Reject::invalid(Field::Customer, "must be that of the hold that is replaced"));
+        }
+        Ok(old)
+    }
+
+    /// Plan revision, and names to numbers: areas, seats, then the filters of best available.
+    fn resolve(&self, command: &command::Hold) -> Result<Asked, Reject> {
+        let by_index = command.admissions.iter().any(|wanted| matches!(wanted.area, AreaName::Index(_)));
+        if !command.seats.is_empty() || by_index {
+            let revision = if command.plan_revision == 0 { 1 } else { command.plan_revision };
+            if revision != self.plan_revision {
+                return Err(Reject::PlanChanged { plan_revision: self.plan_revision });
+            }
+        }
+        let unknown = |field, position: usize| Reject::UnknownPlace { field, position: position as u32 };
+        let mut areas = Vec::new();
+        for (at, wanted) in command.admissions.iter().enumerate() {
+            let area = match &wanted.area {
+                AreaName::Index(index) => (usize::from(*index) < self.plan.areas().len()).then_some(*index),
+                AreaName::Key(key) => self.plan.find_area(key),
+            };
+            areas.push(area.ok_or(unknown(Field::Ga, at))?);
+        }
+        for (at, &seat) in command.seats.iter().enumerate() {
+            if seat >= self.plan.seat_count() {
+                return Err(unknown(Field::Seats, at));
+            }
+        }
+        let mut seats = command.seats.clone();
+        for (at, key) in command.seat_keys.iter().enumerate() {
+            let seat = self.plan.find_seat(key).ok_or(unknown(Field::SeatKeys, at))?;
+            if seats.contains(&seat) {
+                return Err(Reject::DuplicateSeat { position: seats.len() as u32 });
+            }
+            seats.push(seat);
+        }
+        let best = match &command.best {
+            None => None,
+            Some(best) => {
+                let mut levels = Vec::new();
+                for (at, name) in best.price_levels.iter().enumerate() {
+                    levels.push(self.plan.find_level(name).ok_or(unknown(Field::PriceLevels, at))?);
+                }
+                let mut sections = Vec::new();
+                for (at, key) in best.sections.iter().enumerate() {
+                    sections.push(self.plan.find_section(key).ok_or(unknown(Field::Sections, at))?);
+                }
+                let zone = match &best.zone {
+                    None => None,
+                    Some(key) => Some(self.plan.find_zone(key).ok_or(unknown(Field::Zone, 0))?),
+                };
+                Some(Wanted {
+                    quantity: usize::from(best.quantity),
+                    levels,
+                    sections,
+                    zone,
+                    accessible_count: usize::from(best.accessible_count),
+                })
+            }
+        };
+        Ok(Asked { seats, areas, best })
+    }
+
+    fn check_on_sale(&self, now: TimestampMs) -> Result<(), Reject> {
+        let (opens_at, closes_at) = (self.settings.opens_at, self.settings.closes_at);
+        match self.settings.state {
+            EventState::Draft => Err(Reject::SaleNotOpen { opens_at }),
+            EventState::Paused => Err(Reject::SalePaused),
+            EventState::OffSale => Err(Reject::SaleClosed),
+            EventState::Cancelled => Err(Reject::EventCancelled),
+            EventState::OnSale if now < opens_at => Err(Reject::SaleNotOpen { opens_at }),
+            EventState::OnSale if closes_at.0 != 0 && now >= closes_at => Err(Reject::SaleClosed),
+            EventState::OnSale => Ok(()),
+        }
+    }
+
+    /// The admissions the hold gets, item by item. Those of the replaced hold count as open.
+    fn find_admissions(
+        &self,
+        command: &command::Hold,
+        asked: &Asked,
+        replaced: Option<HoldId>,
+    ) -> Result<BTreeMap<(String, u8), Admitted>, Reject> {
+        let counts = self.area_counts(replaced);
+        let mut found: BTreeMap<(String, u8), Admitted> = BTreeMap::new();
+        for (wanted, &area) in command.admissions.iter().zip(&asked.areas) {
+            let spec = &self.plan.areas()[usize::from(area)];
+            let (held, sold) = counts[usize::from(area)];
+            let open = spec.capacity.checked_sub(held + sold).expect("never more than there are");
+            let ours: u32 =
+                found.iter().filter(|((key, _), _)| **key == *spec.key).map(|(_, admitted)| admitted.held).sum();
+            let left = open.checked_sub(ours).expect("never more than there are");
+            let least = if wanted.quantity_min == 0 { wanted.quantity } else { wanted.quantity_min };
+            if left < u32::from(least) {
+                return Err(if open == 0 && held == 0 {
+                    Reject::SoldOut
+                } else {
+                    Reject::NotEnoughPlaces { held_unpaid: held }
+                });
+            }
+            let admitted = found.entry((spec.key.to_string(), wanted.ticket_type)).or_default();
+            admitted.held += left.min(u32::from(wanted.quantity));
+        }
+        Ok(found)
+    }
+
+    /// The seats the hold gets: explicit ones, then chosen ones. Those of the replaced hold count
+    /// as open.
+    fn find_seats(&self, asked: &Asked, replaced: Option<HoldId>) -> Result<(Vec<u32>, Arrangement), Reject> {
+        let states = self.seat_states(replaced);
+        let in_the_way: Vec<PlaceInTheWay> = asked
+            .seats
+            .iter()
+            .filter(|&&seat| states[seat as usize] != PlaceState::Open)
+            .map(|&seat| PlaceInTheWay { place: Moved::Seat(seat), state: states[seat as usize] })
+            .collect();
+        if !in_the_way.is_empty() {
+            return Err(Reject::PlacesUnavailable { places: in_the_way });
+        }
+        let mut seats = asked.seats.clone();
+        let Some(wanted) = &asked.best else {
+            return Ok((seats, Arrangement::None));
+        };
+        let mut open: Vec<bool> = states.iter().map(|&state| state == PlaceState::Open).collect();
+        seats.iter().for_each(|&seat| open[seat as usize] = false);
+        if let Some((window, arrangement)) = pick::pick(&self.plan, &open, wanted, self.settings.policies.orphan_rule) {
+            seats.extend(window);
+            return Ok((seats, arrangement));
+        }
+        let matching = |state: PlaceState| {
+            let seats = (0..self.plan.seat_count()).filter(|&seat| states[seat as usize] == state);
+            seats.filter(|&seat| wanted.admits(&self.plan, seat)).count()
+        };
+        let held = matching(PlaceState::Held);
+        Err(if held == 0 && matching(PlaceState::Open) == 0 {
+            Reject::SoldOut
+        } else {
+            Reject::NotEnoughPlaces { held_unpaid: held as u32 }
+        })
+    }
+
+    fn check_customer_places(&self, customer: CustomerKey, more: u32, without: Option<HoldId>) -> Result<(), Reject> {
+        let places_max = self.settings.policies.places_per_customer_max;
+        let has: u32 = self
+            .holds
+            .values()
+            .filter(|hold| hold.customer == customer && Some(hold.id) != without)
+            .map(|hold| hold.sold_count() + if hold.is_live() { hold.held_count() } else { 0 })
+            .sum();
+        if places_max > 0 && customer.is_some() && has + more > places_max {
+            return Err(Reject::CustomerLimit { places_max });
+        }
+        Ok(())
+    }
+
+    // ---- Extend, Confirm, Release, GetHold ----
+
+    pub(crate) fn extend(&mut self, now: TimestampMs, command: &Extend) -> Result<Answer, Reject> {
+        let content = content::of_extend(command);
+        let hold = self.holds.get(&command.hold_id).ok_or(Reject::HoldNotFound)?;
+        if let Some(answer) = self.repeated_request(hold, command.request_id, &content) {
+            return answer;
+        }
+        if self.settings.state == EventState::Cancelled {
+            return Err(Reject::EventCancelled);
+        }
+        check_live(now, hold)?;
+        check_request_follows(hold, command.request_id)?;
+        let policies = &self.settings.policies;
+        let ttl_ms = match command.ttl_ms {
+            0 => u64::from(policies.hold_ttl_s) * 1_000,
+            ttl_ms => u64::from(ttl_ms),
+        };
+        let last = hold.created_at.plus_ms(u64::from(policies.lifetime_s_max) * 1_000);
+        let expires_at = now.plus_ms(ttl_ms).min(last);
+        if hold.renewals >= policies.renewals_max || expires_at <= hold.expires_at {
+            return Err(Reject::RenewalCap);
+        }
+        let hold = self.hold_mut(command.hold_id);
+        hold.expires_at = expires_at;
+        hold.renewals += 1;
+        hold.request_last = Some((command.request_id, content));
+        Ok(self.answer(command.hold_id, false))
+    }
+
+    pub(crate) fn confirm(&mut self, now: TimestampMs, command: &Confirm) -> Result<Answer, Reject> {
+        let content = content::of_confirm(command);
+        let whole = command.part.is_whole();
+        let hold = self.holds.get(&command.hold_id).ok_or(Reject::HoldNotFound)?;
+        if let (false, Some(request)) = (whole, command.request_id)
+            && let Some(answer) = self.repeated_request(hold, request, &content)
+        {
+            return answer;
+        }
+        // A repeated command answers as it did, also after the event was cancelled.
+        if whole && hold.state == HoldState::Confirmed && hold.order_last.as_ref() == Some(&command.order) {
+            return Ok(self.answer(command.hold_id, true));
+        }
+        if self.settings.state == EventState::Cancelled {
+            return Err(Reject::EventCancelled);
+        }
+        if hold.state == HoldState::Expired && command.allow_reclaim && whole {
+            return self.reclaim(now, command, content);
+        }
+        check_live(now, hold)?;
+        if let (false, Some(request)) = (whole, command.request_id) {
+            check_request_follows(hold, request)?;
+        }
+        self.check_part(hold, &command.part)?;
+
+        let plan = Arc::clone(&self.plan);
+        let window_ms = self.settings.policies.retry_window_ms();
+        let hold = self.hold_mut(command.hold_id);
+        if whole {
+            hold.sell_held();
+        } else {
+            mark_part(hold, &plan, &command.part, Fate::Sold);
+        }
+        if command.remainder == Remainder::Release {
+            hold.free_held();
+        }
+        if hold.held_count() == 0 {
+            hold.end(now, HoldState::Confirmed, HoldCause::Requested, window_ms);
+        }
+        self.note_sale(command, content);
+        Ok(self.answer(command.hold_id, false))
+    }
+
+    /// After expiry: all or nothing, if every place is still open and the customer's limit allows.
+    fn reclaim(&mut self, now: TimestampMs, command: &Confirm, content: Content) -> Result<Answer, Reject> {
+        let hold = &self.holds[&command.hold_id];
+        let states = self.seat_states(None);
+        let mut lost = Vec::new();
+        let mut gone = false;
+        for seat in hold.seats_with(Fate::Held) {
+            match self.plan.find_seat(&seat.key) {
+                None => gone = true,
+                Some(index) if states[index as usize] == PlaceState::Open => {}
+                Some(index) => {
+                    lost.push(PlaceInTheWay { place: Moved::Seat(index), state: states[index as usize] });
+                }
+            }
+        }
+        let mut wanted: BTreeMap<&str, u32> = BTreeMap::new();
+        for ((area, _), admitted) in &hold.admissions {
+            *wanted.entry(area).or_default() += admitted.held;
+        }
+        let counts = self.area_counts(None);
+        for (area, quantity) in wanted {
+            let Some(index) = self.plan.find_area(area) else {
+                gone = true;
+                continue;
+            };
+            let (held, sold) = counts[usize::from(index)];
+            let open = self.plan.areas()[usize::from(index)].capacity - held - sold;
+            if open < quantity {
+                let state = if held > 0 { PlaceState::Held } else { PlaceState::Sold };
+                let place = Moved::Area { area: index, quantity: quantity - open };
+                lost.push(PlaceInTheWay { place, state });
+            }
+        }
+        let limit = self.check_customer_places(hold.customer, hold.held_count(), None);
+        if gone || !lost.is_empty() || limit.is_err() {
+            return Err(Reject::HoldExpired { executed: false, places_lost: lost });
+        }
+        let window_ms = self.settings.policies.retry_window_ms();
+        let hold = self.hold_mut(command.hold_id);
+        hold.sell_held();
+        hold.end(now, HoldState::Confirmed, HoldCause::Requested, window_ms);
+        self.note_sale(command, content);
+        Ok(self.answer(command.hold_id, false))
+    }
+
+    fn note_sale(&mut self, command: &Confirm, content: Content) {
+        let hold = self.hold_mut(command.hold_id);
+        hold.note_order(&command.order);
+        if let Some(request) = command.request_id {
+            hold.request_last = Some((request, content));
+        }
+    }
+
+    pub(crate) fn release(&mut self, now: TimestampMs, command: &Release) -> Result<Answer, Reject> {
+        let content = content::of_release(command);
+        let whole = command.part.is_whole();
+        let hold = self.holds.get(&command.hold_id).ok_or(Reject::HoldNotFound)?;
+        if let (false, Some(request)) = (whole, command.request_id)
+            && let Some(answer) = self.repeated_request(hold, request, &content)
+        {
+            return answer;
+        }
+        if whole && hold.state == HoldState::Released {
+            return Ok(self.answer(command.hold_id, true));
+        }
+        check_live(now, hold)?;
+        if let (false, Some(request)) = (whole, command.request_id) {
+            check_request_follows(hold, request)?;
+        }
+        self.check_part(hold, &command.part)?;
+
+        let plan = Arc::clone(&self.plan);
+        let window_ms = self.settings.policies.retry_window_ms();
+        let hold = self.hold_mut(command.hold_id);
+        if whole {
+            hold.free_held();
+        } else {
+            mark_part(hold, &plan, &command.part, Fate::Freed);
+        }
+        if hold.held_count() == 0 {
+            hold.end(now, HoldState::Released, HoldCause::Requested, window_ms);
+        }
+        if let Some(request) = command.request_id {
+            hold.request_last = Some((request, content));
+        }
+        Ok(self.answer(command.hold_id, false))
+    }
+
+    pub(crate) fn get_hold(&self, id: HoldId) -> Result<Answer, Reject> {
+        let view = self.hold_view(id).ok_or(Reject::HoldNotFound)?;
+        Ok(Answer::Hold { view, replayed: false })
+    }
+
+    /// The answer to the request the hold remembers, if this is it.
+    fn repeated_request(&self, hold: &Hold, request: RequestId, content: &Content) -> Option<Result<Answer, Reject>> {
+        let (last, said) = hold.request_last.as_ref()?;
+        (*last == request)
+            .then(|| if said == content { Ok(self.answer(hold.id, true)) } else { Err(Reject::RequestIdReused) })
+    }
+
+    /// Every place of the part is in the plan and held by this hold.
+    fn check_part(&self, hold: &Hold, part: &Part) -> Result<(), Reject> {
+        for (at, &seat) in part.seats.iter().enumerate() {
+            if seat >= self.plan.seat_count() {
+                return Err(Reject::UnknownPlace { field: Field::Seats, position: at as u32 });
+            }
+        }
+        for (at, admission) in part.admissions.iter().enumerate() {
+            if usize::from(admission.area) >= self.plan.areas().len() {
+                return Err(Reject::UnknownPlace { field: Field::Ga, position: at as u32 });
+            }
+        }
+        let states = self.seat_states(None);
+        let mut foreign = Vec::new();
+        for &seat in &part.seats {
+            let key = self.plan.seat_key(seat);
+            if !hold.seats_with(Fate::Held).any(|held| held.key == key) {
+                foreign.push(PlaceInTheWay { place: Moved::Seat(seat), state: states[seat as usize] });
+            }
+        }
+        let counts = self.area_counts(None);
+        for admission in &part.admissions {
+            let area = &self.plan.areas()[usize::from(admission.area)];
+            let has = hold.admissions.get(&(area.key.to_string(), admission.ticket_type)).map_or(0, |a| a.held);
+            if has < u32::from(admission.quantity) {
+                let (held, sold) = counts[usize::from(admission.area)];
+                let state = match (area.capacity - held - sold, held) {
+                    (0, 0) => PlaceState::Sold,
+                    (0, _) => PlaceState::Held,
+                    _ => PlaceState::Open,
+                };
+                let place = Moved::Area { area: admission.area, quantity: u32::from(admission.quantity) - has };
+                foreign.push(PlaceInTheWay { place, state });
+            }
+        }
+        if foreign.is_empty() {
+            Ok(())
+        } else {
+            foreign.truncate(EVIDENCE_MAX);
+            Err(Reject::PlacesUnavailable { places: foreign })
+        }
+    }
+
+    // ---- UpdateEvent ----
+
+    pub(crate) fn update(&mut self, now: TimestampMs, command: &UpdateEvent) -> Result<Answer, Reject> {
+        let content = content::of_update(command);
+        if let Some(request) = command.request_id {
+            if let Some((said, _)) = self.requests.get(&request) {
+                return if *said == content {
+                    Ok(Answer::Event { replayed: true })
+                } else {
+                    Err(Reject::RequestIdReused)
+                };
+            }
+            if self.is_too_old(now, request.time()) {
+                return Err(Reject::RequestIdTooOld);
+            }
+            if is_from_future(now, request.time()) {
+                return Err(Reject::RequestIdInvalid);
+            }
+        }
+        let etag_differs = command.etag.is_some_and(|etag| etag != self.etag);
+        let state_differs = command.expected_state.is_some_and(|state| state != self.settings.state);
+        if etag_differs || state_differs {
+            return Err(Reject::StateMismatch { etag: self.etag });
+        }
+        let old = self.settings.clone();
+        let new = command.over(&old);
+        if !old.state.may_become(new.state) {
+            return Err(Reject::invalid(Field::State, "must follow the present one"));
+        }
+        new.check().map_err(|(field, problem)| Reject::invalid(Field::Setting(field), problem))?;
+        let plan = command.plan.clone().filter(|plan| plan.digest() != self.plan.digest());
+        if let Some(plan) = &plan {
+            self.check_nothing_dropped(plan)?;
+        }
+        if command.validate_only {
+            return Ok(Answer::Event { replayed: false });
+        }
+
+        if new != old || plan.is_some() {
+            self.etag += 1;
+        }
+        let (window_ms_old, window_ms) = (old.policies.retry_window_ms(), new.policies.retry_window_ms());
+        if window_ms > window_ms_old {
+            self.floor = self.floor.max(now.minus_ms(window_ms_old));
+        }
+        if let Some(plan) = plan {
+            self.plan = plan;
+            self.plan_revision += 1;
+        }
+        if new.state == EventState::Cancelled {
+            for hold in self.holds.values_mut().filter(|hold| hold.is_live()) {
+                hold.end(now, HoldState::Released, HoldCause::Cancelled, window_ms);
+            }
+        }
+        self.settings = new;
+        if let Some(request) = command.request_id {
+            self.requests.insert(request, (content, request.time().max(now).plus_ms(window_ms)));
+        }
+        Ok(Answer::Event { replayed: false })
+    }
+
+    /// A new plan must have every held and sold place.
+    fn check_nothing_dropped(&self, plan: &Plan) -> Result<(), Reject> {
+        let mut dropped = Vec::new();
+        for (seat, state) in self.seat_states(None).into_iter().enumerate() {
+            let seat = seat as u32;
+            if state != PlaceState::Open && plan.find_seat(self.plan.seat_key(seat)).is_none() {
+                dropped.push(PlaceInTheWay { place: Moved::Seat(seat), state });
+            }
+        }
+        for (index, (held, sold)) in self.area_counts(None).into_iter().enumerate() {
+            let area = &self.plan.areas()[index];
+            let capacity = plan.find_area(&area.key).map_or(0, |new| plan.areas()[usize::from(new)].capacity);
+            if held + sold > capacity {
+                let state = if held > 0 { PlaceState::Held } else { PlaceState::Sold };
+                let place = Moved::Area { area: index as u16, quantity: held + sold - capacity };
+                dropped.push(PlaceInTheWay { place, state });
+            }
+        }
+        if dropped.is_empty() {
+            Ok(())
+        } else {
+            dropped.truncate(EVIDENCE_MAX);
+            Err(Reject::PlacesInUse { places: dropped })
+        }
+    }
+
+    // ---- Time ----
+
+    pub(crate) fn advance(&mut self, now: TimestampMs) {
+        let window_ms = self.settings.policies.retry_window_ms();
+        for hold in self.holds.values_mut().filter(|hold| hold.is_live() && now >= hold.expires_at) {
+            hold.end(now, HoldState::Expired, HoldCause::Deadline, window_ms);
+        }
+        self.holds.retain(|_, hold| !is_tombstone(hold) || now < hold.forget_at);
+        self.requests.retain(|_, (_, forget_at)| now < *forget_at);
+    }
+
+    pub(crate) fn resume(&mut self, shift_ms: u64) {
+        for hold in self.holds.values_mut().filter(|hold| hold.is_live()) {
+            hold.expires_at = hold.expires_at.plus_ms(shift_ms);
+        }
+    }
+
+    pub(crate) fn raise_floor(&mut self, floor: TimestampMs) {
+        self.floor = self.floor.max(floor);
+        self.holds.retain(|id, hold| !is_tombstone(hold) || id.time() > floor);
+    }
+
+    fn is_too_old(&self, now: TimestampMs, time: TimestampMs) -> bool {
+        time <= now.minus_ms(self.settings.policies.retry_window_ms()) || time <= self.floor
+    }
+
+    // ---- Reading ----
+
+    /// State of every seat, as if the hold `without` were not there.
+    pub(crate) fn seat_states(&self, without: Option<HoldId>) -> Vec<PlaceState> {
+        let mut states = vec![PlaceState::Open; self.plan.seat_count() as usize];
+        for hold in self.holds.values().filter(|hold| Some(hold.id) != without) {
+            for seat in &hold.seats {
+                let state = match seat.fate {
+                    Fate::Sold => PlaceState::Sold,
+                    Fate::Held if hold.is_live() => PlaceState::Held,
+                    Fate::Held | Fate::Freed => continue,
+                };
+                let index = self.plan.find_seat(&seat.key).expect("a plan keeps held and sold seats");
+                assert_eq!(states[index as usize], PlaceState::Open, "seat {} taken twice", seat.key);
+                states[index as usize] = state;
+            }
+        }
+        states
+    }
+
+    /// Held and sold of every area, as if the hold `without` were not there.
+    pub(crate) fn area_counts(&self, without: Option<HoldId>) -> Vec<(u32, u32)> {
+        let mut counts = vec![(0, 0); self.plan.areas().len()];
+        for hold in self.holds.values().filter(|hold| Some(hold.id) != without) {
+            for ((area, _), admitted) in &hold.admissions {
+                let held = if hold.is_live() { admitted.held } else { 0 };
+                if held + admitted.sold > 0 {
+                    let index = self.plan.find_area(area).expect("a plan keeps areas in use");
+                    counts[usize::from(index)].0 += held;
+                    counts[usize::from(index)].1 += admitted.sold;
+                }
+            }
+        }
+        counts
+    }
+
+    pub(crate) fn live_holds(&self) -> Vec<HoldId> {
+        self.holds.values().filter(|hold| hold.is_live()).map(|hold| hold.id).collect()
+    }
+
+    pub(crate) fn hold_view(&self, id: HoldId) -> Option<HoldView> {
+        let hold = self.holds.get(&id)?;
+        Some(hold.view(&self.plan, self.plan_revision, self.settings.policies.renewals_max))
+    }
+
+    pub(crate) fn tombstones(&self) -> usize {
+        self.holds.values().filter(|hold| is_tombstone(hold)).count()
+    }
+
+    pub(crate) fn plan_revision(&self) -> u32 {
+        self.plan_revision
+    }
+
+    pub(crate) fn etag(&self) -> u64 {
+        self.etag
+    }
+
+    pub(crate) fn assert_valid(&self) {
+        let states = self.seat_states(None);
+        assert_eq!(states.len(), self.plan.seat_count() as usize);
+        for (area, (held, sold)) in self.plan.areas().iter().zip(self.area_counts(None)) {
+            assert!(held + sold <= area.capacity, "area {} is overfull", area.key);
+        }
+        for hold in self.holds.values() {
+            assert!(!hold.is_live() || hold.held_count() > 0, "a live hold holds something");
+            assert!(hold.state != HoldState::Confirmed || hold.sold_count() > 0, "confirmed means sold");
+            assert_eq!(hold.sold_count() > 0, !hold.orders.is_empty(), "what is sold has an order");
+        }
+    }
+
+    fn hold_mut(&mut self, id: HoldId) -> &mut Hold {
+        self.holds.get_mut(&id).expect("found before")
+    }
+
+    fn answer(&self, id: HoldId, replayed: bool) -> Answer {
+        Answer::Hold { view: self.hold_view(id).expect("found before"), replayed }
+    }
+}
+
+/// Ended, nothing sold: forgotten after a while.
+fn is_tombstone(hold: &Hold) -> bool {
+    !hold.is_live() && hold.sold_count() == 0
+}
+
+fn is_from_future(now: TimestampMs, time: TimestampMs) -> bool {
+    time >= now.plus_ms(ID_AHEAD_MS_MAX)
+}
+
+/// The hold lives, also by the clock.
+fn check_live(now: TimestampMs, hold: &Hold) -> Result<(), Reject> {
+    match hold.state {
+        HoldState::Active | HoldState::Paying if now < hold.expires_at => Ok(()),
+        HoldState::Active | HoldState::Paying | HoldState::Expired => {
+            Err(Reject::HoldExpired { executed: false, places_lost: Vec::new() })
+        }
+        HoldState::Confirmed => Err(Reject::HoldAlreadyConfirmed { executed: false }),
+        HoldState::Released => Err(Reject::HoldReleased { executed: false }),
+    }
+}
+
+/// Requests on a hold come in the order of their ids.
+fn check_request_follows(hold: &Hold, request: RequestId) -> Result<(), Reject> {
+    match &hold.request_last {
+        Some((last, _)) if request < *last => Err(Reject::RequestIdTooOld),
+        _ => Ok(()),
+    }
+}
+
+/// Places of the part, all held, get another fate.
+fn mark_part(hold: &mut Hold, plan: &Plan, part: &Part, fate: Fate) {
+    for &seat in &part.seats {
+        let key = plan.seat_key(seat);
+        let mut held = hold.seats.iter_mut().filter(|held| held.fate == Fate::Held && held.key == key);
+        held.next().expect("checked before").fate = fate;
+    }
+    for admission in &part.admissions {
+        let key = plan.areas()[usize::from(admission.area)].key.to_string();
+        let admitted = hold.admissions.get_mut(&(key, admission.ticket_type)).expect("checked before");
+        let quantity = u32::from(admission.quantity);
+        admitted.held = admitted.held.checked_sub(quantity).expect("checked before");
+        if fate == Fate::Sold {
+            admitted.sold += quantity;
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! One hold, live or remembered.
+
+use std::collections::BTreeMap;
+
+use inventory_core::{
+    best_available::Arrangement,
+    change::{HoldCause, HoldState, HoldView},
+    ids::{CustomerKey, HoldId, OrderRef, RequestId, TimestampMs},
+    place::{Admission, Seat},
+    plan::Plan,
+};
+
+use crate::content::Content;
+
+/// What became of a place of a hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Held, or held until the hold ended.
+    Held,
+    /// Sold.
+    Sold,
+    /// Given back while the hold lived, or by the confirm that ended it.
+    Freed,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct HeldSeat {
+    pub(crate) key: String,
+    pub(crate) ticket_type: u8,
+    pub(crate) fate: Fate,
+}
+
+/// Admissions of one area and ticket type.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Admitted {
+    pub(crate) held: u32,
+    pub(crate) sold: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Hold {
+    pub(crate) id: HoldId,
+    pub(crate) content: Content,
+    pub(crate) customer: CustomerKey,
+    pub(crate) created_at: TimestampMs,
+    pub(crate) expires_at: TimestampMs,
+    pub(crate) renewals: u32,
+    pub(crate) state: HoldState,
+    pub(crate) cause: HoldCause,
+    pub(crate) ended_at: TimestampMs,
+    /// When it is forgotten, if nothing of it is sold. Set when it ends.
+    pub(crate) forget_at: TimestampMs,
+    /// Explicit seats in request order, then chosen ones in plan order.
+    pub(crate) seats: Vec<HeldSeat>,
+    /// By area key and ticket type.
+    pub(crate) admissions: BTreeMap<(String, u8), Admitted>,
+    /// In order of first sale.
+    pub(crate) orders: Vec<OrderRef>,
+    /// The order of the last sale.
+    pub(crate) order_last: Option<OrderRef>,
+    pub(crate) request_last: Option<(RequestId, Content)>,
+    pub(crate) arrangement: Arrangement,
+}
+
+impl Hold {
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.state, HoldState::Active | HoldState::Paying)
+    }
+
+    /// Seats of this fate.
+    pub(crate) fn seats_with(&self, fate: Fate) -> impl Iterator<Item = &HeldSeat> {
+        self.seats.iter().filter(move |seat| seat.fate == fate)
+    }
+
+    /// Places it holds, while it lives; those it held when it ended, after that.
+    pub(crate) fn held_count(&self) -> u32 {
+        self.seats_with(Fate::Held).count() as u32 + self.admissions.values().map(|a| a.held).sum::<u32>()
+    }
+
+    pub(crate) fn sold_count(&self) -> u32 {
+        self.seats_with(Fate::Sold).count() as u32 + self.admissions.values().map(|a| a.sold).sum::<u32>()
+    }
+
+    /// It ends. The places it held stay named, for a reclaim.
+    pub(crate) fn end(&mut self, now: TimestampMs, state: HoldState, cause: HoldCause, retry_window_ms: u64) {
+        assert!(self.is_live() || self.state == HoldState::Expired, "ends once, or is reclaimed");
+        self.state = state;
+        self.cause = cause;
+        self.ended_at = now;
+        self.forget_at = self.id.time().max(now).plus_ms(retry_window_ms);
+    }
+
+    /// All that is held becomes sold.
+    pub(crate) fn sell_held(&mut self) {
+        self.seats.iter_mut().filter(|seat| seat.fate == Fate::Held).for_each(|seat| seat.fate = Fate::Sold);
+        for admitted in self.admissions.values_mut() {
+            admitted.sold += std::mem::take(&mut admitted.held);
+        }
+    }
+
+    /// All that is held is given back.
+    pub(crate) fn free_held(&mut self) {
+        self.seats.iter_mut().filter(|seat| seat.fate == Fate::Held).for_each(|seat| seat.fate = Fate::Freed);
+        self.admissions.values_mut().for_each(|admitted| admitted.held = 0);
+    }
+
+    pub(crate) fn note_order(&mut self, order: &OrderRef) {
+        if !self.orders.contains(order) {
+            self.orders.push(order.clone());
+        }
+        self.order_last = Some(order.clone());
+    }
+
+    /// As a caller may see it. Of an ended hold only what is sold is named.
+    pub(crate) fn view(&self, plan: &Plan, plan_revision: u32, renewals_max: u32) -> HoldView {
+        let seats = |fate| -> Vec<Seat> {
+            self.seats_with(fate)
+                .filter_map(|seat| Some(Seat { index: plan.find_seat(&seat.key)?, ticket_type: seat.ticket_type }))
+                .collect()
+        };
+        let admissions = |count: fn(&Admitted) -> u32| -> Vec<Admission> {
+            let mut list: Vec<Admission> = self
+                .admissions
+                .iter()
+                .filter(|(_, admitted)| count(admitted) > 0)
+                .filter_map(|((area, ticket_type), admitted)| {
+                    Some(Admission {
+                        area: plan.find_area(area)?,
+                        ticket_type: *ticket_type,
+                        quantity: u8::try_from(count(admitted)).expect("a hold has at most 64 places"),
+                    })
+                })
+                .collect();
+            list.sort_unstable();
+            list
+        };
+        let live = self.is_live();
+        HoldView {
+            hold_id: self.id,
+            state: self.state,
+            cause: self.cause,
+            seats: if live { seats(Fate::Held) } else { Vec::new() },
+            admissions: if live { admissions(|a| a.held) } else { Vec::new() },
+            sold_seats: seats(Fate::Sold),
+            sold_admissions: admissions(|a| a.sold),
+            created_at: self.created_at,
+            expires_at: self.expires_at,
+            ended_at: self.ended_at,
+            renewals_left: renewals_max.saturating_sub(self.renewals),
+            plan_revision,
+            orders: self.orders.clone(),
+            arrangement: self.arrangement,
+        }
+    }
+}
