@@ -11,6 +11,7 @@ pub mod ids;
 pub mod limits;
 pub mod place;
 pub mod plan;
+pub mod plan_codec;
 pub mod policy;
 pub mod reject;
 pub mod slot;
