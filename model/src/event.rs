@@ -182,10 +182,7 @@ impl Event {
     fn resolve(&self, command: &command::Hold) -> Result<Asked, Reject> {
         let by_index = command.admissions.iter().any(|wanted| matches!(wanted.area, AreaName::Index(_)));
         if !command.seats.is_empty() || by_index {
-            let revision = if command.plan_revision == 0 { 1 } else { command.plan_revision };
-            if revision != self.plan_revision {
-                return Err(Reject::PlanChanged { plan_revision: self.plan_revision });
-            }
+            self.check_revision(command.plan_revision)?;
         }
         let unknown = |field, position: usize| Reject::UnknownPlace { field, position: position as u32 };
         let mut areas = Vec::new();
@@ -501,8 +498,21 @@ impl Event {
             .then(|| if said == content { Ok(self.answer(hold.id, true)) } else { Err(Reject::RequestIdReused) })
     }
 
+    /// Indexes were read at this plan; 0 is the first, while there is no other.
+    fn check_revision(&self, revision: u32) -> Result<(), Reject> {
+        let revision = if revision == 0 { 1 } else { revision };
+        if revision == self.plan_revision {
+            Ok(())
+        } else {
+            Err(Reject::PlanChanged { plan_revision: self.plan_revision })
+        }
+    }
+
     /// Every place of the part is in the plan and held by this hold.
     fn check_part(&self, hold: &Hold, part: &Part) -> Result<(), Reject> {
+        if !part.is_whole() {
+            self.check_revision(part.plan_revision)?;
+        }
         for (at, &seat) in part.seats.iter().enumerate() {
             if seat >= self.plan.seat_count() {
                 return Err(Reject::UnknownPlace { field: Field::Seats, position: at as u32 });
@@ -691,6 +701,11 @@ impl Event {
             }
         }
         counts
+    }
+
+    /// Deadlines, and when tombstones are forgotten.
+    pub(crate) fn times(&self) -> impl Iterator<Item = TimestampMs> {
+        self.holds.values().map(|hold| if hold.is_live() { hold.expires_at } else { hold.forget_at })
     }
 
     pub(crate) fn live_holds(&self) -> Vec<HoldId> {

@@ -12,7 +12,7 @@
 mod content;
 mod event;
 mod hold;
-mod pick;
+pub mod pick;
 
 use std::collections::BTreeMap;
 
@@ -139,6 +139,15 @@ impl Model {
     #[must_use]
     pub fn seat_states(&self, key: EventKey) -> Vec<PlaceState> {
         self.events.get(&key).map_or_else(Vec::new, |event| event.seat_states(None))
+    }
+
+    /// Times after `now` at which something ends or is forgotten, in order.
+    #[must_use]
+    pub fn times_ahead(&self, now: TimestampMs) -> Vec<TimestampMs> {
+        let mut times: Vec<_> = self.events.values().flat_map(Event::times).filter(|&time| time > now).collect();
+        times.sort_unstable();
+        times.dedup();
+        times
     }
 
     /// Held and sold admissions of every area of the event, by index.

@@ -9,17 +9,24 @@ use inventory_core::{
 };
 
 /// What is asked, with names resolved to numbers.
-pub(crate) struct Wanted {
-    pub(crate) quantity: usize,
-    pub(crate) levels: Vec<u8>,
-    pub(crate) sections: Vec<u16>,
-    pub(crate) zone: Option<u8>,
-    pub(crate) accessible_count: usize,
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// How many seats.
+    pub quantity: usize,
+    /// Only these price levels; empty: any.
+    pub levels: Vec<u8>,
+    /// Only these sections; empty: any.
+    pub sections: Vec<u16>,
+    /// Only this zone, measured from its focal point.
+    pub zone: Option<u8>,
+    /// Exactly so many accessible seats.
+    pub accessible_count: usize,
 }
 
 impl Wanted {
     /// Whether the filters let this seat be picked, whatever its attributes.
-    pub(crate) fn admits(&self, plan: &Plan, seat: u32) -> bool {
+    #[must_use]
+    pub fn admits(&self, plan: &Plan, seat: u32) -> bool {
         let section = plan.rows()[plan.row_of(seat) as usize].section;
         (self.levels.is_empty() || self.levels.contains(&plan.seat_level(seat)))
             && (self.sections.is_empty() || self.sections.contains(&section))
@@ -29,7 +36,8 @@ impl Wanted {
 
 /// Rungs 1 and 2: adjacent seats of one row with the smallest sum of distances; the first such in
 /// plan order. `open[seat]`: this command could hold the seat.
-pub(crate) fn pick(plan: &Plan, open: &[bool], wanted: &Wanted, rule: OrphanRule) -> Option<(Vec<u32>, Arrangement)> {
+#[must_use]
+pub fn pick(plan: &Plan, open: &[bool], wanted: &Wanted, rule: OrphanRule) -> Option<(Vec<u32>, Arrangement)> {
     let best = |may_strand: bool| {
         let mut best: Option<(u128, Vec<u32>)> = None;
         for window in windows(plan, open, wanted) {
