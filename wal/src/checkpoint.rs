@@ -1,10 +1,72 @@
-//! Checkpoint files: opaque sections under one header.
+//! Checkpoint files: opaque sections under one header. All integers are little-endian.
+//!
+//! ```text
+//! | header page 4096 | section .. | section .. | table | tail 72 |
+//!
+//! header:   | magic "USHRCKP\0" 8 | format u16 | zero u16 | partition u32 | instance 16 | incarnation u64 |
+//!           | batch u64 | next position u64 | chain 16 | time ms u64 | hash 16 | zeros .. | crc32c u32 at 4092 |
+//! section:  blocks of up to 65536 bytes: | length u32 | crc32c u32 of (file offset u64, bytes) | bytes .. |
+//! table:    per section: | tag u32 | crc32c u32 of (tag, offset, length) | offset u64 | length u64 |
+//! tail:     | table offset u64 | sections u32 | crc32c u32 of the table | file bytes u64 |
+//!           | BLAKE3 32 of all before it in the file | zero u32 | crc32c u32 of the 64 bytes before | magic 8 |
+//! ```
+//!
+//! `length` in the table counts the bytes of the section, without the heads of its blocks. Every block
+//! but the last of a section is full. The block's CRC covers its place, so a block in another's place
+//! does not check.
+//!
+//! The file appears under its name only after it was synced, read back and verified.
 
 use std::io;
 
 use crate::error::CheckpointError;
-use crate::format::{Chain, LogIdentity};
-use crate::storage::Storage;
+use crate::format::{
+    Chain, LogIdentity, PAGE_BYTES, close_page, get_array, get_u16, get_u32, get_u64, page_checks, put_bytes,
+};
+use crate::storage::{ReadFile, Storage, WriteFile};
+
+const CHECKPOINT_FORMAT: u16 = 1;
+const MAGIC_BYTES: [u8; 8] = *b"USHRCKP\0";
+const H_MAGIC: usize = 0;
+const H_FORMAT: usize = H_MAGIC + 8;
+const H_ZERO: usize = H_FORMAT + 2;
+const H_PARTITION: usize = H_ZERO + 2;
+const H_INSTANCE: usize = H_PARTITION + 4;
+const H_INCARNATION: usize = H_INSTANCE + 16;
+const H_BATCH: usize = H_INCARNATION + 8;
+const H_POSITION: usize = H_BATCH + 8;
+const H_CHAIN: usize = H_POSITION + 8;
+const H_TIME: usize = H_CHAIN + 16;
+const H_HASH: usize = H_TIME + 8;
+const H_END: usize = H_HASH + 16;
+
+const BLOCK_BYTES: usize = 64 << 10;
+const BLOCK_HEAD_BYTES: usize = 8;
+
+const E_TAG: usize = 0;
+const E_CRC: usize = E_TAG + 4;
+const E_OFFSET: usize = E_CRC + 4;
+const E_LENGTH: usize = E_OFFSET + 8;
+const ENTRY_BYTES: usize = E_LENGTH + 8;
+
+const T_TABLE: usize = 0;
+const T_SECTIONS: usize = T_TABLE + 8;
+const T_TABLE_CRC: usize = T_SECTIONS + 4;
+const T_FILE_BYTES: usize = T_TABLE_CRC + 4;
+const T_DIGEST: usize = T_FILE_BYTES + 8;
+const T_ZERO: usize = T_DIGEST + 32;
+const T_CRC: usize = T_ZERO + 4;
+const T_MAGIC: usize = T_CRC + 4;
+const TAIL_BYTES: usize = T_MAGIC + 8;
+
+/// More sections than any engine has; bounds what a reader allocates for the table.
+const SECTIONS_MAX: u32 = 1 << 20;
+
+const _: () = {
+    assert!(H_END == 96);
+    assert!(ENTRY_BYTES == 24);
+    assert!(TAIL_BYTES == 72);
+};
 
 /// What a checkpoint covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,56 +85,345 @@ pub struct CheckpointMeta {
     pub hash: [u8; 16],
 }
 
-/// Writes one checkpoint.
-pub struct CheckpointWriter<'a> {
-    _storage: &'a dyn Storage,
+/// `snap-<partition>-<batch>.ckpt`.
+fn file_name(partition: u32, batch_seq: u64) -> String {
+    format!("snap-{partition}-{batch_seq}.ckpt")
 }
 
-#[expect(unused_variables, reason = "the skeleton")]
-impl<'a> CheckpointWriter<'a> {
-    /// Begins a checkpoint under a temporary name.
-    pub fn create(storage: &'a dyn Storage, meta: CheckpointMeta) -> Result<Self, CheckpointError> {
-        unimplemented!("the skeleton")
-    }
-    /// Adds a section. A tag is used once.
-    pub fn add_section(&mut self, tag: u32, bytes: &[u8]) -> Result<(), CheckpointError> {
-        unimplemented!("the skeleton")
-    }
-    /// Syncs, reads back and verifies, gives the file its name, makes the name durable. Returns the name.
-    pub fn finish(self) -> Result<String, CheckpointError> {
-        unimplemented!("the skeleton")
-    }
-}
-
-/// Reads one checkpoint.
-pub struct CheckpointReader {}
-
-#[expect(unused_variables, reason = "the skeleton")]
-impl CheckpointReader {
-    /// Opens a checkpoint and verifies its header and its table of sections.
-    pub fn open(storage: &dyn Storage, name: &str) -> Result<Self, CheckpointError> {
-        unimplemented!("the skeleton")
-    }
-    /// What it covers.
-    pub fn meta(&self) -> &CheckpointMeta {
-        unimplemented!("the skeleton")
-    }
-    /// The tags, in the order they were written.
-    pub fn sections(&self) -> impl Iterator<Item = u32> + '_ {
-        std::iter::empty()
-    }
-    /// One section, verified.
-    pub fn read_section(&self, tag: u32) -> Result<Vec<u8>, CheckpointError> {
-        unimplemented!("the skeleton")
-    }
-    /// Reads the whole file and compares its digest.
-    pub fn verify_all(&self) -> Result<(), CheckpointError> {
-        unimplemented!("the skeleton")
-    }
+fn parse_name(name: &str) -> Option<(u32, u64)> {
+    let (partition, batch_seq) = name.strip_prefix("snap-")?.strip_suffix(".ckpt")?.split_once('-')?;
+    let parsed = (partition.parse().ok()?, batch_seq.parse().ok()?);
+    (file_name(parsed.0, parsed.1) == name).then_some(parsed)
 }
 
 /// The checkpoints in the folder, newest first.
 pub fn list_checkpoints(storage: &dyn Storage) -> io::Result<Vec<String>> {
-    let _ = storage;
-    unimplemented!("the skeleton")
+    let mut found: Vec<_> =
+        storage.list("")?.into_iter().filter_map(|name| Some((parse_name(&name)?.1, name))).collect();
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(found.into_iter().map(|(_, name)| name).collect())
+}
+
+impl CheckpointMeta {
+    fn encode(&self) -> [u8; PAGE_BYTES] {
+        let mut page = [0; PAGE_BYTES];
+        put_bytes(&mut page, H_MAGIC, MAGIC_BYTES);
+        put_bytes(&mut page, H_FORMAT, CHECKPOINT_FORMAT.to_le_bytes());
+        put_bytes(&mut page, H_PARTITION, self.identity.partition.to_le_bytes());
+        put_bytes(&mut page, H_INSTANCE, self.identity.instance);
+        put_bytes(&mut page, H_INCARNATION, self.identity.incarnation.to_le_bytes());
+        put_bytes(&mut page, H_BATCH, self.batch_seq.to_le_bytes());
+        put_bytes(&mut page, H_POSITION, self.next_position.to_le_bytes());
+        put_bytes(&mut page, H_CHAIN, self.chain.0);
+        put_bytes(&mut page, H_TIME, self.time_ms.to_le_bytes());
+        put_bytes(&mut page, H_HASH, self.hash);
+        close_page(&mut page);
+        page
+    }
+
+    fn decode(page: &[u8; PAGE_BYTES], file: &str) -> Result<CheckpointMeta, CheckpointError> {
+        if get_array::<8>(page, H_MAGIC) != MAGIC_BYTES || !page_checks(page) {
+            return Err(damaged(file, 0, "the header does not check"));
+        }
+        let found = get_u16(page, H_FORMAT);
+        if found > CHECKPOINT_FORMAT {
+            return Err(CheckpointError::NewerFormat { file: file.to_owned(), found, known: CHECKPOINT_FORMAT });
+        }
+        Ok(CheckpointMeta {
+            identity: LogIdentity {
+                instance: get_array(page, H_INSTANCE),
+                partition: get_u32(page, H_PARTITION),
+                incarnation: get_u64(page, H_INCARNATION),
+            },
+            batch_seq: get_u64(page, H_BATCH),
+            next_position: get_u64(page, H_POSITION),
+            chain: Chain(get_array(page, H_CHAIN)),
+            time_ms: get_u64(page, H_TIME),
+            hash: get_array(page, H_HASH),
+        })
+    }
+}
+
+fn damaged(file: &str, offset: u64, what: &'static str) -> CheckpointError {
+    CheckpointError::Damaged { file: file.to_owned(), offset, what }
+}
+
+fn io_error(file: &str) -> impl FnOnce(io::Error) -> CheckpointError + use<'_> {
+    move |source| CheckpointError::Io { file: file.to_owned(), source }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    tag: u32,
+    offset: u64,
+    length: u64,
+}
+
+impl Entry {
+    fn crc(&self) -> u32 {
+        let crc = crc32c::crc32c(&self.tag.to_le_bytes());
+        let crc = crc32c::crc32c_append(crc, &self.offset.to_le_bytes());
+        crc32c::crc32c_append(crc, &self.length.to_le_bytes())
+    }
+
+    /// Bytes in the file, with the heads of the blocks; nothing when no file is that long.
+    fn stored(&self) -> Option<u64> {
+        let blocks = self.length.div_ceil(BLOCK_BYTES as u64);
+        blocks.checked_mul(BLOCK_HEAD_BYTES as u64)?.checked_add(self.length)
+    }
+}
+
+fn block_crc(offset: u64, bytes: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&offset.to_le_bytes()), bytes)
+}
+
+/// Writes one checkpoint.
+pub struct CheckpointWriter<'a> {
+    storage: &'a dyn Storage,
+    meta: CheckpointMeta,
+    name: String,
+    aside: String,
+    file: Box<dyn WriteFile>,
+    offset: u64,
+    digest: blake3::Hasher,
+    entries: Vec<Entry>,
+    block: Vec<u8>,
+}
+
+impl<'a> CheckpointWriter<'a> {
+    /// Begins a checkpoint under a temporary name. What a crash left under that name is replaced.
+    pub fn create(storage: &'a dyn Storage, meta: CheckpointMeta) -> Result<Self, CheckpointError> {
+        let name = file_name(meta.identity.partition, meta.batch_seq);
+        let aside = format!("{name}.tmp");
+        let begin = || {
+            if storage.exists(&aside)? {
+                storage.remove(&aside)?;
+            }
+            storage.create_new(&aside)
+        };
+        let file = begin().map_err(io_error(&aside))?;
+        let mut writer = CheckpointWriter {
+            storage,
+            meta,
+            name,
+            aside,
+            file,
+            offset: 0,
+            digest: blake3::Hasher::new(),
+            entries: Vec::new(),
+            block: Vec::new(),
+        };
+        writer.put(&meta.encode())?;
+        Ok(writer)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), CheckpointError> {
+        self.file.write_all_at(self.offset, bytes).map_err(io_error(&self.aside))?;
+        self.digest.update(bytes);
+        self.offset += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Adds a section.
+    ///
+    /// # Panics
+    /// When the tag was used before: only one of the two could be read.
+    pub fn add_section(&mut self, tag: u32, bytes: &[u8]) -> Result<(), CheckpointError> {
+        assert!(self.entries.iter().all(|entry| entry.tag != tag), "section {tag} twice");
+        assert!((self.entries.len() as u64) < u64::from(SECTIONS_MAX), "too many sections");
+        self.entries.push(Entry { tag, offset: self.offset, length: bytes.len() as u64 });
+        for part in bytes.chunks(BLOCK_BYTES) {
+            let mut block = std::mem::take(&mut self.block);
+            block.clear();
+            // Fits: at most 64 KiB.
+            block.extend_from_slice(&(part.len() as u32).to_le_bytes());
+            block.extend_from_slice(&block_crc(self.offset, part).to_le_bytes());
+            block.extend_from_slice(part);
+            self.put(&block)?;
+            self.block = block;
+        }
+        Ok(())
+    }
+
+    /// Syncs, reads back and verifies, gives the file its name, makes the name durable. Returns the name.
+    pub fn finish(mut self) -> Result<String, CheckpointError> {
+        let table_offset = self.offset;
+        let mut table = Vec::with_capacity(self.entries.len() * ENTRY_BYTES);
+        for entry in &self.entries {
+            table.extend_from_slice(&entry.tag.to_le_bytes());
+            table.extend_from_slice(&entry.crc().to_le_bytes());
+            table.extend_from_slice(&entry.offset.to_le_bytes());
+            table.extend_from_slice(&entry.length.to_le_bytes());
+        }
+        self.put(&table)?;
+        let mut tail = [0; TAIL_BYTES];
+        put_bytes(&mut tail, T_TABLE, table_offset.to_le_bytes());
+        // Fits: bounded in `add_section`.
+        put_bytes(&mut tail, T_SECTIONS, (self.entries.len() as u32).to_le_bytes());
+        put_bytes(&mut tail, T_TABLE_CRC, crc32c::crc32c(&table).to_le_bytes());
+        put_bytes(&mut tail, T_FILE_BYTES, (self.offset + TAIL_BYTES as u64).to_le_bytes());
+        // The digest covers the tail up to itself.
+        self.digest.update(&tail[..T_DIGEST]);
+        put_bytes(&mut tail, T_DIGEST, *self.digest.finalize().as_bytes());
+        let crc = crc32c::crc32c(&tail[..T_CRC]);
+        put_bytes(&mut tail, T_CRC, crc.to_le_bytes());
+        put_bytes(&mut tail, T_MAGIC, MAGIC_BYTES);
+        self.file.write_all_at(self.offset, &tail).map_err(io_error(&self.aside))?;
+        self.file.sync_all().map_err(io_error(&self.aside))?;
+        drop(self.file);
+
+        let written = CheckpointReader::open(self.storage, &self.aside)?;
+        written.verify_all()?;
+        if *written.meta() != self.meta || written.entries != self.entries {
+            return Err(damaged(&self.aside, 0, "it reads back differently from what was written"));
+        }
+        drop(written);
+        self.storage.rename(&self.aside, &self.name).map_err(io_error(&self.name))?;
+        self.storage.sync_dir("").map_err(io_error(&self.name))?;
+        Ok(self.name)
+    }
+}
+
+/// Reads one checkpoint.
+pub struct CheckpointReader {
+    name: String,
+    file: Box<dyn ReadFile>,
+    file_bytes: u64,
+    meta: CheckpointMeta,
+    entries: Vec<Entry>,
+    digest: [u8; 32],
+}
+
+impl CheckpointReader {
+    /// Opens a checkpoint and verifies its header and its table of sections.
+    pub fn open(storage: &dyn Storage, name: &str) -> Result<Self, CheckpointError> {
+        let file = storage.open_read_uncached(name).map_err(io_error(name))?;
+        let file_bytes = file.len().map_err(io_error(name))?;
+        if file_bytes < (PAGE_BYTES + TAIL_BYTES) as u64 {
+            return Err(damaged(name, file_bytes, "the file ends before its tail"));
+        }
+        let mut page = [0; PAGE_BYTES];
+        file.read_exact_at(0, &mut page).map_err(io_error(name))?;
+        let meta = CheckpointMeta::decode(&page, name)?;
+        if let Some(named) = parse_name(name)
+            && named != (meta.identity.partition, meta.batch_seq)
+        {
+            return Err(damaged(name, 0, "its header is that of a checkpoint with another name"));
+        }
+
+        let tail_offset = file_bytes - TAIL_BYTES as u64;
+        let mut tail = [0; TAIL_BYTES];
+        file.read_exact_at(tail_offset, &mut tail).map_err(io_error(name))?;
+        if get_array::<8>(&tail, T_MAGIC) != MAGIC_BYTES
+            || get_u32(&tail, T_CRC) != crc32c::crc32c(&tail[..T_CRC])
+            || get_u64(&tail, T_FILE_BYTES) != file_bytes
+        {
+            return Err(damaged(name, tail_offset, "the tail does not check"));
+        }
+        let sections = get_u32(&tail, T_SECTIONS);
+        let table_offset = get_u64(&tail, T_TABLE);
+        if sections > SECTIONS_MAX
+            || table_offset.checked_add(u64::from(sections) * ENTRY_BYTES as u64) != Some(tail_offset)
+        {
+            return Err(damaged(name, tail_offset, "the table is not where the tail says"));
+        }
+        let mut table = vec![0; sections as usize * ENTRY_BYTES];
+        file.read_exact_at(table_offset, &mut table).map_err(io_error(name))?;
+        if get_u32(&tail, T_TABLE_CRC) != crc32c::crc32c(&table) {
+            return Err(damaged(name, table_offset, "the table of sections does not check"));
+        }
+        let mut entries = Vec::with_capacity(sections as usize);
+        let mut next = PAGE_BYTES as u64;
+        for (number, bytes) in table.chunks_exact(ENTRY_BYTES).enumerate() {
+            let entry = Entry {
+                tag: get_u32(bytes, E_TAG),
+                offset: get_u64(bytes, E_OFFSET),
+                length: get_u64(bytes, E_LENGTH),
+            };
+            let end = entry.stored().and_then(|stored| entry.offset.checked_add(stored));
+            // Sections lie one after the other and fill the file.
+            match end {
+                Some(end) if entry.offset == next && end <= table_offset && get_u32(bytes, E_CRC) == entry.crc() => {
+                    next = end;
+                }
+                _ => {
+                    let offset = table_offset + (number * ENTRY_BYTES) as u64;
+                    return Err(damaged(name, offset, "a section is not where the table says"));
+                }
+            }
+            entries.push(entry);
+        }
+        if next != table_offset {
+            return Err(damaged(name, next, "there are bytes that belong to no section"));
+        }
+        let digest = get_array(&tail, T_DIGEST);
+        Ok(CheckpointReader { name: name.to_owned(), file, file_bytes, meta, entries, digest })
+    }
+
+    /// What it covers.
+    pub fn meta(&self) -> &CheckpointMeta {
+        &self.meta
+    }
+
+    /// Length of the file.
+    pub fn bytes(&self) -> u64 {
+        self.file_bytes
+    }
+
+    /// The tags, in the order they were written.
+    pub fn sections(&self) -> impl Iterator<Item = u32> + '_ {
+        self.entries.iter().map(|entry| entry.tag)
+    }
+
+    /// One section, verified.
+    pub fn read_section(&self, tag: u32) -> Result<Vec<u8>, CheckpointError> {
+        let name = &self.name;
+        let entry = self
+            .entries
+            .iter()
+            .find(|entry| entry.tag == tag)
+            .ok_or_else(|| CheckpointError::NoSection { file: name.clone(), tag })?;
+        let mut bytes = Vec::new();
+        // `open` has compared the length with that of the file.
+        let length = usize::try_from(entry.length)
+            .map_err(|_| damaged(name, entry.offset, "the section is longer than memory"))?;
+        bytes
+            .try_reserve_exact(length)
+            .map_err(|_| damaged(name, entry.offset, "the section is longer than memory"))?;
+        let mut offset = entry.offset;
+        let mut block = vec![0; BLOCK_HEAD_BYTES + BLOCK_BYTES];
+        while bytes.len() < length {
+            let expected = (length - bytes.len()).min(BLOCK_BYTES);
+            let block = &mut block[..BLOCK_HEAD_BYTES + expected];
+            self.file.read_exact_at(offset, block).map_err(io_error(name))?;
+            let (head, part) = block.split_at(BLOCK_HEAD_BYTES);
+            if get_u32(head, 0) as usize != expected || get_u32(head, 4) != block_crc(offset, part) {
+                return Err(damaged(name, offset, "a block does not check"));
+            }
+            bytes.extend_from_slice(part);
+            offset += block.len() as u64;
+        }
+        Ok(bytes)
+    }
+
+    /// Reads the whole file and compares its digest.
+    pub fn verify_all(&self) -> Result<(), CheckpointError> {
+        let covered = self.file_bytes - TAIL_BYTES as u64 + T_DIGEST as u64;
+        let mut hasher = blake3::Hasher::new();
+        let mut buf = vec![0; BLOCK_BYTES];
+        let mut offset = 0;
+        while offset < covered {
+            let wanted = usize::try_from(covered - offset).unwrap_or(BLOCK_BYTES).min(BLOCK_BYTES);
+            self.file.read_exact_at(offset, &mut buf[..wanted]).map_err(io_error(&self.name))?;
+            hasher.update(&buf[..wanted]);
+            offset += wanted as u64;
+        }
+        if *hasher.finalize().as_bytes() != self.digest {
+            return Err(damaged(&self.name, 0, "the digest of the file is another one"));
+        }
+        for entry in &self.entries {
+            self.read_section(entry.tag)?;
+        }
+        Ok(())
+    }
 }

@@ -16,6 +16,7 @@ mod error;
 pub mod format;
 mod memory;
 mod preallocate;
+mod reader;
 mod recovery;
 mod segment;
 mod storage;

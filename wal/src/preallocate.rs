@@ -1,4 +1,14 @@
-//! Segments made ready before they are needed.
+//! Segments made ready before they are needed: created, filled with zeros, synced, their name durable.
+//! Appending then changes neither length nor allocation, and a full disk is noticed early.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use crate::storage::{Storage, WriteFile};
+
+const CHUNK_BYTES: usize = 1 << 20;
 
 /// Who prepares the next segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,4 +17,132 @@ pub enum Preallocate {
     Inline,
     /// A thread of its own, ahead of time.
     Background,
+}
+
+/// A file of zeros, durable, not yet a segment.
+pub(crate) struct Prepared {
+    pub(crate) file: Box<dyn WriteFile>,
+    pub(crate) bytes: u64,
+}
+
+struct Request {
+    name: String,
+    bytes: u64,
+}
+
+/// Prepares one file ahead.
+pub(crate) struct Preallocator {
+    storage: Arc<dyn Storage>,
+    worker: Option<Worker>,
+    asked: Option<String>,
+    done: Option<io::Result<Prepared>>,
+}
+
+struct Worker {
+    /// Nothing while it is being stopped.
+    requests: Option<Sender<Request>>,
+    answers: Receiver<io::Result<Prepared>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Extends a file with zeros.
+pub(crate) fn fill_with_zeros(file: &mut dyn WriteFile, from: u64, to: u64) -> io::Result<()> {
+    let zeros = vec![0; CHUNK_BYTES];
+    let mut offset = from;
+    while offset < to {
+        let left = usize::try_from(to - offset).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
+        file.write_all_at(offset, &zeros[..left])?;
+        offset += left as u64;
+    }
+    Ok(())
+}
+
+fn prepare(storage: &dyn Storage, name: &str, bytes: u64) -> io::Result<Prepared> {
+    let mut file = storage.create_new(name)?;
+    let filled = fill_with_zeros(file.as_mut(), 0, bytes).and_then(|()| file.sync_all());
+    if let Err(error) = filled {
+        drop(file);
+        // So that a later try may use the name; the error that counts is the first one.
+        let _ = storage.remove(name);
+        return Err(error);
+    }
+    storage.sync_dir("")?;
+    Ok(Prepared { file, bytes })
+}
+
+impl Preallocator {
+    pub(crate) fn start(storage: Arc<dyn Storage>, how: Preallocate) -> io::Result<Preallocator> {
+        let worker = match how {
+            Preallocate::Inline => None,
+            Preallocate::Background => {
+                let (requests, inbox) = channel::<Request>();
+                let (outbox, answers) = channel();
+                let storage = Arc::clone(&storage);
+                let work = move || {
+                    while let Ok(request) = inbox.recv() {
+                        let answer = prepare(storage.as_ref(), &request.name, request.bytes);
+                        if outbox.send(answer).is_err() {
+                            return;
+                        }
+                    }
+                };
+                let thread = std::thread::Builder::new().name("wal-prepare".to_owned()).spawn(work)?;
+                Some(Worker { requests: Some(requests), answers, thread: Some(thread) })
+            }
+        };
+        Ok(Preallocator { storage, worker, asked: None, done: None })
+    }
+
+    /// Asks for a file to be made ready, where that happens ahead of time.
+    pub(crate) fn ask(&mut self, name: String, bytes: u64) {
+        let Some(requests) = self.worker.as_ref().and_then(|worker| worker.requests.as_ref()) else {
+            return;
+        };
+        assert!(self.asked.is_none() && self.done.is_none(), "one file ahead, not more");
+        if requests.send(Request { name: name.clone(), bytes }).is_ok() {
+            self.asked = Some(name);
+        }
+    }
+
+    /// Whether preparing the file that was asked for has failed for want of space.
+    pub(crate) fn out_of_space(&mut self) -> bool {
+        if let (Some(worker), Some(_), None) = (&self.worker, &self.asked, &self.done)
+            && let Ok(answer) = worker.answers.try_recv()
+        {
+            self.done = Some(answer);
+        }
+        matches!(&self.done, Some(Err(error)) if error.kind() == io::ErrorKind::StorageFull)
+    }
+
+    /// The file that was asked for, waited for where it is not ready; or one made now.
+    pub(crate) fn take(&mut self, name: &str, bytes: u64) -> io::Result<Prepared> {
+        let asked = self.asked.take();
+        let done = match (self.done.take(), &self.worker) {
+            (Some(done), _) => Some(done),
+            (None, Some(worker)) if asked.is_some() => worker.answers.recv().ok(),
+            (None, _) => None,
+        };
+        match done {
+            Some(Ok(prepared)) => {
+                assert_eq!(asked.as_deref(), Some(name), "the file prepared is the one needed");
+                Ok(prepared)
+            }
+            // Space may have been made since.
+            Some(Err(error)) if error.kind() != io::ErrorKind::StorageFull => Err(error),
+            Some(Err(_)) | None => prepare(self.storage.as_ref(), name, bytes),
+        }
+    }
+}
+
+impl Drop for Preallocator {
+    /// Waits for the thread, so that nothing writes to the folder after its writer is gone.
+    fn drop(&mut self) {
+        if let Some(worker) = &mut self.worker {
+            worker.requests = None;
+            if let Some(thread) = worker.thread.take() {
+                // A panic there was a failed preparation; nobody needs the file any more.
+                let _ = thread.join();
+            }
+        }
+    }
 }
