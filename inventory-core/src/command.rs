@@ -9,7 +9,7 @@ use crate::{
     digest::Hasher,
     ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, TimestampMs},
     limits::PLACES_PER_HOLD_MAX,
-    place::{Admission, Seat},
+    place::Admission,
     plan::Plan,
     policy::{EventState, Settings},
     reject::{Field, Reject},
@@ -220,6 +220,8 @@ pub struct Extend {
 /// Places of a hold: part of it when a command names any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Part {
+    /// Plan revision the indexes were read at; 0: the first, while there is no other.
+    pub plan_revision: u32,
     /// Seats by index.
     pub seats: Vec<u32>,
     /// Admissions (area, ticket type, quantity).
@@ -552,6 +554,3 @@ pub(crate) fn hash_settings(hasher: &mut Hasher, settings: &Settings) {
         hasher.bytes(value.as_bytes());
     }
 }
-
-/// The explicit seats of a hold, resolved, with their ticket types.
-pub(crate) type ExplicitSeats = Vec<Seat>;

@@ -3,15 +3,22 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
-pub mod best_available;
-pub mod change;
-pub mod command;
-mod digest;
-pub mod ids;
 pub mod limits;
+pub mod ids;
 pub mod place;
+pub mod policy;
 pub mod plan;
 pub mod plan_codec;
-pub mod policy;
+pub mod command;
 pub mod reject;
+pub mod change;
 pub mod slot;
+mod decide;
+pub mod best_available;
+pub mod orphan;
+mod apply;
+pub mod event;
+mod bitmap;
+mod hold;
+mod expiry;
+mod digest;

@@ -5,18 +5,13 @@
 //! area  | reserved: 5 | quantity: 7 | ticket type: 8 | area index: 12 |
 //! ```
 //!
-//! The same words stand in memory and in the log. In memory the top bits of a hold's words say what
-//! became of each place ([`SOLD`], [`FREED`]); in the log they are zero.
+//! The same words stand in memory and in the log. In memory the top bit of a hold's word says that the
+//! place is sold (`SOLD`); in the log it is zero.
 
 use crate::limits::{PLACE_INDEX_BITS, PLACES_PER_HOLD_MAX};
 
 /// In a hold's word: this place is sold.
 pub(crate) const SOLD: u32 = 1 << 31;
-/// In a hold's word: this place was given back while the hold lived on.
-pub(crate) const FREED: u32 = 1 << 30;
-/// Both marks.
-pub(crate) const MARKS: u32 = SOLD | FREED;
-
 const INDEX_MASK: u32 = (1 << PLACE_INDEX_BITS) - 1;
 
 /// A seat by its index in the plan, with the kind of buyer it is for.

@@ -242,6 +242,16 @@ pub struct Block {
     pub level: u8,
 }
 
+/// A row with the distance of its nearest seat: no pick of `k` seats in it sums to less than
+/// `k * nearest`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowRank {
+    /// Smallest distance of its seats.
+    pub nearest: u64,
+    /// Number of the row.
+    pub row: u32,
+}
+
 /// A plan in columns, built once, shared by its events.
 #[derive(Debug)]
 pub struct Plan {
@@ -263,6 +273,9 @@ pub struct Plan {
     from_plan: Vec<u64>,
     /// Empty when it would equal `from_plan`.
     from_zone: Vec<u64>,
+    ranks_from_plan: Vec<RowRank>,
+    /// Empty when `from_zone` is.
+    ranks_from_zone: Vec<RowRank>,
     blocks: Vec<Block>,
     capacity: u32,
 }
@@ -470,6 +483,8 @@ impl Plan {
             key_index: HashTable::with_capacity(seat_count),
             from_plan: Vec::new(),
             from_zone: Vec::new(),
+            ranks_from_plan: Vec::new(),
+            ranks_from_zone: Vec::new(),
             blocks: Vec::new(),
             capacity: 0,
         };
@@ -477,6 +492,8 @@ impl Plan {
             plan.add_section(number as u16, section);
         }
         plan.measure();
+        plan.ranks_from_plan = plan.rank_rows(&plan.from_plan);
+        plan.ranks_from_zone = plan.rank_rows(&plan.from_zone);
         plan.index_keys();
         plan.cut_blocks();
         plan.capacity = plan.seat_count() + plan.areas.iter().map(|area| area.capacity).sum::<u32>();
@@ -541,6 +558,19 @@ impl Plan {
         }
         self.from_plan = from_plan;
         self.from_zone = from_zone;
+    }
+
+    /// The rows, nearest first, by `distances`; none when there are no distances.
+    fn rank_rows(&self, distances: &[u64]) -> Vec<RowRank> {
+        if distances.is_empty() {
+            return Vec::new();
+        }
+        let nearest = |row: &Row| distances[row.first as usize..][..row.count as usize].iter().copied().min();
+        // A row has a seat; rows are under ROWS_PER_PLAN_MAX.
+        let rank = |(number, row)| RowRank { nearest: nearest(row).unwrap_or(u64::MAX), row: number as u32 };
+        let mut ranks: Vec<_> = self.rows.iter().enumerate().map(rank).collect();
+        ranks.sort_unstable();
+        ranks
     }
 
     fn middle_of_top_edge(&self) -> Point {
@@ -675,6 +705,11 @@ impl Plan {
         self.aisle_after[seat as usize / 64] >> (seat % 64) & 1 == 1
     }
 
+    /// One bit a seat by index: an aisle follows it.
+    pub(crate) fn aisle_words(&self) -> &[u64] {
+        &self.aisle_after
+    }
+
     /// Number of the row a seat stands in.
     #[must_use]
     pub fn row_of(&self, seat: u32) -> u32 {
@@ -718,6 +753,12 @@ impl Plan {
         if zonal && !self.from_zone.is_empty() { &self.from_zone } else { &self.from_plan }
     }
 
+    /// All rows and tables by their nearest seat, ties in plan order; `zonal` as in [`Self::distances`].
+    #[must_use]
+    pub fn rows_by_distance(&self, zonal: bool) -> &[RowRank] {
+        if zonal && !self.from_zone.is_empty() { &self.ranks_from_zone } else { &self.ranks_from_plan }
+    }
+
     /// Bytes allocated by this plan, for reports.
     #[must_use]
     pub fn allocated_bytes(&self) -> usize {
@@ -730,6 +771,7 @@ impl Plan {
             + texts(&self.labels)
             + self.key_index.allocation_size()
             + (self.from_plan.capacity() + self.from_zone.capacity()) * 8
+            + (self.ranks_from_plan.capacity() + self.ranks_from_zone.capacity()) * size_of::<RowRank>()
             + self.blocks.capacity() * size_of::<Block>()
             + self.rows.iter().map(|row| size_of::<Row>() + row.label.len()).sum::<usize>()
             + self.sections.capacity() * size_of::<Section>()

@@ -1,17 +1,30 @@
 //! A slot: the events whose key has one low byte, with their holds. What a shard owns, a run of the
 //! log names, and a checkpoint writes.
 //!
-//! Not here (yet): bodies; this is the contract the engine is written against.
+//! Invariants, checked by [`Slot::assert_valid`] beside those of `event.rs` and `hold.rs`:
+//!
+//! - S1. Event numbers are dense from 0 in order of creation and never reused.
+//! - S2. `now` is the time of the last change; it never goes back.
+//! - S3. Nothing outside `apply` changes state: `decide_*` reads, or moves wheels that only speed up
+//!   finding what is due.
+//!
+//! Not here: threads, files, a clock.
 
 use alloc::{sync::Arc, vec::Vec};
 
+use hashbrown::HashTable;
+
 use crate::{
-    change::{Change, HoldView, ResumeCause},
-    command::Command,
+    change::{Change, HoldView, ResumeCause, Resumed},
+    decide::view,
+    digest::mix,
+    event::Event,
+    expiry::{NO_BUCKET, Wheel},
+    hold::{Holds, NIL},
     ids::{EventKey, EventNumber, HoldId, PlanDigest, SlotIndex, TimestampMs},
-    place::Move,
+    limits::{EXPIRED_HOLDS_PER_CHANGE_MAX, ID_FLOOR_LAG_MS_MIN},
+    place::{PlaceState, SOLD, Seat},
     plan::Plan,
-    reject::Reject,
 };
 
 /// Where `apply` finds the plans that changes name. The caller has loaded them before.
@@ -60,4 +73,245 @@ pub struct Applied {
     pub event_seq: u32,
     /// Low 32 bits of the event's hash after it.
     pub digest: u32,
+}
+
+/// Memory of a slot, for reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// Bytes of events: places, owners, counters, customers.
+    pub event_bytes: usize,
+    /// Bytes of hold entries and their index.
+    pub hold_bytes: usize,
+    /// Hold entries in use: live, sold, remembered.
+    pub hold_entries: u32,
+    /// Of these, remembered only.
+    pub tombstones: u32,
+}
+
+/// Events and holds of one slot.
+#[derive(Debug)]
+pub struct Slot {
+    pub(crate) index: SlotIndex,
+    pub(crate) config: SlotConfig,
+    pub(crate) now: TimestampMs,
+    pub(crate) events: Vec<Event>,
+    by_key: HashTable<u32>,
+    pub(crate) holds: Holds,
+    pub(crate) deadlines: Wheel,
+    pub(crate) forgetting: Wheel,
+    pub(crate) tombstones: u32,
+}
+
+impl Slot {
+    /// Without events.
+    #[must_use]
+    pub fn new(index: SlotIndex, config: SlotConfig) -> Self {
+        Self {
+            index,
+            config,
+            now: TimestampMs(0),
+            events: Vec::new(),
+            by_key: HashTable::new(),
+            holds: Holds::new(config.seed),
+            deadlines: Wheel::new(),
+            forgetting: Wheel::new(),
+            tombstones: 0,
+        }
+    }
+
+    /// Which slot.
+    #[must_use]
+    pub fn index(&self) -> SlotIndex {
+        self.index
+    }
+
+    /// Time of the last change.
+    #[must_use]
+    pub fn now(&self) -> TimestampMs {
+        self.now
+    }
+
+    /// Whether there never was an event.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// The number the next event gets.
+    #[must_use]
+    pub fn next_event_number(&self) -> EventNumber {
+        // EVENTS_PER_SERVER_MAX is far below 2^32.
+        EventNumber(self.events.len() as u32)
+    }
+
+    /// The event with this key.
+    #[must_use]
+    pub fn find(&self, key: EventKey) -> Option<EventNumber> {
+        let found = self.by_key.find(mix(key.0), |&number| self.events[number as usize].key == key);
+        found.map(|&number| EventNumber(number))
+    }
+
+    /// The event with this number.
+    #[must_use]
+    pub fn event(&self, number: EventNumber) -> Option<&Event> {
+        self.events.get(number.0 as usize)
+    }
+
+    pub(crate) fn event_mut(&mut self, number: EventNumber) -> &mut Event {
+        &mut self.events[number.0 as usize]
+    }
+
+    /// All events by number.
+    pub fn events(&self) -> impl ExactSizeIterator<Item = &Event> {
+        self.events.iter()
+    }
+
+    pub(crate) fn add_event(&mut self, event: Event) {
+        assert_eq!(event.key.slot(), self.index, "an event belongs to the slot of its key");
+        assert!(self.find(event.key).is_none(), "an event is made once");
+        let number = event.number.0;
+        let hash = mix(event.key.0);
+        self.events.push(event);
+        let events = &self.events;
+        self.by_key.insert_unique(hash, number, |&other| mix(events[other as usize].key.0));
+    }
+
+    /// A hold as its caller may see it, unless it is not known (forgotten counts as not known).
+    #[must_use]
+    pub fn hold_view(&self, number: EventNumber, id: HoldId) -> Option<HoldView> {
+        let event = self.event(number)?;
+        Some(view(event, self.remembered(self.now, event, id)?))
+    }
+
+    /// The next `Expired` change that is due at `now`: up to 64 holds of one event. Apply it, then ask
+    /// again until there is none.
+    pub fn decide_due(&mut self, now: TimestampMs) -> Option<(EventNumber, Change)> {
+        let mut at = self.deadlines.due(&mut self.holds, now)?;
+        let number = self.holds[at].event;
+        let mut ids = Vec::new();
+        while at != NIL && ids.len() < EXPIRED_HOLDS_PER_CHANGE_MAX {
+            let entry = &self.holds[at];
+            if entry.event == number {
+                ids.push(entry.hold_id);
+            }
+            at = entry.next;
+        }
+        Some((number, Change::Expired(ids)))
+    }
+
+    /// A time before which `decide_due` has nothing.
+    #[must_use]
+    pub fn next_due(&self) -> Option<TimestampMs> {
+        self.deadlines.next_due()
+    }
+
+    /// When the memory of ended holds is full: forget the oldest eighth of the event that has most,
+    /// by raising its id floor, though never above now - 5 s.
+    #[must_use]
+    pub fn decide_floor(&self, now: TimestampMs) -> Option<(EventNumber, Change)> {
+        if self.tombstones < self.config.tombstones_max {
+            return None;
+        }
+        let event = self.events.iter().max_by_key(|event| event.tombstones)?;
+        let mut times: Vec<TimestampMs> = self
+            .holds
+            .iter()
+            .filter(|(_, entry)| entry.event == event.number && entry.is_tombstone())
+            .map(|(_, entry)| entry.hold_id.time())
+            .collect();
+        if times.is_empty() {
+            return None;
+        }
+        let eighth = times.len() / 8;
+        let (_, &mut highest, _) = times.select_nth_unstable(eighth);
+        let oldest = times.iter().min().copied()?;
+        let floor = highest.min(now.minus_ms(ID_FLOOR_LAG_MS_MIN));
+        (floor >= oldest).then_some((event.number, Change::FloorRaised(floor)))
+    }
+
+    /// Whether a hold must be refused because what ends cannot be remembered any more. An eighth above
+    /// the budget: holds that live now must still be able to end.
+    pub(crate) fn memory_is_full(&self) -> bool {
+        self.tombstones >= self.config.tombstones_max.saturating_add(self.config.tombstones_max / 8)
+    }
+
+    /// The change that moves every live deadline of an event; `None` when it has no live hold.
+    #[must_use]
+    pub fn decide_resumed(&self, number: EventNumber, shift_ms: u64, cause: ResumeCause) -> Option<Change> {
+        let lives = self.event(number)?.live_holds > 0;
+        (lives && shift_ms > 0).then_some(Change::Resumed(Resumed { shift_ms, cause }))
+    }
+
+    /// XOR over the events of a hash that includes their names: the slot's part of the state hash.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        self.events.iter().fold(0, |sum, event| sum ^ event.slot_hash())
+    }
+
+    /// Memory of the slot.
+    #[must_use]
+    pub fn footprint(&self) -> Footprint {
+        Footprint {
+            event_bytes: self.events.iter().map(Event::allocated_bytes).sum(),
+            hold_bytes: self.holds.allocated_bytes(),
+            hold_entries: self.holds.len(),
+            tombstones: self.tombstones,
+        }
+    }
+
+    /// Walk the whole state and panic on a contradiction.
+    pub fn assert_valid(&self) {
+        for event in &self.events {
+            self.assert_event_valid(event);
+        }
+        let tombstones = self.holds.iter().filter(|(_, entry)| entry.is_tombstone()).count();
+        assert_eq!(tombstones as u32, self.tombstones, "tombstones are counted");
+        for (at, entry) in self.holds.iter() {
+            assert_eq!(self.holds.find(entry.event, entry.hold_id), Some(at), "every entry is indexed");
+            let timed = entry.is_live() || entry.is_tombstone();
+            assert_eq!(entry.bucket != NO_BUCKET, timed, "live holds and tombstones are in a wheel");
+        }
+    }
+
+    fn assert_event_valid(&self, event: &Event) {
+        let mut owned = 0;
+        let mut areas = alloc::vec![crate::event::AreaCounts::default(); event.areas.len()];
+        let mut hash = event.settings_hash() ^ event.places_hash();
+        for (at, entry) in self.holds.iter().filter(|(_, entry)| entry.event == event.number) {
+            hash ^= entry.hash();
+            for &word in entry.seat_words() {
+                let seat = Seat::from_word(word).index;
+                let state = match (word & SOLD != 0, entry.is_live()) {
+                    (true, _) => PlaceState::Sold,
+                    (false, true) => PlaceState::Held,
+                    (false, false) => continue,
+                };
+                assert_eq!(event.seat_state(seat), state, "seat {seat} of {}", event.id);
+                assert_eq!(event.owner[seat as usize], at, "owner of seat {seat} of {}", event.id);
+                owned += 1;
+            }
+            for &word in entry.admission_words() {
+                let admission = crate::place::Admission::from_word(word);
+                let counts = &mut areas[usize::from(admission.area)];
+                match (word & SOLD != 0, entry.is_live()) {
+                    (true, _) => counts.sold += u32::from(admission.quantity),
+                    (false, true) => counts.held += u32::from(admission.quantity),
+                    (false, false) => {}
+                }
+            }
+        }
+        let taken = (0..event.plan.seat_count()).filter(|&seat| event.seat_state(seat) != PlaceState::Open).count();
+        assert_eq!(owned, taken, "every taken seat of {} has its hold", event.id);
+        assert_eq!(areas, event.areas, "areas of {}", event.id);
+        assert_eq!(hash, event.hash, "hash of {}", event.id);
+        let counts = event.counts();
+        assert_eq!(
+            counts.open + counts.held + counts.sold + counts.killed,
+            event.plan.capacity(),
+            "places of {} are conserved",
+            event.id
+        );
+        let live = self.holds.iter().filter(|(_, entry)| entry.event == event.number && entry.is_live()).count();
+        assert_eq!(live as u32, event.live_holds, "live holds of {}", event.id);
+    }
 }

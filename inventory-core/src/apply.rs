@@ -1,0 +1,494 @@
+//! Making a change true. Cannot fail: live traffic has just decided it, replay reads only what live
+//! traffic decided. A promise that is broken here is a bug that stops the process.
+//!
+//! Not here: deciding (`decide.rs`), bytes (`codec.rs`).
+
+use alloc::{sync::Arc, vec::Vec};
+
+use crate::{
+    change::{Change, Confirmed, EventCreated, EventUpdated, Extended, Held, HoldCause, HoldState, Released, Resumed},
+    command::Remainder,
+    decide::unsold_count,
+    event::{AreaCounts, Event, OpsRequest},
+    expiry::NO_BUCKET,
+    hold::{Entry, NIL},
+    ids::{EventNumber, HoldId, TimestampMs},
+    limits::OPS_REQUESTS_PER_EVENT_MAX,
+    place::{Admission, Move, PlaceState, SOLD, Seat},
+    plan::Plan,
+    policy::EventState,
+    slot::{Applied, Plans, Slot},
+};
+
+type Moves<'a> = Option<&'a mut Vec<Move>>;
+
+impl Slot {
+    /// Make `change` of event `number` true at `now`. What places it moved is added to `moves`.
+    ///
+    /// For `EventCreated`, `number` is [`Slot::next_event_number`].
+    pub fn apply(
+        &mut self,
+        now: TimestampMs,
+        number: EventNumber,
+        change: &Change,
+        plans: &dyn Plans,
+        mut moves: Moves<'_>,
+    ) -> Applied {
+        assert!(now >= self.now, "time goes forward: {now:?} after {:?}", self.now);
+        self.now = now;
+        self.forget_due(now);
+        if let Change::EventCreated(created) = change {
+            self.create(number, created, plans);
+        } else {
+            assert!(self.event(number).is_some(), "a change of an event that is not there: {number:?}");
+        }
+        match change {
+            Change::EventCreated(_) => {}
+            Change::EventUpdated(updated) => self.update(now, number, updated, plans, &mut moves),
+            Change::Held(held) => self.hold(now, number, held, &mut moves),
+            Change::Extended(extended) => self.extend(number, extended),
+            Change::Confirmed(confirmed) => self.confirm(now, number, confirmed, &mut moves),
+            Change::Released(released) => self.release(now, number, released, &mut moves),
+            Change::Expired(ids) => {
+                for &id in ids {
+                    let at = self.live(number, id);
+                    self.end(now, at, HoldState::Expired, HoldCause::Deadline, &mut moves);
+                }
+            }
+            Change::Resumed(resumed) => self.resume(number, *resumed),
+            Change::FloorRaised(floor) => self.raise_floor(number, *floor),
+        }
+        let event = self.event_mut(number);
+        event.seq += 1;
+        Applied { event_seq: event.seq, digest: event.hash as u32 }
+    }
+
+    fn create(&mut self, number: EventNumber, created: &EventCreated, plans: &dyn Plans) {
+        assert_eq!(number, self.next_event_number(), "events are numbered densely");
+        let plan = plans.plan(&created.plan);
+        let event = Event::new(
+            number,
+            created.id.clone(),
+            created.key,
+            created.fingerprint,
+            created.settings.clone(),
+            plan,
+            1,
+            self.config.seed,
+        );
+        self.add_event(event);
+    }
+
+    fn update(
+        &mut self,
+        now: TimestampMs,
+        number: EventNumber,
+        updated: &EventUpdated,
+        plans: &dyn Plans,
+        moves: &mut Moves<'_>,
+    ) {
+        let event = self.event_mut(number);
+        let before = event.settings.policies.retry_window_ms();
+        let cancelled =
+            updated.settings.state == EventState::Cancelled && event.settings.state != EventState::Cancelled;
+        event.hash ^= event.settings_hash();
+        event.settings = updated.settings.clone();
+        let window = event.settings.policies.retry_window_ms();
+        if window > before {
+            // Ids between the old and the new window were forgotten already.
+            event.id_floor = event.id_floor.max(now.minus_ms(before));
+        }
+        if let Some((id, fingerprint)) = updated.request {
+            let keep = window.max(before);
+            event.ops_requests.retain(|known| now < known.at.max(known.id.time()).plus_ms(keep));
+            if event.ops_requests.len() == OPS_REQUESTS_PER_EVENT_MAX {
+                event.ops_requests.remove(0);
+            }
+            event.ops_requests.push(OpsRequest { id, fingerprint, at: now });
+        }
+        if let Some(digest) = &updated.plan {
+            let plan = plans.plan(digest);
+            self.revise(number, plan);
+        }
+        let event = self.event_mut(number);
+        event.hash ^= event.settings_hash();
+        if cancelled {
+            for at in self.live_of(number) {
+                self.end(now, at, HoldState::Released, HoldCause::Cancelled, moves);
+            }
+        }
+    }
+
+    /// Give the event a new plan. State follows the seat's key and the area's key; the decision has
+    /// checked that nothing held or sold is dropped.
+    fn revise(&mut self, number: EventNumber, plan: Arc<Plan>) {
+        let old = Arc::clone(&self.event(number).expect("the event is there").plan);
+        let holds: Vec<u32> = self.holds.iter().filter(|(_, entry)| entry.event == number).map(|(at, _)| at).collect();
+        for &at in &holds {
+            let hash = self.holds[at].hash();
+            self.event_mut(number).hash ^= hash;
+            translate(&mut self.holds[at], &old, &plan);
+        }
+        let event = self.event_mut(number);
+        event.hash ^= event.places_hash();
+        let areas = (0..plan.areas().len()).map(|at| {
+            let found = old.find_area(&plan.areas()[at].key);
+            found.map_or(AreaCounts::default(), |old_area| event.areas[usize::from(old_area)])
+        });
+        let areas: Vec<AreaCounts> = areas.collect();
+        let mut planes = crate::bitmap::Planes::open(plan.seat_count());
+        let mut owner = alloc::vec![NIL; plan.seat_count() as usize];
+        let mut seats = crate::event::Counts { open: plan.seat_count(), ..Default::default() };
+        for seat in 0..old.seat_count() {
+            let state = event.planes.state(seat);
+            if state == PlaceState::Open {
+                continue;
+            }
+            let new = plan.find_seat(old.seat_key(seat)).expect("a taken seat is in the new plan");
+            planes.set(new, state);
+            owner[new as usize] = event.owner[seat as usize];
+            seats.open -= 1;
+            match state {
+                PlaceState::Held => seats.held += 1,
+                PlaceState::Sold => seats.sold += 1,
+                PlaceState::Killed => seats.killed += 1,
+                PlaceState::Open => {}
+            }
+        }
+        event.planes = planes;
+        event.owner = owner.into();
+        event.areas = areas;
+        event.seats = seats;
+        event.plan = plan;
+        event.plan_revision += 1;
+        event.hash ^= event.places_hash();
+        for at in holds {
+            let hash = self.holds[at].hash();
+            self.event_mut(number).hash ^= hash;
+        }
+    }
+
+    fn hold(&mut self, now: TimestampMs, number: EventNumber, held: &Held, moves: &mut Moves<'_>) {
+        if let Some(old) = held.replaced {
+            let at = self.live(number, old);
+            self.end(now, at, HoldState::Released, HoldCause::Replaced, moves);
+        }
+        let mut entry = Entry::new(
+            number,
+            held.hold_id,
+            held.fingerprint,
+            held.customer,
+            held.created_at,
+            held.expires_at,
+            held.renewals,
+            held.arrangement,
+        );
+        let seats: Vec<u32> = held.seats.iter().map(|seat| seat.word()).collect();
+        let admissions: Vec<u32> = held.admissions.iter().map(|admission| admission.word()).collect();
+        entry.set_words(&seats, &admissions);
+        let hash = entry.hash();
+        let places = unsold_count(&entry);
+        let at = self.holds.insert(entry);
+        self.deadlines.insert(&mut self.holds, at, held.expires_at);
+        let event = self.event_mut(number);
+        for seat in &held.seats {
+            event.move_seat(seat.index, PlaceState::Open, PlaceState::Held, at, moves);
+        }
+        for admission in &held.admissions {
+            let quantity = u32::from(admission.quantity);
+            event.move_area(admission.area, quantity, PlaceState::Open, PlaceState::Held, moves);
+        }
+        event.hash ^= hash;
+        event.live_holds += 1;
+        // At most 64.
+        event.count_customer(held.customer, places as i32, 1);
+    }
+
+    fn extend(&mut self, number: EventNumber, extended: &Extended) {
+        let at = self.live(number, extended.hold_id);
+        let before = self.holds[at].hash();
+        self.deadlines.remove(&mut self.holds, at);
+        let entry = &mut self.holds[at];
+        entry.until = extended.expires_at;
+        entry.renewals += 1;
+        entry.set_request(Some(extended.request));
+        let after = entry.hash();
+        self.deadlines.insert(&mut self.holds, at, extended.expires_at);
+        self.event_mut(number).hash ^= before ^ after;
+    }
+
+    fn confirm(&mut self, now: TimestampMs, number: EventNumber, confirmed: &Confirmed, moves: &mut Moves<'_>) {
+        let whole = confirmed.seats.is_empty() && confirmed.admissions.is_empty();
+        let at = if confirmed.reclaimed {
+            self.retake(number, confirmed.hold_id, moves)
+        } else {
+            self.live(number, confirmed.hold_id)
+        };
+        let before = self.holds[at].hash();
+        let (seats, admissions, rest) = {
+            let entry = &self.holds[at];
+            if whole {
+                (entry.unsold_seats().map(|seat| seat.index).collect(), entry.unsold_admissions().collect(), 0)
+            } else {
+                let named = confirmed.seats.len() as u32
+                    + confirmed.admissions.iter().map(|a| u32::from(a.quantity)).sum::<u32>();
+                (confirmed.seats.clone(), confirmed.admissions.clone(), unsold_count(entry) - named)
+            }
+        };
+        let event = self.event_mut(number);
+        for &seat in &seats {
+            assert_eq!(event.owner[seat as usize], at, "only its holder's seat is sold");
+            event.move_seat(seat, PlaceState::Held, PlaceState::Sold, at, moves);
+        }
+        for admission in &admissions {
+            let quantity = u32::from(admission.quantity);
+            event.move_area(admission.area, quantity, PlaceState::Held, PlaceState::Sold, moves);
+        }
+        let entry = &mut self.holds[at];
+        mark(entry, &seats, &admissions, true);
+        entry.add_order(&confirmed.order);
+        entry.set_request(confirmed.request.or(entry.request()));
+        let after = entry.hash();
+        self.event_mut(number).hash ^= before ^ after;
+        if rest == 0 || confirmed.remainder == Remainder::Release {
+            self.end(now, at, HoldState::Confirmed, HoldCause::Requested, moves);
+        }
+    }
+
+    /// Make an expired hold live again, with all its places, to be sold at once.
+    fn retake(&mut self, number: EventNumber, id: HoldId, moves: &mut Moves<'_>) -> u32 {
+        let at = self.holds.find(number, id).expect("a reclaimed hold is remembered");
+        assert_eq!(self.holds[at].state, HoldState::Expired, "only an expired hold is reclaimed");
+        let before = self.holds[at].hash();
+        let was_tombstone = self.holds[at].is_tombstone();
+        if was_tombstone {
+            self.forgetting.remove(&mut self.holds, at);
+            self.tombstones -= 1;
+        }
+        let entry = &mut self.holds[at];
+        entry.state = HoldState::Active;
+        entry.cause = HoldCause::None;
+        let (customer, places, until, after) = (entry.customer, unsold_count(entry), entry.until, entry.hash());
+        let seats: Vec<Seat> = entry.unsold_seats().collect();
+        let admissions: Vec<Admission> = entry.unsold_admissions().collect();
+        self.deadlines.insert(&mut self.holds, at, until);
+        let event = self.event_mut(number);
+        event.tombstones -= u32::from(was_tombstone);
+        event.hash ^= before ^ after;
+        event.live_holds += 1;
+        event.count_customer(customer, places as i32, 1);
+        for seat in seats {
+            event.move_seat(seat.index, PlaceState::Open, PlaceState::Held, at, moves);
+        }
+        for admission in admissions {
+            let quantity = u32::from(admission.quantity);
+            event.move_area(admission.area, quantity, PlaceState::Open, PlaceState::Held, moves);
+        }
+        at
+    }
+
+    fn release(&mut self, now: TimestampMs, number: EventNumber, released: &Released, moves: &mut Moves<'_>) {
+        let at = self.live(number, released.hold_id);
+        let whole = released.seats.is_empty() && released.admissions.is_empty();
+        let before = self.holds[at].hash();
+        let entry = &mut self.holds[at];
+        entry.set_request(released.request.or(entry.request()));
+        let named =
+            released.seats.len() as u32 + released.admissions.iter().map(|a| u32::from(a.quantity)).sum::<u32>();
+        if whole || named == unsold_count(entry) {
+            // The request is no part of the hash.
+            self.end(now, at, HoldState::Released, HoldCause::Requested, moves);
+            return;
+        }
+        let customer = entry.customer;
+        mark(entry, &released.seats, &released.admissions, false);
+        let after = entry.hash();
+        let event = self.event_mut(number);
+        for &seat in &released.seats {
+            assert_eq!(event.owner[seat as usize], at, "only its holder's seat is opened");
+            event.move_seat(seat, PlaceState::Held, PlaceState::Open, NIL, moves);
+        }
+        for admission in &released.admissions {
+            let quantity = u32::from(admission.quantity);
+            event.move_area(admission.area, quantity, PlaceState::Held, PlaceState::Open, moves);
+        }
+        event.count_customer(customer, -(named as i32), 0);
+        event.hash ^= before ^ after;
+    }
+
+    fn resume(&mut self, number: EventNumber, resumed: Resumed) {
+        for at in self.live_of(number) {
+            let before = self.holds[at].hash();
+            self.deadlines.remove(&mut self.holds, at);
+            let entry = &mut self.holds[at];
+            entry.until = entry.until.plus_ms(resumed.shift_ms);
+            let (until, after) = (entry.until, entry.hash());
+            self.deadlines.insert(&mut self.holds, at, until);
+            self.event_mut(number).hash ^= before ^ after;
+        }
+    }
+
+    fn raise_floor(&mut self, number: EventNumber, floor: TimestampMs) {
+        let event = self.event_mut(number);
+        event.hash ^= event.settings_hash();
+        event.id_floor = event.id_floor.max(floor);
+        event.hash ^= event.settings_hash();
+        let dropped: Vec<u32> = self
+            .holds
+            .iter()
+            .filter(|(_, entry)| entry.event == number && entry.is_tombstone() && entry.hold_id.time() <= floor)
+            .map(|(at, _)| at)
+            .collect();
+        dropped.into_iter().for_each(|at| self.forget(at));
+    }
+
+    /// End a live hold: what it has unsold is opened; it stays as a tombstone, or for its sold places.
+    fn end(&mut self, now: TimestampMs, at: u32, state: HoldState, cause: HoldCause, moves: &mut Moves<'_>) {
+        let number = self.holds[at].event;
+        let before = self.holds[at].hash();
+        self.deadlines.remove(&mut self.holds, at);
+        let entry = &self.holds[at];
+        let (customer, places) = (entry.customer, unsold_count(entry));
+        let seats: Vec<Seat> = entry.unsold_seats().collect();
+        let admissions: Vec<Admission> = entry.unsold_admissions().collect();
+        let event = self.event_mut(number);
+        for seat in seats {
+            assert_eq!(event.owner[seat.index as usize], at, "only its holder's seat is opened");
+            event.move_seat(seat.index, PlaceState::Held, PlaceState::Open, NIL, moves);
+        }
+        for admission in admissions {
+            let quantity = u32::from(admission.quantity);
+            event.move_area(admission.area, quantity, PlaceState::Held, PlaceState::Open, moves);
+        }
+        event.live_holds -= 1;
+        event.count_customer(customer, -(places as i32), -1);
+        let window = event.settings.policies.retry_window_ms();
+        let entry = &mut self.holds[at];
+        entry.state = state;
+        entry.cause = cause;
+        entry.ended_at = now;
+        let after = entry.hash();
+        let forget_at = now.max(entry.hold_id.time()).plus_ms(window);
+        entry.until = forget_at;
+        let is_tombstone = entry.is_tombstone();
+        if is_tombstone {
+            self.forgetting.insert(&mut self.holds, at, forget_at);
+            self.tombstones += 1;
+        }
+        let event = self.event_mut(number);
+        event.tombstones += u32::from(is_tombstone);
+        event.hash ^= before ^ after;
+    }
+
+    /// Forget every tombstone whose time has come.
+    fn forget_due(&mut self, now: TimestampMs) {
+        while let Some(at) = self.forgetting.due(&mut self.holds, now) {
+            self.forget(at);
+        }
+    }
+
+    fn forget(&mut self, at: u32) {
+        let number = self.holds[at].event;
+        assert!(self.holds[at].is_tombstone(), "only an ended hold with nothing sold is forgotten");
+        self.forgetting.remove(&mut self.holds, at);
+        self.holds.remove(at);
+        self.tombstones -= 1;
+        self.event_mut(number).tombstones -= 1;
+    }
+
+    /// The entry of a hold that must be live.
+    fn live(&self, number: EventNumber, id: HoldId) -> u32 {
+        let at = self.holds.find(number, id).expect("a change names a hold that is remembered");
+        assert!(self.holds[at].is_live() && self.holds[at].bucket != NO_BUCKET, "hold {id:?} must be live");
+        at
+    }
+
+    /// All live holds of an event, in order of their ids.
+    fn live_of(&self, number: EventNumber) -> Vec<u32> {
+        let mut found: Vec<(HoldId, u32)> = self
+            .holds
+            .iter()
+            .filter(|(_, entry)| entry.event == number && entry.is_live())
+            .map(|(at, entry)| (entry.hold_id, at))
+            .collect();
+        found.sort_unstable();
+        found.into_iter().map(|(_, at)| at).collect()
+    }
+}
+
+/// Mark places of a hold as sold, or take them out of it.
+fn mark(entry: &mut Entry, seats: &[u32], admissions: &[Admission], sold: bool) {
+    let mut seat_words = Vec::with_capacity(entry.seat_words().len());
+    for &word in entry.seat_words() {
+        let chosen = word & SOLD == 0 && seats.contains(&Seat::from_word(word).index);
+        match (chosen, sold) {
+            (false, _) => seat_words.push(word),
+            (true, true) => seat_words.push(word | SOLD),
+            (true, false) => {}
+        }
+    }
+    let mut admission_words: Vec<u32> = Vec::with_capacity(entry.admission_words().len() + admissions.len());
+    for &word in entry.admission_words() {
+        let has = Admission::from_word(word);
+        let same = |wanted: &&Admission| (wanted.area, wanted.ticket_type) == (has.area, has.ticket_type);
+        let less = if word & SOLD == 0 { admissions.iter().find(same).map_or(0, |a| a.quantity) } else { 0 };
+        let left = has.quantity.checked_sub(less).expect("the hold has so many admissions");
+        if left > 0 {
+            admission_words.push(Admission { quantity: left, ..has }.word() | word & SOLD);
+        }
+    }
+    if sold {
+        for wanted in admissions {
+            let same = |word: &&mut u32| {
+                let has = Admission::from_word(**word);
+                **word & SOLD != 0 && (has.area, has.ticket_type) == (wanted.area, wanted.ticket_type)
+            };
+            match admission_words.iter_mut().find(same) {
+                Some(word) => {
+                    let has = Admission::from_word(*word);
+                    *word = Admission { quantity: has.quantity + wanted.quantity, ..has }.word() | SOLD;
+                }
+                None => admission_words.push(wanted.word() | SOLD),
+            }
+        }
+    }
+    entry.set_words(&seat_words, &admission_words);
+}
+
+/// Rewrite the words of a hold for a new plan. A tombstone whose places are not all there any more
+/// loses them all: it can only be reclaimed whole.
+fn translate(entry: &mut Entry, old: &Plan, new: &Plan) {
+    let seats: Option<Vec<u32>> = entry
+        .seat_words()
+        .iter()
+        .map(|&word| {
+            let seat = Seat::from_word(word);
+            let index = new.find_seat(old.seat_key(seat.index))?;
+            Some(Seat { index, ..seat }.word() | word & SOLD)
+        })
+        .collect();
+    let admissions: Option<Vec<u32>> = entry
+        .admission_words()
+        .iter()
+        .map(|&word| {
+            let admission = Admission::from_word(word);
+            let area = new.find_area(&old.areas()[usize::from(admission.area)].key)?;
+            Some(Admission { area, ..admission }.word() | word & SOLD)
+        })
+        .collect();
+    match (seats, admissions) {
+        (Some(seats), Some(admissions)) => entry.set_words(&seats, &admissions),
+        _ => drop_unsold(entry, old, new),
+    }
+}
+
+fn drop_unsold(entry: &mut Entry, old: &Plan, new: &Plan) {
+    assert!(!entry.is_live(), "a live hold's places are in the new plan");
+    let sold = |word: &&u32| **word & SOLD != 0;
+    let seats: Vec<u32> = entry.seat_words().iter().filter(sold).copied().collect();
+    let admissions: Vec<u32> = entry.admission_words().iter().filter(sold).copied().collect();
+    entry.set_words(&seats, &admissions);
+    if !seats.is_empty() || !admissions.is_empty() {
+        translate(entry, old, new);
+    }
+}

@@ -1,0 +1,52 @@
+//! Two planes of bits, one bit of each a seat: open 00, held 10, sold 01, killed 11.
+//!
+//! Invariants:
+//!
+//! - B1. Bits at or beyond the seat count are clear in both planes.
+//!
+//! Not here: counts (`event.rs`), searching for runs (`best_available.rs`).
+
+use alloc::{boxed::Box, vec};
+
+use crate::place::PlaceState;
+
+/// States of all seats of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Planes {
+    held: Box<[u64]>,
+    sold: Box<[u64]>,
+}
+
+impl Planes {
+    /// All open.
+    pub(crate) fn open(seat_count: u32) -> Self {
+        let words = seat_count.div_ceil(64) as usize;
+        Self { held: vec![0; words].into(), sold: vec![0; words].into() }
+    }
+
+    /// State of a seat.
+    pub(crate) fn state(&self, seat: u32) -> PlaceState {
+        let (word, bit) = (seat as usize / 64, seat % 64);
+        let held = (self.held[word] >> bit & 1) as u8;
+        let sold = (self.sold[word] >> bit & 1) as u8;
+        PlaceState::from_bits(held | sold << 1)
+    }
+
+    /// Set the state of a seat.
+    pub(crate) fn set(&mut self, seat: u32, state: PlaceState) {
+        let (word, bit) = (seat as usize / 64, seat % 64);
+        let bits = state as u64;
+        self.held[word] = self.held[word] & !(1 << bit) | (bits & 1) << bit;
+        self.sold[word] = self.sold[word] & !(1 << bit) | (bits >> 1) << bit;
+    }
+
+    /// First plane: held or killed.
+    pub(crate) fn held(&self) -> &[u64] {
+        &self.held
+    }
+
+    /// Second plane: sold or killed.
+    pub(crate) fn sold(&self) -> &[u64] {
+        &self.sold
+    }
+}

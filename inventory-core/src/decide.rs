@@ -1,0 +1,684 @@
+//! What a command would do: reads, answers with a change or a reject, changes nothing.
+//!
+//! The order of judgement is part of the contract, so that two implementations agree on the first
+//! refusal: shape; event; id (a known id answers before the rest); plan revision and unknown places;
+//! event state and window; allocation; places per hold; availability; orphan rule; customer limits.
+//!
+//! Not here: making changes true (`apply.rs`), choosing seats (`best_available.rs`). Allocations and
+//! the orphan rule for explicit picks have their place in the order and no rule yet.
+
+use alloc::{boxed::Box, vec::Vec};
+
+use crate::{
+    best_available::{Arrangement, Taken, Wanted, best_available},
+    change::{Change, Confirmed, EventCreated, EventUpdated, Extended, Held, HoldCause, HoldState, HoldView, Released},
+    command::{AreaName, BestAvailable, Command, Confirm, CreateEvent, Extend, Hold, Part, Release, UpdateEvent},
+    event::Event,
+    hold::Entry,
+    ids::{EventKey, HoldId, RequestId, TimestampMs},
+    limits::{ID_AHEAD_MS_MAX, PLACES_PER_HOLD_MAX, policy as bounds},
+    place::{Admission, Moved, PlaceState, SOLD, Seat},
+    policy::EventState,
+    reject::{Field, PlaceInTheWay, Reject},
+    slot::{Decision, Slot},
+};
+
+/// Places in the way that a refusal names at most.
+const NAMED_MAX: usize = PLACES_PER_HOLD_MAX;
+
+impl Slot {
+    /// What `command` on the event named by `key` would do at `now`.
+    ///
+    /// # Errors
+    /// The first refusal in the order of judgement. Nothing has changed.
+    pub fn decide(&self, now: TimestampMs, key: EventKey, command: &Command) -> Result<Decision, Reject> {
+        match command {
+            Command::Hold(hold) => {
+                check_ttl(hold.ttl_ms)?;
+                hold.check()?;
+            }
+            Command::Extend(extend) => check_ttl(extend.ttl_ms)?,
+            Command::Confirm(confirm) => confirm.check()?,
+            Command::Release(release) => release.check()?,
+            Command::CreateEvent(create) => return self.decide_create(create),
+            Command::GetHold(_) | Command::UpdateEvent(_) => {}
+        }
+        let event = self.find(key).and_then(|number| self.event(number)).ok_or(Reject::EventNotFound)?;
+        match command {
+            Command::Hold(hold) => self.decide_hold(now, event, hold),
+            Command::Extend(extend) => self.decide_extend(now, event, extend),
+            Command::Confirm(confirm) => self.decide_confirm(now, event, confirm),
+            Command::Release(release) => self.decide_release(now, event, release),
+            Command::GetHold(id) => {
+                let entry = self.remembered(now, event, *id).ok_or(Reject::HoldNotFound)?;
+                Ok(self.known(event, entry, false))
+            }
+            Command::UpdateEvent(update) => self.decide_update(now, event, update),
+            Command::CreateEvent(_) => Err(Reject::EventNotFound),
+        }
+    }
+
+    /// The entry of an id, unless its time to be forgotten has come.
+    pub(crate) fn remembered(&self, now: TimestampMs, event: &Event, id: HoldId) -> Option<&Entry> {
+        let entry = &self.holds[self.holds.find(event.number, id)?];
+        (!entry.is_tombstone() || now < entry.until).then_some(entry)
+    }
+
+    fn known(&self, event: &Event, entry: &Entry, replayed: bool) -> Decision {
+        Decision::Hold { event: event.number, view: view(event, entry), replayed }
+    }
+
+    fn decide_hold(&self, now: TimestampMs, event: &Event, hold: &Hold) -> Result<Decision, Reject> {
+        if let Some(entry) = self.remembered(now, event, hold.hold_id) {
+            if entry.fingerprint != hold.fingerprint() {
+                return Err(Reject::HoldIdReused);
+            }
+            return match live_or_ended(now, entry) {
+                HoldState::Active | HoldState::Paying => Ok(self.known(event, entry, true)),
+                HoldState::Confirmed => Err(Reject::HoldAlreadyConfirmed { executed: true }),
+                HoldState::Released => Err(Reject::HoldReleased { executed: true }),
+                HoldState::Expired => Err(Reject::HoldExpired { executed: true, places_lost: Vec::new() }),
+            };
+        }
+        self.judge_age(now, event, hold.hold_id.time())?;
+        let policies = &event.settings.policies;
+        let limited = policies.places_per_customer_max > 0 || policies.holds_per_customer_max > 0;
+        if limited && !hold.customer.is_some() {
+            return Err(Reject::invalid(Field::Customer, "this event limits customers: name one"));
+        }
+        let replaced = hold.replace.map(|id| self.replaceable(now, event, id, hold)).transpose()?;
+
+        let explicit = explicit_seats(event, hold)?;
+        let areas = areas_of(event, hold)?;
+        let wanted = hold.best.as_ref().map(|best| wanted_of(event, best)).transpose()?;
+
+        may_hold(now, event)?;
+        let quantity_max = policies.places_per_hold_max;
+        let admitted = hold.admissions.iter().map(|a| u32::from(a.quantity)).sum::<u32>();
+        let asked = explicit.len() as u32 + wanted.as_ref().map_or(0, |wanted| wanted.quantity) + admitted;
+        if asked > quantity_max {
+            return Err(Reject::TooManyPlaces { places_max: quantity_max });
+        }
+
+        let admissions = admit(event, hold, &areas, replaced)?;
+        let mut except: Vec<u32> =
+            replaced.iter().flat_map(|entry| entry.unsold_seats()).map(|seat| seat.index).collect();
+        except.sort_unstable();
+        let in_the_way = blocking(event, explicit.iter().map(|seat| seat.index), &except);
+        if !in_the_way.is_empty() {
+            return Err(Reject::PlacesUnavailable { places: in_the_way });
+        }
+        let mut seats = explicit;
+        let mut arrangement = Arrangement::None;
+        if let Some(wanted) = wanted {
+            let mut also: Vec<u32> = seats.iter().map(|seat| seat.index).collect();
+            also.sort_unstable();
+            let taken = Taken { held: event.planes.held(), sold: event.planes.sold(), also: &also, except: &except };
+            let Some((chosen, how)) = best_available(&event.plan, taken, &wanted, policies.orphan_rule) else {
+                return Err(nothing_fits(event, &wanted));
+            };
+            arrangement = how;
+            let kinds = hold.ticket_types.iter().skip(seats.len()).copied().chain(core::iter::repeat(0));
+            seats.extend(chosen.into_iter().zip(kinds).map(|(index, ticket_type)| Seat { index, ticket_type }));
+        }
+        self.judge_customer(event, hold, &seats, &admissions, replaced)?;
+        if self.memory_is_full() {
+            return Err(Reject::CapacityBudget);
+        }
+
+        let ttl_ms = if hold.ttl_ms == 0 { u64::from(policies.hold_ttl_s) * 1_000 } else { u64::from(hold.ttl_ms) };
+        let held = Held {
+            hold_id: hold.hold_id,
+            fingerprint: hold.fingerprint(),
+            customer: hold.customer,
+            created_at: replaced.map_or(now, |entry| entry.created_at),
+            expires_at: replaced.map_or(now.plus_ms(ttl_ms), |entry| entry.until),
+            renewals: replaced.map_or(0, |entry| entry.renewals),
+            replaced: hold.replace,
+            arrangement,
+            seats,
+            admissions,
+        };
+        Ok(Decision::Change(event.number, Change::Held(Box::new(held))))
+    }
+
+    /// An id that is not known must be young enough that it cannot have been forgotten.
+    fn judge_age(&self, now: TimestampMs, event: &Event, time: TimestampMs) -> Result<(), Reject> {
+        let oldest = now.minus_ms(event.settings.policies.retry_window_ms());
+        if time <= oldest || time <= event.id_floor {
+            return Err(Reject::HoldIdTooOld { now });
+        }
+        if time >= now.plus_ms(ID_AHEAD_MS_MAX) {
+            return Err(Reject::HoldIdFromFuture { now });
+        }
+        Ok(())
+    }
+
+    fn replaceable(&self, now: TimestampMs, event: &Event, id: HoldId, by: &Hold) -> Result<&Entry, Reject> {
+        let entry = self.remembered(now, event, id).ok_or(Reject::HoldNotFound)?;
+        match live_or_ended(now, entry) {
+            HoldState::Active => {}
+            HoldState::Paying => return Err(Reject::PaymentInProgress),
+            HoldState::Confirmed => return Err(Reject::HoldAlreadyConfirmed { executed: false }),
+            HoldState::Released => return Err(Reject::HoldReleased { executed: false }),
+            HoldState::Expired => return Err(Reject::HoldExpired { executed: false, places_lost: Vec::new() }),
+        }
+        if entry.has_sold() {
+            return Err(Reject::HoldAlreadyConfirmed { executed: false });
+        }
+        if entry.customer != by.customer {
+            return Err(Reject::invalid(Field::Customer, "must be the customer of the hold that is replaced"));
+        }
+        Ok(entry)
+    }
+
+    fn judge_customer(
+        &self,
+        event: &Event,
+        hold: &Hold,
+        seats: &[Seat],
+        admissions: &[Admission],
+        replaced: Option<&Entry>,
+    ) -> Result<(), Reject> {
+        let policies = &event.settings.policies;
+        let (mut places, mut holds) = event.customer(hold.customer);
+        if let Some(entry) = replaced {
+            places -= unsold_count(entry);
+            holds -= 1;
+        }
+        let more = seats.len() as u32 + admissions.iter().map(|a| u32::from(a.quantity)).sum::<u32>();
+        let limit = policies.places_per_customer_max;
+        if limit > 0 && places + more > limit {
+            return Err(Reject::CustomerLimit { places_max: limit });
+        }
+        let limit = policies.holds_per_customer_max;
+        if limit > 0 && holds + 1 > limit {
+            return Err(Reject::HoldQuota { holds_max: limit });
+        }
+        Ok(())
+    }
+
+    fn decide_extend(&self, now: TimestampMs, event: &Event, extend: &Extend) -> Result<Decision, Reject> {
+        let entry = self.remembered(now, event, extend.hold_id).ok_or(Reject::HoldNotFound)?;
+        let fingerprint = extend.fingerprint();
+        if answered_before(entry, Some(extend.request_id), fingerprint)? {
+            return Ok(self.known(event, entry, true));
+        }
+        still_active(now, event, entry)?;
+        not_overtaken(entry, extend.request_id)?;
+        let policies = &event.settings.policies;
+        let ttl_ms = if extend.ttl_ms == 0 { u64::from(policies.hold_ttl_s) * 1_000 } else { u64::from(extend.ttl_ms) };
+        let furthest = entry.created_at.plus_ms(u64::from(policies.lifetime_s_max) * 1_000);
+        let expires_at = now.plus_ms(ttl_ms).min(furthest);
+        if u32::from(entry.renewals) >= policies.renewals_max || expires_at <= entry.until {
+            return Err(Reject::RenewalCap);
+        }
+        let request = (extend.request_id, fingerprint);
+        let extended = Extended { hold_id: extend.hold_id, request, expires_at };
+        Ok(Decision::Change(event.number, Change::Extended(extended)))
+    }
+
+    fn decide_confirm(&self, now: TimestampMs, event: &Event, confirm: &Confirm) -> Result<Decision, Reject> {
+        let entry = self.remembered(now, event, confirm.hold_id).ok_or(Reject::HoldNotFound)?;
+        let whole = confirm.part.is_whole();
+        let fingerprint = confirm.fingerprint();
+        if !whole && answered_before(entry, confirm.request_id, fingerprint)? {
+            return Ok(self.known(event, entry, true));
+        }
+        let state = live_or_ended(now, entry);
+        if whole && state == HoldState::Confirmed && entry.orders().any(|order| *order == confirm.order) {
+            return Ok(self.known(event, entry, true));
+        }
+        if event.settings.state == EventState::Cancelled {
+            return Err(Reject::EventCancelled);
+        }
+        if state == HoldState::Expired && !entry.is_live() && whole && confirm.allow_reclaim {
+            return self.decide_reclaim(event, entry, confirm, fingerprint);
+        }
+        if !whole && matches!(state, HoldState::Active | HoldState::Paying) {
+            if let Some(request) = confirm.request_id {
+                not_overtaken(entry, request)?;
+            }
+        }
+        match state {
+            HoldState::Active | HoldState::Paying => {}
+            HoldState::Confirmed => return Err(Reject::HoldAlreadyConfirmed { executed: false }),
+            HoldState::Released => return Err(Reject::HoldReleased { executed: false }),
+            HoldState::Expired => return Err(Reject::HoldExpired { executed: false, places_lost: Vec::new() }),
+        }
+        check_part(event, entry, &confirm.part)?;
+        let confirmed = Confirmed {
+            hold_id: confirm.hold_id,
+            request: confirm.request_id.map(|id| (id, fingerprint)),
+            order: confirm.order.clone(),
+            seats: confirm.part.seats.clone(),
+            admissions: confirm.part.admissions.clone(),
+            remainder: confirm.remainder,
+            reclaimed: false,
+        };
+        Ok(Decision::Change(event.number, Change::Confirmed(Box::new(confirmed))))
+    }
+
+    /// A late payment: all places are still open, so take and sell them in one step.
+    fn decide_reclaim(
+        &self,
+        event: &Event,
+        entry: &Entry,
+        confirm: &Confirm,
+        fingerprint: u64,
+    ) -> Result<Decision, Reject> {
+        let mut lost: Vec<PlaceInTheWay> = entry
+            .unsold_seats()
+            .filter(|seat| event.seat_state(seat.index) != PlaceState::Open)
+            .map(|seat| PlaceInTheWay { place: Moved::Seat(seat.index), state: event.seat_state(seat.index) })
+            .collect();
+        let mut wanted: Vec<(u16, u32)> = Vec::new();
+        for admission in entry.unsold_admissions() {
+            let quantity = u32::from(admission.quantity);
+            match wanted.iter_mut().find(|(area, _)| *area == admission.area) {
+                Some((_, sum)) => *sum += quantity,
+                None => wanted.push((admission.area, quantity)),
+            }
+        }
+        for (area, quantity) in wanted {
+            let open = event.area_open(area);
+            if open < quantity {
+                let counts = event.area_counts(area);
+                let state = if counts.held > 0 { PlaceState::Held } else { PlaceState::Sold };
+                lost.push(PlaceInTheWay { place: Moved::Area { area, quantity: quantity - open }, state });
+            }
+        }
+        let limit = event.settings.policies.places_per_customer_max;
+        let (places, _) = event.customer(entry.customer);
+        let more = unsold_count(entry);
+        let over = limit > 0 && entry.customer.is_some() && places + more > limit;
+        if !lost.is_empty() || more == 0 || over {
+            return Err(Reject::HoldExpired { executed: false, places_lost: lost });
+        }
+        let confirmed = Confirmed {
+            hold_id: confirm.hold_id,
+            request: confirm.request_id.map(|id| (id, fingerprint)),
+            order: confirm.order.clone(),
+            seats: Vec::new(),
+            admissions: Vec::new(),
+            remainder: confirm.remainder,
+            reclaimed: true,
+        };
+        Ok(Decision::Change(event.number, Change::Confirmed(Box::new(confirmed))))
+    }
+
+    fn decide_release(&self, now: TimestampMs, event: &Event, release: &Release) -> Result<Decision, Reject> {
+        let entry = self.remembered(now, event, release.hold_id).ok_or(Reject::HoldNotFound)?;
+        let whole = release.part.is_whole();
+        let fingerprint = release.fingerprint();
+        if !whole && answered_before(entry, release.request_id, fingerprint)? {
+            return Ok(self.known(event, entry, true));
+        }
+        match live_or_ended(now, entry) {
+            HoldState::Active => {}
+            HoldState::Paying => return Err(Reject::PaymentInProgress),
+            HoldState::Released if whole => return Ok(self.known(event, entry, true)),
+            HoldState::Released => return Err(Reject::HoldReleased { executed: false }),
+            HoldState::Confirmed => return Err(Reject::HoldAlreadyConfirmed { executed: false }),
+            HoldState::Expired => return Err(Reject::HoldExpired { executed: false, places_lost: Vec::new() }),
+        }
+        if let (false, Some(request)) = (whole, release.request_id) {
+            not_overtaken(entry, request)?;
+        }
+        check_part(event, entry, &release.part)?;
+        let released = Released {
+            hold_id: release.hold_id,
+            request: release.request_id.map(|id| (id, fingerprint)),
+            seats: release.part.seats.clone(),
+            admissions: release.part.admissions.clone(),
+        };
+        Ok(Decision::Change(event.number, Change::Released(Box::new(released))))
+    }
+
+    fn decide_create(&self, create: &CreateEvent) -> Result<Decision, Reject> {
+        if let Some(event) = self.find(create.key).and_then(|number| self.event(number)) {
+            let same = event.id == create.id && event.fingerprint == create.fingerprint();
+            return if same {
+                Ok(Decision::Event { event: event.number, replayed: true })
+            } else {
+                Err(Reject::EventExists)
+            };
+        }
+        create.settings.check().map_err(|(field, problem)| Reject::invalid(Field::Setting(field), problem))?;
+        if !matches!(create.settings.state, EventState::Draft | EventState::OnSale) {
+            return Err(Reject::invalid(Field::State, "a new event is a draft or on sale"));
+        }
+        let created = EventCreated {
+            id: create.id.clone(),
+            key: create.key,
+            plan: create.plan.digest(),
+            fingerprint: create.fingerprint(),
+            settings: create.settings.clone(),
+        };
+        Ok(Decision::Change(self.next_event_number(), Change::EventCreated(Box::new(created))))
+    }
+
+    fn decide_update(&self, now: TimestampMs, event: &Event, update: &UpdateEvent) -> Result<Decision, Reject> {
+        let fingerprint = update.fingerprint();
+        if let Some(id) = update.request_id {
+            let window = event.settings.policies.retry_window_ms();
+            let oldest = now.minus_ms(window);
+            // Remembered for the window after the later of the id's time and the request itself.
+            let known =
+                event.ops_requests.iter().find(|known| known.id == id && now < known.at.max(id.time()).plus_ms(window));
+            if let Some(known) = known {
+                return if known.fingerprint == fingerprint {
+                    Ok(Decision::Event { event: event.number, replayed: true })
+                } else {
+                    Err(Reject::RequestIdReused)
+                };
+            }
+            if id.time() <= oldest {
+                return Err(Reject::RequestIdTooOld);
+            }
+            if id.time() >= now.plus_ms(ID_AHEAD_MS_MAX) {
+                return Err(Reject::RequestIdInvalid);
+            }
+        }
+        let etag_differs = update.etag.is_some_and(|etag| etag != event.etag());
+        let state_differs = update.expected_state.is_some_and(|state| state != event.settings.state);
+        if etag_differs || state_differs {
+            return Err(Reject::StateMismatch { etag: event.etag() });
+        }
+        let settings = update.over(&event.settings);
+        settings.check().map_err(|(field, problem)| Reject::invalid(Field::Setting(field), problem))?;
+        if !event.settings.state.may_become(settings.state) {
+            return Err(Reject::invalid(Field::State, "the event cannot go to this state from the one it is in"));
+        }
+        let plan = update.plan.as_ref().filter(|plan| plan.digest() != event.plan.digest());
+        if let Some(plan) = plan {
+            let in_use = places_without(event, plan);
+            if !in_use.is_empty() {
+                return Err(Reject::PlacesInUse { places: in_use });
+            }
+        }
+        if update.validate_only {
+            return Ok(Decision::Event { event: event.number, replayed: false });
+        }
+        let updated = EventUpdated {
+            request: update.request_id.map(|id| (id, fingerprint)),
+            plan: plan.map(|plan| plan.digest()),
+            settings,
+        };
+        Ok(Decision::Change(event.number, Change::EventUpdated(Box::new(updated))))
+    }
+}
+
+fn check_ttl(ttl_ms: u32) -> Result<(), Reject> {
+    let (ttl_ms_min, ttl_ms_max) = (bounds::HOLD_TTL_S_MIN * 1_000, bounds::HOLD_TTL_S_MAX * 1_000);
+    if ttl_ms == 0 || (ttl_ms_min..=ttl_ms_max).contains(&ttl_ms) {
+        Ok(())
+    } else {
+        Err(Reject::TtlOutOfRange { ttl_ms_min, ttl_ms_max })
+    }
+}
+
+/// A live hold past its deadline is expired, whether or not its turn to be swept has come.
+fn live_or_ended(now: TimestampMs, entry: &Entry) -> HoldState {
+    if entry.is_live() && now >= entry.until { HoldState::Expired } else { entry.state }
+}
+
+/// Whether this very request was the hold's last.
+fn answered_before(entry: &Entry, request: Option<RequestId>, fingerprint: u64) -> Result<bool, Reject> {
+    match (request, entry.request()) {
+        (Some(id), Some((last, last_fingerprint))) if id == last => {
+            if fingerprint == last_fingerprint {
+                Ok(true)
+            } else {
+                Err(Reject::RequestIdReused)
+            }
+        }
+        _ => Ok(false),
+    }
+}
+
+/// A request older than the hold's last came late.
+fn not_overtaken(entry: &Entry, request: RequestId) -> Result<(), Reject> {
+    match entry.request() {
+        Some((last, _)) if request < last => Err(Reject::RequestIdTooOld),
+        _ => Ok(()),
+    }
+}
+
+fn still_active(now: TimestampMs, event: &Event, entry: &Entry) -> Result<(), Reject> {
+    if event.settings.state == EventState::Cancelled {
+        return Err(Reject::EventCancelled);
+    }
+    match live_or_ended(now, entry) {
+        HoldState::Active => Ok(()),
+        HoldState::Paying => Err(Reject::PaymentInProgress),
+        HoldState::Confirmed => Err(Reject::HoldAlreadyConfirmed { executed: false }),
+        HoldState::Released => Err(Reject::HoldReleased { executed: false }),
+        HoldState::Expired => Err(Reject::HoldExpired { executed: false, places_lost: Vec::new() }),
+    }
+}
+
+fn may_hold(now: TimestampMs, event: &Event) -> Result<(), Reject> {
+    let settings = &event.settings;
+    let not_open = Reject::SaleNotOpen { opens_at: settings.opens_at };
+    match settings.state {
+        EventState::Draft => Err(not_open),
+        EventState::Paused => Err(Reject::SalePaused),
+        EventState::OffSale => Err(Reject::SaleClosed),
+        EventState::Cancelled => Err(Reject::EventCancelled),
+        EventState::OnSale if now < settings.opens_at => Err(not_open),
+        EventState::OnSale if settings.closes_at.0 != 0 && now >= settings.closes_at => Err(Reject::SaleClosed),
+        EventState::OnSale => Ok(()),
+    }
+}
+
+fn check_revision(event: &Event, revision: u32, uses_indexes: bool) -> Result<(), Reject> {
+    let stale = if revision == 0 { uses_indexes && event.plan_revision != 1 } else { revision != event.plan_revision };
+    if stale { Err(Reject::PlanChanged { plan_revision: event.plan_revision }) } else { Ok(()) }
+}
+
+/// The explicit picks, indexes first, with their ticket types.
+fn explicit_seats(event: &Event, hold: &Hold) -> Result<Vec<Seat>, Reject> {
+    let by_index = hold.admissions.iter().any(|a| matches!(a.area, AreaName::Index(_))) || !hold.seats.is_empty();
+    check_revision(event, hold.plan_revision, by_index)?;
+    let plan = &event.plan;
+    let kind = |at: usize| hold.ticket_types.get(at).copied().unwrap_or(0);
+    let chosen = hold.best.as_ref().map_or(0, |best| usize::from(best.quantity));
+    let mut seats = Vec::with_capacity(hold.seats.len() + hold.seat_keys.len() + chosen);
+    for (at, &index) in hold.seats.iter().enumerate() {
+        if index >= plan.seat_count() {
+            return Err(Reject::UnknownPlace { field: Field::Seats, position: at as u32 });
+        }
+        seats.push(Seat { index, ticket_type: kind(at) });
+    }
+    for (at, key) in hold.seat_keys.iter().enumerate() {
+        let unknown = Reject::UnknownPlace { field: Field::SeatKeys, position: at as u32 };
+        let index = plan.find_seat(key).ok_or(unknown)?;
+        let position = hold.seats.len() + at;
+        if seats.iter().any(|seat| seat.index == index) {
+            return Err(Reject::DuplicateSeat { position: position as u32 });
+        }
+        seats.push(Seat { index, ticket_type: kind(position) });
+    }
+    Ok(seats)
+}
+
+fn areas_of(event: &Event, hold: &Hold) -> Result<Vec<u16>, Reject> {
+    let named = hold.admissions.iter().enumerate().map(|(at, admission)| {
+        let found = match &admission.area {
+            AreaName::Index(index) => (usize::from(*index) < event.plan.areas().len()).then_some(*index),
+            AreaName::Key(key) => event.plan.find_area(key),
+        };
+        found.ok_or(Reject::UnknownPlace { field: Field::Ga, position: at as u32 })
+    });
+    named.collect()
+}
+
+fn wanted_of(event: &Event, best: &BestAvailable) -> Result<Wanted, Reject> {
+    let plan = &event.plan;
+    let unknown = |field, at: usize| Reject::UnknownPlace { field, position: at as u32 };
+    let levels = best.price_levels.iter().enumerate();
+    let levels = levels.map(|(at, name)| plan.find_level(name).ok_or(unknown(Field::PriceLevels, at)));
+    let sections = best.sections.iter().enumerate();
+    let sections = sections.map(|(at, key)| plan.find_section(key).ok_or(unknown(Field::Sections, at)));
+    let zone = best.zone.as_ref().map(|key| plan.find_zone(key).ok_or(unknown(Field::Zone, 0)));
+    Ok(Wanted {
+        quantity: u32::from(best.quantity),
+        levels: levels.collect::<Result<_, _>>()?,
+        sections: sections.collect::<Result<_, _>>()?,
+        zone: zone.transpose()?,
+        accessible_count: u32::from(best.accessible_count),
+    })
+}
+
+/// Seats among `seats` that are not open, but for those in the sorted list `except`.
+fn blocking(event: &Event, seats: impl Iterator<Item = u32>, except: &[u32]) -> Vec<PlaceInTheWay> {
+    seats
+        .map(|seat| (seat, event.seat_state(seat)))
+        .filter(|(seat, state)| *state != PlaceState::Open && except.binary_search(seat).is_err())
+        .map(|(seat, state)| PlaceInTheWay { place: Moved::Seat(seat), state })
+        .take(NAMED_MAX)
+        .collect()
+}
+
+/// Admissions granted, one for each area and ticket type, in order of first mention.
+fn admit(event: &Event, hold: &Hold, areas: &[u16], replaced: Option<&Entry>) -> Result<Vec<Admission>, Reject> {
+    let mut granted: Vec<Admission> = Vec::with_capacity(areas.len());
+    for (wanted, &area) in hold.admissions.iter().zip(areas) {
+        let own = replaced.iter().flat_map(|entry| entry.unsold_admissions());
+        let freed = admissions_of(area, own);
+        let given = admissions_of(area, granted.iter().copied());
+        let open = event.area_open(area) + freed - given;
+        let must = u32::from(if wanted.quantity_min == 0 { wanted.quantity } else { wanted.quantity_min });
+        if open < must {
+            let held = event.area_counts(area).held - freed + given;
+            let none = open == 0 && held == 0;
+            return Err(if none { Reject::SoldOut } else { Reject::NotEnoughPlaces { held_unpaid: held } });
+        }
+        // At most 64 in all: the shape check has counted.
+        let quantity = u32::from(wanted.quantity).min(open) as u8;
+        match granted.iter_mut().find(|a| (a.area, a.ticket_type) == (area, wanted.ticket_type)) {
+            Some(same) => same.quantity += quantity,
+            None => granted.push(Admission { area, ticket_type: wanted.ticket_type, quantity }),
+        }
+    }
+    Ok(granted)
+}
+
+fn admissions_of(area: u16, admissions: impl Iterator<Item = Admission>) -> u32 {
+    admissions.filter(|admission| admission.area == area).map(|admission| u32::from(admission.quantity)).sum()
+}
+
+/// Why best available found no room: sold out when nothing that matches is open and nothing held.
+fn nothing_fits(event: &Event, wanted: &Wanted) -> Reject {
+    let plan = &event.plan;
+    let (mut open, mut held) = (0, 0);
+    for block in plan.blocks() {
+        let section = &plan.sections()[usize::from(block.section)];
+        let matches = (wanted.levels.is_empty() || wanted.levels.contains(&block.level))
+            && (wanted.sections.is_empty() || wanted.sections.contains(&block.section))
+            && (wanted.zone.is_none() || section.zone == wanted.zone);
+        if !matches {
+            continue;
+        }
+        for seat in block.first..block.first + block.count {
+            match event.seat_state(seat) {
+                PlaceState::Open => open += 1,
+                PlaceState::Held => held += 1,
+                PlaceState::Sold | PlaceState::Killed => {}
+            }
+        }
+    }
+    if open == 0 && held == 0 { Reject::SoldOut } else { Reject::NotEnoughPlaces { held_unpaid: held } }
+}
+
+/// Every place named must be held by this hold.
+fn check_part(event: &Event, entry: &Entry, part: &Part) -> Result<(), Reject> {
+    check_revision(event, part.plan_revision, !part.is_whole())?;
+    for (at, &seat) in part.seats.iter().enumerate() {
+        if seat >= event.plan.seat_count() {
+            return Err(Reject::UnknownPlace { field: Field::Seats, position: at as u32 });
+        }
+    }
+    for (at, admission) in part.admissions.iter().enumerate() {
+        if usize::from(admission.area) >= event.plan.areas().len() {
+            return Err(Reject::UnknownPlace { field: Field::Ga, position: at as u32 });
+        }
+    }
+    let mut in_the_way: Vec<PlaceInTheWay> = part
+        .seats
+        .iter()
+        .filter(|&&seat| !entry.unsold_seats().any(|held| held.index == seat))
+        .map(|&seat| PlaceInTheWay { place: Moved::Seat(seat), state: event.seat_state(seat) })
+        .collect();
+    for wanted in &part.admissions {
+        let same = |held: &Admission| (held.area, held.ticket_type) == (wanted.area, wanted.ticket_type);
+        let held: u32 = entry.unsold_admissions().filter(same).map(|a| u32::from(a.quantity)).sum();
+        let quantity = u32::from(wanted.quantity);
+        if held < quantity {
+            let counts = event.area_counts(wanted.area);
+            let state = if event.area_open(wanted.area) > 0 {
+                PlaceState::Open
+            } else if counts.held > 0 {
+                PlaceState::Held
+            } else {
+                PlaceState::Sold
+            };
+            in_the_way
+                .push(PlaceInTheWay { place: Moved::Area { area: wanted.area, quantity: quantity - held }, state });
+        }
+    }
+    if in_the_way.is_empty() { Ok(()) } else { Err(Reject::PlacesUnavailable { places: in_the_way }) }
+}
+
+/// Held and sold places of the event that `plan` does not have, at most 64.
+fn places_without(event: &Event, plan: &crate::plan::Plan) -> Vec<PlaceInTheWay> {
+    let old = &event.plan;
+    let seats = (0..old.seat_count())
+        .map(|seat| (seat, event.seat_state(seat)))
+        .filter(|(_, state)| *state != PlaceState::Open)
+        .filter(|(seat, _)| plan.find_seat(old.seat_key(*seat)).is_none())
+        .map(|(seat, state)| PlaceInTheWay { place: Moved::Seat(seat), state });
+    let areas = old.areas().iter().zip(&event.areas).enumerate().filter_map(|(at, (area, counts))| {
+        let capacity = plan.find_area(&area.key).map_or(0, |new| plan.areas()[usize::from(new)].capacity);
+        let over = counts.taken().saturating_sub(capacity);
+        let state = if counts.held > 0 { PlaceState::Held } else { PlaceState::Sold };
+        (over > 0).then_some(PlaceInTheWay { place: Moved::Area { area: at as u16, quantity: over }, state })
+    });
+    seats.chain(areas).take(NAMED_MAX).collect()
+}
+
+/// Places not sold.
+pub(crate) fn unsold_count(entry: &Entry) -> u32 {
+    entry.unsold_seats().count() as u32 + entry.unsold_admissions().map(|a| u32::from(a.quantity)).sum::<u32>()
+}
+
+/// A hold as its caller may see it.
+pub(crate) fn view(event: &Event, entry: &Entry) -> HoldView {
+    let live = entry.is_live();
+    let sold = |word: &&u32| **word & SOLD != 0;
+    HoldView {
+        hold_id: entry.hold_id,
+        state: entry.state,
+        cause: entry.cause,
+        seats: if live { entry.unsold_seats().collect() } else { Vec::new() },
+        admissions: if live { entry.unsold_admissions().collect() } else { Vec::new() },
+        sold_seats: entry.seat_words().iter().filter(sold).map(|&word| Seat::from_word(word)).collect(),
+        sold_admissions: entry.admission_words().iter().filter(sold).map(|&word| Admission::from_word(word)).collect(),
+        created_at: entry.created_at,
+        expires_at: if live { entry.until } else { TimestampMs(0) },
+        ended_at: entry.ended_at,
+        renewals_left: event.settings.policies.renewals_max.saturating_sub(u32::from(entry.renewals)),
+        plan_revision: event.plan_revision,
+        orders: entry.orders().cloned().collect(),
+        arrangement: entry.arrangement,
+    }
+}
+
+impl HoldView {
+    /// Why the hold ended, or that it has not.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.cause != HoldCause::None
+    }
+}

@@ -1,0 +1,389 @@
+//! One event: its settings, and the state of every place with who holds it.
+//!
+//! Invariants, all checked by [`crate::slot::Slot::assert_valid`]:
+//!
+//! - E1. A seat is held if and only if `owner` names a live hold that has it unsold; sold if and
+//!   only if `owner` names a hold that has it sold. So no seat is in two holds, or held and sold.
+//! - E2. The counters are the number of seats in each state; for each area, open + held + sold +
+//!   killed is its capacity.
+//! - E3. `hash` is the XOR of what every place, hold and setting adds to it.
+//!
+//! Not here: which change a command means (`decide.rs`), making changes true (`apply.rs`), the holds
+//! themselves (`hold.rs`).
+
+use alloc::{boxed::Box, sync::Arc, vec, vec::Vec};
+
+use hashbrown::HashTable;
+
+use crate::{
+    bitmap::Planes,
+    command::hash_settings,
+    digest::{Hasher, mix},
+    hold::NIL,
+    ids::{CustomerKey, EventId, EventKey, EventNumber, RequestId, TimestampMs},
+    place::{Move, Moved, PlaceState},
+    plan::Plan,
+    policy::Settings,
+};
+
+/// Places of an area that are not open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AreaCounts {
+    /// In live holds.
+    pub held: u32,
+    /// Sold.
+    pub sold: u32,
+    /// Withdrawn by the house.
+    pub killed: u32,
+}
+
+impl AreaCounts {
+    /// Places taken in any way.
+    #[must_use]
+    pub const fn taken(self) -> u32 {
+        self.held + self.sold + self.killed
+    }
+}
+
+/// Places of an event by state; together its capacity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// May be held.
+    pub open: u32,
+    /// In live holds.
+    pub held: u32,
+    /// Sold.
+    pub sold: u32,
+    /// Withdrawn by the house.
+    pub killed: u32,
+}
+
+/// What one customer has.
+#[derive(Clone, Copy, Debug)]
+struct Customer {
+    key: CustomerKey,
+    /// Held and sold.
+    places: u32,
+    /// Live.
+    holds: u32,
+}
+
+/// A request of an ops command, remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OpsRequest {
+    pub(crate) id: RequestId,
+    pub(crate) fingerprint: u64,
+    pub(crate) at: TimestampMs,
+}
+
+/// One dated performance whose places are sold.
+#[derive(Debug)]
+pub struct Event {
+    pub(crate) number: EventNumber,
+    pub(crate) id: EventId,
+    pub(crate) key: EventKey,
+    /// Fingerprint of the creation content.
+    pub(crate) fingerprint: u64,
+    pub(crate) settings: Settings,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) plan_revision: u32,
+    pub(crate) planes: Planes,
+    /// Hold entry of each seat that is held or sold; `NIL` else.
+    pub(crate) owner: Box<[u32]>,
+    pub(crate) areas: Vec<AreaCounts>,
+    pub(crate) seats: Counts,
+    customers: HashTable<Customer>,
+    customer_seed: u64,
+    pub(crate) live_holds: u32,
+    pub(crate) tombstones: u32,
+    /// Ids at or below this time are forgotten.
+    pub(crate) id_floor: TimestampMs,
+    pub(crate) ops_requests: Vec<OpsRequest>,
+    pub(crate) seq: u32,
+    pub(crate) hash: u64,
+}
+
+impl Event {
+    #[expect(clippy::too_many_arguments, reason = "the fields of one struct, made in one place")]
+    pub(crate) fn new(
+        number: EventNumber,
+        id: EventId,
+        key: EventKey,
+        fingerprint: u64,
+        settings: Settings,
+        plan: Arc<Plan>,
+        plan_revision: u32,
+        seed: u64,
+    ) -> Self {
+        let seat_count = plan.seat_count();
+        let mut event = Self {
+            number,
+            id,
+            key,
+            fingerprint,
+            settings,
+            plan_revision,
+            planes: Planes::open(seat_count),
+            owner: vec![NIL; seat_count as usize].into(),
+            areas: vec![AreaCounts::default(); plan.areas().len()],
+            seats: Counts { open: seat_count, ..Counts::default() },
+            customers: HashTable::new(),
+            customer_seed: seed,
+            live_holds: 0,
+            tombstones: 0,
+            id_floor: TimestampMs(0),
+            ops_requests: Vec::new(),
+            seq: 0,
+            hash: 0,
+            plan,
+        };
+        event.hash = event.settings_hash();
+        event
+    }
+
+    /// Number within the slot.
+    #[must_use]
+    pub fn number(&self) -> EventNumber {
+        self.number
+    }
+
+    /// Name.
+    #[must_use]
+    pub fn id(&self) -> &EventId {
+        &self.id
+    }
+
+    /// Key.
+    #[must_use]
+    pub fn key(&self) -> EventKey {
+        self.key
+    }
+
+    /// Settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The plan of the current revision.
+    #[must_use]
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Revision of the plan, from 1.
+    #[must_use]
+    pub fn plan_revision(&self) -> u32 {
+        self.plan_revision
+    }
+
+    /// Number of the last change.
+    #[must_use]
+    pub fn seq(&self) -> u32 {
+        self.seq
+    }
+
+    /// Incremental hash of places, holds and settings.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Ids at or below this time are forgotten.
+    #[must_use]
+    pub fn id_floor(&self) -> TimestampMs {
+        self.id_floor
+    }
+
+    /// Live holds.
+    #[must_use]
+    pub fn live_holds(&self) -> u32 {
+        self.live_holds
+    }
+
+    /// Changes with the settings and the plan: what `etag` compares.
+    #[must_use]
+    pub fn etag(&self) -> u64 {
+        let mut hasher = Hasher::new(30);
+        hash_settings(&mut hasher, &self.settings);
+        hasher.bytes(&self.plan.digest().0);
+        hasher.word(u64::from(self.plan_revision));
+        hasher.finish()
+    }
+
+    /// State of a seat. The index must be of the current revision.
+    #[must_use]
+    pub fn seat_state(&self, seat: u32) -> PlaceState {
+        self.planes.state(seat)
+    }
+
+    /// First plane of the seats, one bit each: held or killed.
+    #[must_use]
+    pub fn held_plane(&self) -> &[u64] {
+        self.planes.held()
+    }
+
+    /// Second plane of the seats: sold or killed.
+    #[must_use]
+    pub fn sold_plane(&self) -> &[u64] {
+        self.planes.sold()
+    }
+
+    /// Counts of an area.
+    #[must_use]
+    pub fn area_counts(&self, area: u16) -> AreaCounts {
+        self.areas[usize::from(area)]
+    }
+
+    /// Admissions of an area that may be held.
+    #[must_use]
+    pub fn area_open(&self, area: u16) -> u32 {
+        self.plan.areas()[usize::from(area)].capacity - self.areas[usize::from(area)].taken()
+    }
+
+    /// Seats and admissions by state.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let mut all = self.seats;
+        for (area, counts) in self.plan.areas().iter().zip(&self.areas) {
+            all.open += area.capacity - counts.taken();
+            all.held += counts.held;
+            all.sold += counts.sold;
+            all.killed += counts.killed;
+        }
+        all
+    }
+
+    /// What the settings, the plan and the id floor add to the hash.
+    pub(crate) fn settings_hash(&self) -> u64 {
+        let mut hasher = Hasher::new(21);
+        hasher.word(self.etag());
+        hasher.word(self.id_floor.0);
+        hasher.finish()
+    }
+
+    fn seat_hash(seat: u32, state: PlaceState) -> u64 {
+        if state == PlaceState::Open { 0 } else { mix(u64::from(seat) << 8 | state as u64 | 1 << 60) }
+    }
+
+    fn area_hash(area: u16, counts: AreaCounts) -> u64 {
+        if counts == AreaCounts::default() {
+            return 0;
+        }
+        let mut hasher = Hasher::new(22);
+        hasher.word(u64::from(area) << 32 | u64::from(counts.killed));
+        hasher.word(u64::from(counts.held) << 32 | u64::from(counts.sold));
+        hasher.finish()
+    }
+
+    /// What all places add to the hash, from scratch.
+    pub(crate) fn places_hash(&self) -> u64 {
+        let seats =
+            (0..self.plan.seat_count()).fold(0, |sum, seat| sum ^ Self::seat_hash(seat, self.planes.state(seat)));
+        self.areas.iter().enumerate().fold(seats, |sum, (area, &counts)| sum ^ Self::area_hash(area as u16, counts))
+    }
+
+    /// What the event adds to the hash of its slot: its name and its place in its own log count too.
+    #[must_use]
+    pub fn slot_hash(&self) -> u64 {
+        let mut hasher = Hasher::new(23);
+        hasher.bytes(self.id.as_str().as_bytes());
+        hasher.word(u64::from(self.seq));
+        hasher.word(self.hash);
+        hasher.finish()
+    }
+
+    fn count_mut(counts: &mut Counts, state: PlaceState) -> &mut u32 {
+        match state {
+            PlaceState::Open => &mut counts.open,
+            PlaceState::Held => &mut counts.held,
+            PlaceState::Sold => &mut counts.sold,
+            PlaceState::Killed => &mut counts.killed,
+        }
+    }
+
+    /// Move a seat from one state to another, owned by `owner` afterwards.
+    pub(crate) fn move_seat(
+        &mut self,
+        seat: u32,
+        from: PlaceState,
+        to: PlaceState,
+        owner: u32,
+        moves: &mut Option<&mut Vec<Move>>,
+    ) {
+        assert_eq!(self.planes.state(seat), from, "seat {seat} of {} must be {from:?} to become {to:?}", self.id);
+        self.planes.set(seat, to);
+        self.owner[seat as usize] = if to == PlaceState::Open { NIL } else { owner };
+        *Self::count_mut(&mut self.seats, from) -= 1;
+        *Self::count_mut(&mut self.seats, to) += 1;
+        self.hash ^= Self::seat_hash(seat, from) ^ Self::seat_hash(seat, to);
+        if let Some(moves) = moves {
+            moves.push(Move { what: Moved::Seat(seat), from, to });
+        }
+    }
+
+    /// Move admissions of an area from one state to another.
+    pub(crate) fn move_area(
+        &mut self,
+        area: u16,
+        quantity: u32,
+        from: PlaceState,
+        to: PlaceState,
+        moves: &mut Option<&mut Vec<Move>>,
+    ) {
+        let open = self.area_open(area);
+        let counts = &mut self.areas[usize::from(area)];
+        self.hash ^= Self::area_hash(area, *counts);
+        match from {
+            PlaceState::Open => assert!(open >= quantity, "area {area} of {} is over its capacity", self.id),
+            PlaceState::Held => counts.held = counts.held.checked_sub(quantity).expect("held admissions are counted"),
+            PlaceState::Sold => counts.sold = counts.sold.checked_sub(quantity).expect("sold admissions are counted"),
+            PlaceState::Killed => counts.killed = counts.killed.checked_sub(quantity).expect("kills are counted"),
+        }
+        match to {
+            PlaceState::Open => {}
+            PlaceState::Held => counts.held += quantity,
+            PlaceState::Sold => counts.sold += quantity,
+            PlaceState::Killed => counts.killed += quantity,
+        }
+        self.hash ^= Self::area_hash(area, *counts);
+        if let Some(moves) = moves {
+            moves.push(Move { what: Moved::Area { area, quantity }, from, to });
+        }
+    }
+
+    /// Places and live holds of a customer.
+    pub(crate) fn customer(&self, key: CustomerKey) -> (u32, u32) {
+        let found = self.customers.find(mix(self.customer_seed ^ key.0), |customer| customer.key == key);
+        found.map_or((0, 0), |customer| (customer.places, customer.holds))
+    }
+
+    /// Add to what a customer has; nobody when none was named.
+    pub(crate) fn count_customer(&mut self, key: CustomerKey, places: i32, holds: i32) {
+        if !key.is_some() {
+            return;
+        }
+        let seed = self.customer_seed;
+        let hash = |customer: &Customer| mix(seed ^ customer.key.0);
+        let mut entry = self
+            .customers
+            .entry(mix(seed ^ key.0), |customer| customer.key == key, hash)
+            .or_insert(Customer { key, places: 0, holds: 0 });
+        let customer = entry.get_mut();
+        customer.places = customer.places.checked_add_signed(places).expect("a customer's places are counted");
+        customer.holds = customer.holds.checked_add_signed(holds).expect("a customer's holds are counted");
+        if (customer.places, customer.holds) == (0, 0) {
+            entry.remove();
+        }
+    }
+
+    /// Bytes allocated by this event, without its plan and its holds.
+    #[must_use]
+    pub fn allocated_bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.owner.len() * 4
+            + (self.planes.held().len() + self.planes.sold().len()) * 8
+            + self.areas.capacity() * size_of::<AreaCounts>()
+            + self.customers.allocation_size()
+    }
+}

@@ -1,0 +1,357 @@
+//! The memory of holds: a slab of entries that never move, and an index from id to entry.
+//!
+//! A hold has one entry from its first change until it is forgotten: live, ended with places sold
+//! (kept while they are), or ended without (a tombstone, kept until its time). The entry is also
+//! the memory of the command that made it, so there is no table of past requests.
+//!
+//! Invariants:
+//!
+//! - H1. An id of an event has at most one entry; every entry in use is in the index.
+//! - H2. A live entry is in the deadline wheel, a tombstone in the forget wheel, others in none.
+//! - H3. Blocks are 512 entries (about 60 KiB) and are never moved; the index is split in 64 tables,
+//!   so that no growth stops a turn for long: at 1,000,000 entries a table rehashes 16,000.
+//!
+//! Not here: whose places are whose (`event.rs`), when a hold ends (`expiry.rs`).
+
+use alloc::{boxed::Box, vec::Vec};
+
+use hashbrown::HashTable;
+
+use crate::{
+    best_available::Arrangement,
+    change::{HoldCause, HoldState},
+    digest::{Hasher, mix},
+    ids::{CustomerKey, EventNumber, HoldId, OrderRef, RequestId, TimestampMs},
+    place::{Admission, SOLD, Seat},
+};
+
+/// No entry.
+pub(crate) const NIL: u32 = u32::MAX;
+
+const BLOCK_ENTRIES: usize = 512;
+const INDEX_TABLES: usize = 64;
+
+/// Words of places: seats first, then admissions. Up to three stand in the entry itself.
+#[derive(Clone, Debug)]
+enum Words {
+    Few([u32; 3]),
+    Many(Box<[u32]>),
+}
+
+/// What a request on a hold left behind, kept only by holds that had one.
+#[derive(Clone, Debug)]
+struct Extras {
+    request: Option<(RequestId, u64)>,
+    more_orders: Vec<OrderRef>,
+}
+
+/// One hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) hold_id: HoldId,
+    pub(crate) fingerprint: u64,
+    pub(crate) customer: CustomerKey,
+    pub(crate) created_at: TimestampMs,
+    /// Deadline while live; the time to be forgotten when a tombstone; else without meaning.
+    pub(crate) until: TimestampMs,
+    pub(crate) ended_at: TimestampMs,
+    words: Words,
+    order: Option<OrderRef>,
+    extras: Option<Box<Extras>>,
+    pub(crate) event: EventNumber,
+    pub(crate) next: u32,
+    pub(crate) previous: u32,
+    /// Where the entry stands in a wheel; `NO_BUCKET`: in none.
+    pub(crate) bucket: u16,
+    seat_count: u8,
+    admission_count: u8,
+    pub(crate) state: HoldState,
+    pub(crate) cause: HoldCause,
+    pub(crate) renewals: u8,
+    pub(crate) arrangement: Arrangement,
+}
+
+// The budget of a live hold of two seats is 128 bytes with its share of the index.
+const _: () = assert!(size_of::<Entry>() <= 128);
+
+impl Entry {
+    /// A live hold of these places.
+    #[expect(clippy::too_many_arguments, reason = "the fields of one struct, made in one place")]
+    pub(crate) fn new(
+        event: EventNumber,
+        hold_id: HoldId,
+        fingerprint: u64,
+        customer: CustomerKey,
+        created_at: TimestampMs,
+        expires_at: TimestampMs,
+        renewals: u8,
+        arrangement: Arrangement,
+    ) -> Self {
+        Self {
+            hold_id,
+            fingerprint,
+            customer,
+            created_at,
+            until: expires_at,
+            ended_at: TimestampMs(0),
+            words: Words::Few([0; 3]),
+            order: None,
+            extras: None,
+            event,
+            next: NIL,
+            previous: NIL,
+            bucket: crate::expiry::NO_BUCKET,
+            seat_count: 0,
+            admission_count: 0,
+            state: HoldState::Active,
+            cause: HoldCause::None,
+            renewals,
+            arrangement,
+        }
+    }
+
+    /// Whether the hold lives.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.state, HoldState::Active | HoldState::Paying)
+    }
+
+    /// Whether the entry is forgotten one day: ended, nothing sold.
+    pub(crate) fn is_tombstone(&self) -> bool {
+        !self.is_live() && !self.has_sold()
+    }
+
+    /// Whether any of its places is sold.
+    pub(crate) fn has_sold(&self) -> bool {
+        self.words().iter().any(|word| word & SOLD != 0)
+    }
+
+    /// All words, seats first.
+    pub(crate) fn words(&self) -> &[u32] {
+        let count = usize::from(self.seat_count) + usize::from(self.admission_count);
+        match &self.words {
+            Words::Few(words) => &words[..count],
+            Words::Many(words) => words,
+        }
+    }
+
+    /// Words of seats, held (or lost) and sold.
+    pub(crate) fn seat_words(&self) -> &[u32] {
+        &self.words()[..usize::from(self.seat_count)]
+    }
+
+    /// Words of admissions, held (or lost) and sold.
+    pub(crate) fn admission_words(&self) -> &[u32] {
+        &self.words()[usize::from(self.seat_count)..]
+    }
+
+    /// Seats not sold: held while the hold lives.
+    pub(crate) fn unsold_seats(&self) -> impl Iterator<Item = Seat> {
+        self.seat_words().iter().filter(|word| *word & SOLD == 0).map(|&word| Seat::from_word(word))
+    }
+
+    /// Admissions not sold: held while the hold lives.
+    pub(crate) fn unsold_admissions(&self) -> impl Iterator<Item = Admission> {
+        self.admission_words().iter().filter(|word| *word & SOLD == 0).map(|&word| Admission::from_word(word))
+    }
+
+    /// Set all words.
+    pub(crate) fn set_words(&mut self, seats: &[u32], admissions: &[u32]) {
+        // A hold has at most 64 places; sold and held admissions of one kind may stand apart.
+        assert!(seats.len() <= 64 && admissions.len() <= 128);
+        self.seat_count = seats.len() as u8;
+        self.admission_count = admissions.len() as u8;
+        let all = seats.iter().chain(admissions).copied();
+        self.words = if seats.len() + admissions.len() <= 3 {
+            let mut few = [0; 3];
+            few.iter_mut().zip(all).for_each(|(to, from)| *to = from);
+            Words::Few(few)
+        } else {
+            Words::Many(all.collect())
+        };
+    }
+
+    /// The last request on this hold that is remembered, with its fingerprint.
+    pub(crate) fn request(&self) -> Option<(RequestId, u64)> {
+        self.extras.as_ref().and_then(|extras| extras.request)
+    }
+
+    /// Remember a request in place of the last.
+    pub(crate) fn set_request(&mut self, request: Option<(RequestId, u64)>) {
+        if request.is_some() || self.extras.is_some() {
+            self.extras_mut().request = request;
+        }
+    }
+
+    fn extras_mut(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_with(|| Box::new(Extras { request: None, more_orders: Vec::new() }))
+    }
+
+    /// Orders that places of this hold were sold to, in order of first sale.
+    pub(crate) fn orders(&self) -> impl Iterator<Item = &OrderRef> {
+        self.order.iter().chain(self.extras.iter().flat_map(|extras| &extras.more_orders))
+    }
+
+    /// Remember an order; once is enough.
+    pub(crate) fn add_order(&mut self, order: &OrderRef) {
+        if self.orders().any(|known| known == order) {
+            return;
+        }
+        if self.order.is_none() {
+            self.order = Some(order.clone());
+        } else {
+            self.extras_mut().more_orders.push(order.clone());
+        }
+    }
+
+    /// What this hold adds to its event's hash: nothing when it is only remembered.
+    pub(crate) fn hash(&self) -> u64 {
+        if self.is_tombstone() {
+            return 0;
+        }
+        let mut hasher = Hasher::new(20);
+        hasher.wide(self.hold_id.0);
+        hasher.word(self.fingerprint);
+        hasher.word(self.customer.0);
+        hasher.word(self.created_at.0);
+        hasher.word(if self.is_live() { self.until.0 } else { self.ended_at.0 });
+        hasher.word(
+            self.state as u64
+                | (self.cause as u64) << 8
+                | u64::from(self.renewals) << 16
+                | (self.arrangement as u64) << 24
+                | u64::from(self.seat_count) << 32
+                | u64::from(self.admission_count) << 40,
+        );
+        for pair in self.words().chunks(2) {
+            hasher.word(u64::from(pair[0]) | u64::from(pair.get(1).copied().unwrap_or(0)) << 32);
+        }
+        for order in self.orders() {
+            hasher.bytes(order.as_str().as_bytes());
+        }
+        hasher.finish()
+    }
+}
+
+/// All holds of a slot.
+#[derive(Debug)]
+pub(crate) struct Holds {
+    seed: u64,
+    blocks: Vec<Vec<Entry>>,
+    free: u32,
+    in_use: u32,
+    index: Vec<HashTable<u32>>,
+}
+
+impl Holds {
+    /// None yet. `seed` is a secret of the instance: callers choose the ids.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            blocks: Vec::new(),
+            free: NIL,
+            in_use: 0,
+            index: core::iter::repeat_with(HashTable::new).take(INDEX_TABLES).collect(),
+        }
+    }
+
+    fn hash_of(seed: u64, event: EventNumber, hold_id: HoldId) -> u64 {
+        mix(mix(seed ^ hold_id.0 as u64) ^ (hold_id.0 >> 64) as u64 ^ u64::from(event.0) << 32)
+    }
+
+    fn table_of(hash: u64) -> usize {
+        // hashbrown takes its bucket from the low bits and its tag from the top seven.
+        (hash >> 40) as usize % INDEX_TABLES
+    }
+
+    /// The entry of an id, forgotten or not.
+    pub(crate) fn find(&self, event: EventNumber, hold_id: HoldId) -> Option<u32> {
+        let hash = Self::hash_of(self.seed, event, hold_id);
+        self.index[Self::table_of(hash)]
+            .find(hash, |&at| {
+                let entry = &self[at];
+                entry.hold_id == hold_id && entry.event == event
+            })
+            .copied()
+    }
+
+    /// Take a new entry in. Its id must have none.
+    pub(crate) fn insert(&mut self, entry: Entry) -> u32 {
+        assert!(self.find(entry.event, entry.hold_id).is_none(), "hold id used twice: {:?}", entry.hold_id);
+        let hash = Self::hash_of(self.seed, entry.event, entry.hold_id);
+        let at = if self.free == NIL {
+            if self.blocks.last().is_none_or(|block| block.len() == BLOCK_ENTRIES) {
+                self.blocks.push(Vec::with_capacity(BLOCK_ENTRIES));
+            }
+            let blocks = self.blocks.len() - 1;
+            let block = &mut self.blocks[blocks];
+            block.push(entry);
+            (blocks * BLOCK_ENTRIES + block.len() - 1) as u32
+        } else {
+            let at = self.free;
+            self.free = self[at].next;
+            self[at] = entry;
+            at
+        };
+        self.in_use += 1;
+        let (blocks, seed) = (&self.blocks, self.seed);
+        self.index[Self::table_of(hash)].insert_unique(hash, at, |&other| {
+            let entry = &blocks[other as usize / BLOCK_ENTRIES][other as usize % BLOCK_ENTRIES];
+            Self::hash_of(seed, entry.event, entry.hold_id)
+        });
+        at
+    }
+
+    /// Forget an entry, which must be in no wheel.
+    pub(crate) fn remove(&mut self, at: u32) {
+        let (event, hold_id) = (self[at].event, self[at].hold_id);
+        let hash = Self::hash_of(self.seed, event, hold_id);
+        let found = self.index[Self::table_of(hash)].find_entry(hash, |&other| other == at);
+        found.expect("every entry in use is indexed").remove();
+        let free = self.free;
+        let entry = &mut self[at];
+        assert_eq!(entry.bucket, crate::expiry::NO_BUCKET, "a forgotten hold must be in no wheel");
+        entry.words = Words::Few([0; 3]);
+        entry.seat_count = 0;
+        entry.admission_count = 0;
+        entry.order = None;
+        entry.extras = None;
+        entry.next = free;
+        entry.previous = FREE;
+        self.free = at;
+        self.in_use -= 1;
+    }
+
+    /// Entries in use.
+    pub(crate) fn len(&self) -> u32 {
+        self.in_use
+    }
+
+    /// Entries in use, in no order that means anything.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Entry)> {
+        let all = self.blocks.iter().flatten().enumerate();
+        all.map(|(at, entry)| (at as u32, entry)).filter(|(_, entry)| entry.previous != FREE)
+    }
+
+    /// Bytes allocated for entries and index, without orders and long place lists.
+    pub(crate) fn allocated_bytes(&self) -> usize {
+        self.blocks.len() * BLOCK_ENTRIES * size_of::<Entry>()
+            + self.index.iter().map(HashTable::allocation_size).sum::<usize>()
+    }
+}
+
+/// In `previous` of an entry that is not in use.
+const FREE: u32 = u32::MAX - 1;
+
+impl core::ops::Index<u32> for Holds {
+    type Output = Entry;
+
+    fn index(&self, at: u32) -> &Entry {
+        &self.blocks[at as usize / BLOCK_ENTRIES][at as usize % BLOCK_ENTRIES]
+    }
+}
+
+impl core::ops::IndexMut<u32> for Holds {
+    fn index_mut(&mut self, at: u32) -> &mut Entry {
+        &mut self.blocks[at as usize / BLOCK_ENTRIES][at as usize % BLOCK_ENTRIES]
+    }
+}

@@ -1,0 +1,313 @@
+//! Which seats best available picks: stories drawn as rows, and random plans against an oracle that
+//! looks at every window.
+
+mod pictures;
+
+use inventory_core::{
+    best_available::{Arrangement, Wanted, best_available},
+    plan::{ACCESSIBLE, COMPANION, Plan, RowKind},
+    policy::OrphanRule,
+};
+use pictures::{Numbers, Planes, plainly_open, plainly_strands, want};
+
+#[test]
+fn the_middle_of_the_front_row_is_best() {
+    want(2).check(
+        "...... -> ..**..
+         ...... -> ......",
+    );
+}
+
+#[test]
+fn of_two_mirrored_picks_the_lower_seats_win() {
+    want(2).check("....... -> ..**...");
+    want(1).check("........ -> ...*....");
+    want(2).check("....xx.... -> ..**xx....");
+}
+
+#[test]
+fn mirrored_plans_get_mirrored_picks() {
+    want(2).focal(-700, 0).check("...x..... -> ...x**...");
+    want(2).focal(700, 0).check(".....x... -> ...**x...");
+    want(3).focal(-1_100, -300).check("x.....x.. -> x***..x..");
+    want(3).focal(1_100, -300).check("..x.....x -> ..x..***x");
+}
+
+#[test]
+fn of_two_equal_rows_the_lower_in_plan_order_wins() {
+    want(2).focal(0, 500).check(
+        "...... -> ..**..
+         ...... -> ......",
+    );
+}
+
+#[test]
+fn a_nearer_row_later_in_plan_order_wins() {
+    want(2).focal(0, 3_000).check(
+        "...... -> ......
+         ...... -> ......
+         ...... -> ..**..",
+    );
+}
+
+#[test]
+fn a_pick_never_crosses_an_aisle_a_row_end_or_a_taken_seat() {
+    want(2).check(
+        ".|.x.|. -> .|.x.|.
+         x.|..x. -> x.|**x.",
+    );
+    want(3).check(
+        "..|.. -> ..|..
+         .x..x -> .x..x",
+    );
+}
+
+#[test]
+fn a_pick_may_fill_the_whole_row() {
+    want(4).check(".... -> ****");
+    want(5).check(".... -> ....");
+}
+
+#[test]
+fn a_single_seat_is_not_left_at_a_row_end() {
+    want(2).check("..... -> **...");
+    want(3).check("..... -> ***..");
+}
+
+#[test]
+fn a_single_seat_is_not_left_beside_an_aisle() {
+    want(2).check("....|.....|.... -> ....|**...|....");
+    want(2).check("....|....|.... -> ....|**..|....");
+}
+
+#[test]
+fn a_single_seat_is_not_left_beside_taken_ones_on_either_side() {
+    want(2).check("x....x -> x**..x");
+    want(2).check("xx.....xx -> xx**...xx");
+    want(3).check("xx.....xx -> xx***..xx");
+}
+
+#[test]
+fn a_worse_pick_that_strands_none_goes_before_a_better_one_that_does() {
+    want(2).check(
+        "x...x -> x...x
+         ..x.. -> **x..",
+    );
+}
+
+#[test]
+fn a_pick_that_strands_is_taken_when_there_is_no_other() {
+    want(2).check(
+        "x...x -> x!!.x
+         x...x -> x...x",
+    );
+    want(1).check("..x.. -> .!x..");
+}
+
+#[test]
+fn a_seat_that_is_single_already_may_stay_so_or_be_taken() {
+    want(1).check("x.x.. -> x*x..");
+    want(2).check(".x..x. -> .x**x.");
+}
+
+#[test]
+fn with_the_rule_off_single_seats_are_no_matter() {
+    want(2).rule(OrphanRule::Off).check("..... -> .**..");
+    want(2).rule(OrphanRule::Off).check("x...x -> x**.x");
+    want(2).rule(OrphanRule::Strict).check("..... -> **...");
+}
+
+#[test]
+fn a_row_that_is_open_only_in_a_corner_is_found() {
+    want(2).check(
+        "xxxxxxxx -> xxxxxxxx
+         xxxxxx.. -> xxxxxx**",
+    );
+}
+
+#[test]
+fn nothing_is_picked_where_nothing_fits() {
+    want(2).check(".x.x. -> .x.x.");
+    want(0).check("..... -> .....");
+    want(64).check("..... -> .....");
+    want(1).accessible(2).check("A.A.. -> A.A..");
+}
+
+#[test]
+fn tables_are_never_used() {
+    want(2).check(
+        "(....) -> (....)
+         ...... -> ..**..",
+    );
+    want(2).check("(....) -> (....)");
+}
+
+#[test]
+fn accessible_and_companion_seats_are_left_to_those_who_ask_for_them() {
+    want(2).check("....CAB... -> ..**CAB...");
+    want(2).check("A.A.C.B -> A.A.C.B");
+}
+
+#[test]
+fn a_level_is_a_hard_filter() {
+    want(2).levels(&[1]).check(
+        "........ -> ........
+         ..11.... -> ..**....",
+    );
+    want(2).levels(&[1]).check("..1..1.. -> ..1..1..");
+    want(2).levels(&[0, 1]).check("..11.. -> ..**..");
+}
+
+#[test]
+fn a_seat_of_another_level_left_alone_is_stranded_all_the_same() {
+    // The only 1s beside which no seat is left alone are the last two.
+    want(2).levels(&[1]).check(".11.x..11 -> .11.x..**");
+    want(2).levels(&[1]).check(".11...... -> .!!......");
+}
+
+#[test]
+fn a_section_is_a_hard_filter() {
+    want(2).sections(&[1]).check(
+        "== section
+         ...... -> ......
+         == section
+         ...... -> ..**..
+         == section
+         ...... -> ......",
+    );
+    want(2).sections(&[2, 0]).check(
+        "== section
+         x.x.x. -> x.x.x.
+         == section
+         ...... -> ......
+         == section
+         ...... -> ..**..",
+    );
+    want(2).sections(&[9, 5_000]).check("...... -> ......");
+}
+
+#[test]
+fn a_zone_is_a_hard_filter_and_measured_from_its_own_focal_point() {
+    let story = || want(2).zone_focals(&[(-2_500, 9_000), (2_500, 9_000)]);
+    story().zone(1).check(
+        "== section 0
+         ...... -> ......
+         == section 1
+         ...... -> ......
+         ...... -> ....**
+         == section
+         ...... -> ......",
+    );
+    story().check(
+        "== section 0
+         ...... -> ..**..
+         == section 1
+         ...... -> ......",
+    );
+    story().zone(0).sections(&[1]).check(
+        "== section 0
+         ...... -> ......
+         == section 1
+         ...... -> ......",
+    );
+}
+
+#[test]
+fn so_many_accessible_seats_are_picked_and_no_more() {
+    // The best three seats have two accessible ones among them.
+    want(3).accessible(1).check("....AA..... -> ....A***...");
+    want(2).accessible(2).check("A....AA.. -> A....**..");
+    want(3).accessible(1).check(".AA. -> .AA.");
+}
+
+#[test]
+fn a_companion_seat_is_picked_beside_an_accessible_seat_of_the_pick() {
+    want(2).accessible(1).check("..CAC.... -> ..C**....");
+    want(3).accessible(1).check("...CAC... -> ...***...");
+}
+
+#[test]
+fn a_companion_seat_is_not_picked_away_from_its_accessible_seat() {
+    want(3).accessible(1).check("xA.Cx -> xA.Cx");
+    want(2).accessible(1).check("x..CA..x -> x..**..x");
+    want(3).accessible(1).check("x.CCAx -> x.CCAx");
+    want(2).accessible(1).check("..C|A... -> ..C|**..");
+    want(3).accessible(1).check("..C|A. -> ..C|A.");
+}
+
+#[test]
+fn a_seat_marked_both_ways_counts_as_accessible() {
+    want(1).accessible(1).check("..B. -> ..!.");
+    want(2).accessible(2).check("...BB... -> ...**...");
+    want(2).accessible(1).check("...BC... -> ...**...");
+}
+
+#[test]
+fn explicit_picks_of_the_same_command_are_taken() {
+    want(2).also(&[2]).check("........ -> ...**...");
+}
+
+#[test]
+fn seats_of_the_replaced_hold_are_open_again() {
+    // Seat 2 is held, seat 3 sold, seat 4 killed: only what is held comes back.
+    want(3).except(&[2, 3, 4]).check("..xxx.. -> ***xx..");
+}
+
+/// Every window of every row, judged seat by seat.
+fn plainly_best(plan: &Plan, planes: &Planes, wanted: &Wanted, rule: OrphanRule) -> Option<(Vec<u32>, Arrangement)> {
+    let distances = plan.distances(wanted.zone.is_some());
+    let has = |seat: u32, attribute: u8| plan.seat_attributes(seat) & attribute != 0;
+    let mut found: Vec<(bool, u64, Vec<u32>)> = Vec::new();
+    for (number, row) in plan.rows().iter().enumerate() {
+        let section = &plan.sections()[usize::from(row.section)];
+        for first in row.seats() {
+            let pick: Vec<u32> = (first..first + wanted.quantity).collect();
+            let beside_accessible = |seat: u32| {
+                pick.iter().any(|&other| has(other, ACCESSIBLE) && (other + 1 == seat || seat + 1 == other))
+            };
+            let fits = wanted.quantity > 0
+                && first + wanted.quantity <= row.first + row.count
+                && row.kind == RowKind::Row
+                && (wanted.sections.is_empty() || wanted.sections.contains(&row.section))
+                && (wanted.zone.is_none() || section.zone == wanted.zone)
+                && pick.iter().all(|&seat| plainly_open(planes, seat))
+                && pick.iter().all(|&seat| wanted.levels.is_empty() || wanted.levels.contains(&plan.seat_level(seat)))
+                && pick[..pick.len() - 1].iter().all(|&seat| !plan.aisle_after(seat))
+                && pick.iter().filter(|&&seat| has(seat, ACCESSIBLE)).count() == wanted.accessible_count as usize
+                && pick.iter().all(|&seat| !has(seat, COMPANION) || has(seat, ACCESSIBLE) || beside_accessible(seat));
+            if fits {
+                let strands = rule != OrphanRule::Off && plainly_strands(plan, planes, number as u32, &pick);
+                found.push((strands, pick.iter().map(|&seat| distances[seat as usize]).sum(), pick));
+            }
+        }
+    }
+    let (strands, _, pick) = found.into_iter().min()?;
+    Some((pick, if strands { Arrangement::Stranding } else { Arrangement::Contiguous }))
+}
+
+#[test]
+fn random_plans_get_what_looking_at_every_window_finds() {
+    let mut seen = [0_u32; 3];
+    for seed in 0..6_000 {
+        let numbers = &mut Numbers::new(seed);
+        let plan = numbers.plan();
+        for step in 0..4 {
+            let planes = numbers.planes(&plan);
+            let zones = plan.zones().len() as u64;
+            let wanted = Wanted {
+                quantity: if numbers.one_in(30) { numbers.below(70) as u32 } else { 1 + numbers.below(5) as u32 },
+                levels: (0..3).filter(|_| numbers.one_in(5)).collect(),
+                sections: (0..3).rev().filter(|_| numbers.one_in(5)).collect(),
+                zone: (zones > 0 && numbers.one_in(3)).then(|| numbers.below(zones) as u8),
+                accessible_count: if numbers.one_in(3) { numbers.below(3) as u32 } else { 0 },
+            };
+            let rule = [OrphanRule::Off, OrphanRule::Lenient, OrphanRule::Strict][numbers.below(3) as usize];
+            let expected = plainly_best(&plan, &planes, &wanted, rule);
+            let found = best_available(&plan, planes.taken(), &wanted, rule);
+            assert_eq!(found, expected, "seed {seed} step {step}: {wanted:?} {rule:?}");
+            seen[found.map_or(0, |(_, arrangement)| arrangement as usize)] += 1;
+        }
+    }
+    // The plans are such that every answer is tried in earnest.
+    assert!(seen.iter().all(|&count| count > 300), "{seen:?}");
+}
