@@ -1,0 +1,464 @@
+//! The bytes of a change in the log.
+//!
+//! ```text
+//! record   0 length of what follows        u16
+//!          2 kind                          u8
+//!          3 version of the kind           u8
+//!          4 event number in the slot      u32
+//!          8 event_seq                     u32
+//!         12 digest                        u32
+//!         16 body
+//!
+//! kind 1 EventCreated   id text, key u64, plan digest 32, fingerprint u64, tenant u32 (0), settings
+//! kind 2 EventUpdated   flags u8 (1 request, 2 plan), [request], [plan digest 32], settings
+//! kind 3 Held           hold id u128, fingerprint u64, customer u64, created_at u64, expires_at u64,
+//!                       flags u8 (1 replaced; 2 cart id, 4 allocation tags: reserved), renewals u8,
+//!                       arrangement u8, seats u8, admissions u8, 0 u8, 0 u16,
+//!                       [replaced hold id u128], seat words u32, admission words u32
+//! kind 4 Extended       hold id u128, request, expires_at u64
+//! kind 5 Confirmed      hold id u128, flags u8 (1 request, 2 release the rest, 4 reclaimed), seats u8,
+//!                       admissions u8, order bytes u8, [request], order, seat indexes u32, admission words u32
+//! kind 6 Released       hold id u128, flags u8 (1 request), seats u8, admissions u8, 0 u8, [request],
+//!                       seat indexes u32, admission words u32
+//! kind 7 Expired        count u16, hold ids u128
+//! kind 8 Resumed        shift_ms u64, cause u8
+//! kind 9 FloorRaised    time u64
+//!
+//! kinds 10 to 23 are reserved: PaymentBegan, PaymentEnded, SoldDirect, Returned, Exchanged, Killed,
+//! Unkilled, AllocationSet, AllocationRemoved, PriceLevelSet, EventRetired, CartHeld, CartConfirmed,
+//! CartReleased
+//!
+//! request    request id u128, fingerprint u64
+//! settings   state u8, orphan rule u8, labels u8, 0 u8, opens_at u64, closes_at u64, starts_at u64,
+//!            hold_ttl, lifetime_max, renewals_max, payment_grace, payment_attempts_max, payment_min_left,
+//!            places_per_hold_max, places_per_customer_max, holds_per_customer_max, retry_window,
+//!            cooling_max: u32 each, display name text, time zone text, labels: key text, value text
+//! text       bytes u16, UTF-8
+//! ```
+//!
+//! All integers are little-endian. What is reserved is written as zero and refused when it is not:
+//! a newer server's record is never half understood.
+//!
+//! Invariants:
+//!
+//! - C1. `decode_record(encode_record(r)) == r`; decoding refuses what encoding would not write.
+//! - C2. No bytes make decoding panic or take more memory than the limits allow.
+//!
+//! Not here: batches, checksums and files (crate `wal`), runs (crate `engine`).
+
+use alloc::{boxed::Box, vec::Vec};
+
+use crate::{
+    best_available::Arrangement,
+    bytes::{Put, Reader},
+    change::{Change, Confirmed, EventCreated, EventUpdated, Extended, Held, Record, Released, ResumeCause, Resumed},
+    command::Remainder,
+    ids::{CustomerKey, EventId, EventKey, EventNumber, HoldId, OrderRef, PlanDigest, RequestId, TimestampMs},
+    limits::{
+        EVENT_ID_BYTES_MAX, EVENT_LABEL_BYTES_MAX, EVENT_TEXT_BYTES_MAX, EXPIRED_HOLDS_PER_CHANGE_MAX,
+        ORDER_REF_BYTES_MAX, PLACES_PER_HOLD_MAX, RECORD_BYTES_MAX,
+    },
+    place::{Admission, Seat},
+    policy::{EventState, OrphanRule, Policies, Settings},
+};
+
+pub use crate::bytes::DecodeError;
+
+/// Bytes before the body.
+pub const RECORD_HEADER_BYTES: usize = 16;
+/// Version of every kind this server writes.
+const VERSION: u8 = 1;
+
+const LENGTH_BYTES: usize = 2;
+
+/// Append the bytes of `record` to `out`.
+pub fn encode_record(record: &Record, out: &mut Vec<u8>) {
+    encode_change(record.event, record.event_seq, record.digest, &record.change, out);
+}
+
+/// Append the bytes of a record with this header and change to `out`.
+pub fn encode_change(event: EventNumber, event_seq: u32, digest: u32, change: &Change, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.put_u16(0);
+    out.put_u8(kind(change));
+    out.put_u8(VERSION);
+    out.put_u32(event.0);
+    out.put_u32(event_seq);
+    out.put_u32(digest);
+    encode_body(change, out);
+    let bytes = out.len() - start;
+    assert!(bytes <= RECORD_BYTES_MAX, "a change of {bytes} bytes does not fit a record");
+    out[start..start + LENGTH_BYTES].copy_from_slice(&((bytes - LENGTH_BYTES) as u16).to_le_bytes());
+}
+
+fn kind(change: &Change) -> u8 {
+    match change {
+        Change::EventCreated(_) => 1,
+        Change::EventUpdated(_) => 2,
+        Change::Held(_) => 3,
+        Change::Extended(_) => 4,
+        Change::Confirmed(_) => 5,
+        Change::Released(_) => 6,
+        Change::Expired(_) => 7,
+        Change::Resumed(_) => 8,
+        Change::FloorRaised(_) => 9,
+    }
+}
+
+fn encode_body(change: &Change, out: &mut Vec<u8>) {
+    match change {
+        Change::EventCreated(created) => {
+            out.put_text(created.id.as_str());
+            out.put_u64(created.key.0);
+            out.put(&created.plan.0);
+            out.put_u64(created.fingerprint);
+            out.put_u32(0);
+            put_settings(out, &created.settings);
+        }
+        Change::EventUpdated(updated) => {
+            out.put_u8(u8::from(updated.request.is_some()) | u8::from(updated.plan.is_some()) << 1);
+            put_request(out, updated.request);
+            if let Some(plan) = &updated.plan {
+                out.put(&plan.0);
+            }
+            put_settings(out, &updated.settings);
+        }
+        Change::Held(held) => {
+            out.put_u128(held.hold_id.0);
+            out.put_u64(held.fingerprint);
+            out.put_u64(held.customer.0);
+            out.put_u64(held.created_at.0);
+            out.put_u64(held.expires_at.0);
+            out.put_u8(u8::from(held.replaced.is_some()));
+            out.put_u8(held.renewals);
+            out.put_u8(held.arrangement as u8);
+            put_counts(out, held.seats.len(), held.admissions.len());
+            out.put_u8(0);
+            out.put_u16(0);
+            if let Some(replaced) = held.replaced {
+                out.put_u128(replaced.0);
+            }
+            held.seats.iter().for_each(|seat| out.put_u32(seat.word()));
+            held.admissions.iter().for_each(|admission| out.put_u32(admission.word()));
+        }
+        Change::Extended(extended) => {
+            out.put_u128(extended.hold_id.0);
+            put_request(out, Some(extended.request));
+            out.put_u64(extended.expires_at.0);
+        }
+        Change::Confirmed(confirmed) => {
+            out.put_u128(confirmed.hold_id.0);
+            out.put_u8(
+                u8::from(confirmed.request.is_some())
+                    | u8::from(confirmed.remainder == Remainder::Release) << 1
+                    | u8::from(confirmed.reclaimed) << 2,
+            );
+            put_counts(out, confirmed.seats.len(), confirmed.admissions.len());
+            let order = confirmed.order.as_str().as_bytes();
+            // At most 64 by its type.
+            out.put_u8(order.len() as u8);
+            put_request(out, confirmed.request);
+            out.put(order);
+            confirmed.seats.iter().for_each(|&seat| out.put_u32(seat));
+            confirmed.admissions.iter().for_each(|admission| out.put_u32(admission.word()));
+        }
+        Change::Released(released) => {
+            out.put_u128(released.hold_id.0);
+            out.put_u8(u8::from(released.request.is_some()));
+            put_counts(out, released.seats.len(), released.admissions.len());
+            out.put_u8(0);
+            put_request(out, released.request);
+            released.seats.iter().for_each(|&seat| out.put_u32(seat));
+            released.admissions.iter().for_each(|admission| out.put_u32(admission.word()));
+        }
+        Change::Expired(ids) => {
+            assert!(ids.len() <= EXPIRED_HOLDS_PER_CHANGE_MAX);
+            out.put_u16(ids.len() as u16);
+            ids.iter().for_each(|id| out.put_u128(id.0));
+        }
+        Change::Resumed(resumed) => {
+            out.put_u64(resumed.shift_ms);
+            out.put_u8(resumed.cause as u8);
+        }
+        Change::FloorRaised(floor) => out.put_u64(floor.0),
+    }
+}
+
+fn put_counts(out: &mut Vec<u8>, seats: usize, admissions: usize) {
+    assert!(seats <= PLACES_PER_HOLD_MAX && admissions <= PLACES_PER_HOLD_MAX);
+    out.put_u8(seats as u8);
+    out.put_u8(admissions as u8);
+}
+
+fn put_request(out: &mut Vec<u8>, request: Option<(RequestId, u64)>) {
+    if let Some((id, fingerprint)) = request {
+        out.put_u128(id.0);
+        out.put_u64(fingerprint);
+    }
+}
+
+/// Append all settings.
+pub(crate) fn put_settings(out: &mut Vec<u8>, settings: &Settings) {
+    let p = &settings.policies;
+    out.put_u8(settings.state as u8);
+    out.put_u8(p.orphan_rule as u8);
+    // At most 16 by `Settings::check`.
+    out.put_u8(settings.labels.len() as u8);
+    out.put_u8(0);
+    out.put_u64(settings.opens_at.0);
+    out.put_u64(settings.closes_at.0);
+    out.put_u64(settings.starts_at.0);
+    for word in [
+        p.hold_ttl_s,
+        p.lifetime_s_max,
+        p.renewals_max,
+        p.payment_grace_s,
+        p.payment_attempts_max,
+        p.payment_left_s_min,
+        p.places_per_hold_max,
+        p.places_per_customer_max,
+        p.holds_per_customer_max,
+        p.retry_window_s,
+        p.cooling_s_max,
+    ] {
+        out.put_u32(word);
+    }
+    out.put_text(&settings.display_name);
+    out.put_text(&settings.time_zone);
+    for (key, value) in &settings.labels {
+        out.put_text(key);
+        out.put_text(value);
+    }
+}
+
+/// The record at the start of `bytes`, and how many bytes it takes.
+///
+/// # Errors
+/// Where the bytes are no record this version writes.
+pub fn decode_record(bytes: &[u8]) -> Result<(Record, usize), DecodeError> {
+    let mut reader = Reader::new(bytes);
+    let length = usize::from(reader.u16()?);
+    let record = reader.take(length)?;
+    let mut reader = Reader::new(record);
+    let record = decode_after_length(&mut reader)
+        .map_err(|error| DecodeError { offset: error.offset + LENGTH_BYTES, ..error })?;
+    Ok((record, length + LENGTH_BYTES))
+}
+
+fn decode_after_length(reader: &mut Reader<'_>) -> Result<Record, DecodeError> {
+    let kind = reader.u8()?;
+    if reader.u8()? != VERSION {
+        return Err(reader.error("a version of a record that this server does not know"));
+    }
+    let event = EventNumber(reader.u32()?);
+    let event_seq = reader.u32()?;
+    let digest = reader.u32()?;
+    let change = match kind {
+        1 => Change::EventCreated(Box::new(decode_created(reader)?)),
+        2 => Change::EventUpdated(Box::new(decode_updated(reader)?)),
+        3 => Change::Held(Box::new(decode_held(reader)?)),
+        4 => Change::Extended(Extended {
+            hold_id: hold_id(reader)?,
+            request: request(reader)?,
+            expires_at: TimestampMs(reader.u64()?),
+        }),
+        5 => Change::Confirmed(Box::new(decode_confirmed(reader)?)),
+        6 => Change::Released(Box::new(decode_released(reader)?)),
+        7 => Change::Expired(decode_expired(reader)?),
+        8 => Change::Resumed(Resumed {
+            shift_ms: reader.u64()?,
+            cause: match reader.u8()? {
+                0 => ResumeCause::Outage,
+                1 => ResumeCause::Restored,
+                _ => return Err(reader.error("an unknown cause of a resume")),
+            },
+        }),
+        9 => Change::FloorRaised(TimestampMs(reader.u64()?)),
+        _ => return Err(reader.error("a kind of record that this server does not know")),
+    };
+    if reader.left() > 0 {
+        return Err(reader.error("bytes left after a record's body"));
+    }
+    Ok(Record { event, event_seq, digest, change })
+}
+
+fn decode_created(reader: &mut Reader<'_>) -> Result<EventCreated, DecodeError> {
+    let id = reader.text(EVENT_ID_BYTES_MAX)?;
+    let id = EventId::parse(&id).ok_or(reader.error("no event id"))?;
+    let key = EventKey(reader.u64()?);
+    let plan = PlanDigest(reader.digest()?);
+    let fingerprint = reader.u64()?;
+    if reader.u32()? != 0 {
+        return Err(reader.error("a tenant, which this server does not know"));
+    }
+    Ok(EventCreated { id, key, plan, fingerprint, settings: settings(reader)? })
+}
+
+fn decode_updated(reader: &mut Reader<'_>) -> Result<EventUpdated, DecodeError> {
+    let flags = flags(reader, 0b11)?;
+    Ok(EventUpdated {
+        request: (flags & 1 != 0).then(|| request(reader)).transpose()?,
+        plan: (flags & 2 != 0).then(|| reader.digest().map(PlanDigest)).transpose()?,
+        settings: settings(reader)?,
+    })
+}
+
+fn decode_held(reader: &mut Reader<'_>) -> Result<Held, DecodeError> {
+    let hold_id = hold_id(reader)?;
+    let fingerprint = reader.u64()?;
+    let customer = CustomerKey(reader.u64()?);
+    let created_at = TimestampMs(reader.u64()?);
+    let expires_at = TimestampMs(reader.u64()?);
+    let flags = flags(reader, 0b1)?;
+    let renewals = reader.u8()?;
+    let arrangement = Arrangement::from_number(reader.u8()?).ok_or(reader.error("an unknown arrangement"))?;
+    let (seats, admissions) = counts(reader)?;
+    if reader.u8()? != 0 || reader.u16()? != 0 {
+        return Err(reader.error("a reserved field that is not zero"));
+    }
+    let replaced = (flags & 1 != 0).then(|| self::hold_id(reader)).transpose()?;
+    let seats = seat_words(reader, seats)?;
+    let admissions = admission_words(reader, admissions)?;
+    Ok(Held {
+        hold_id,
+        fingerprint,
+        customer,
+        created_at,
+        expires_at,
+        renewals,
+        replaced,
+        arrangement,
+        seats,
+        admissions,
+    })
+}
+
+fn decode_confirmed(reader: &mut Reader<'_>) -> Result<Confirmed, DecodeError> {
+    let hold_id = hold_id(reader)?;
+    let flags = flags(reader, 0b111)?;
+    let (seats, admissions) = counts(reader)?;
+    let order_bytes = usize::from(reader.u8()?);
+    if order_bytes > ORDER_REF_BYTES_MAX {
+        return Err(reader.error("an order reference that is too long"));
+    }
+    let request = (flags & 1 != 0).then(|| request(reader)).transpose()?;
+    let order = core::str::from_utf8(reader.take(order_bytes)?).ok().and_then(OrderRef::parse);
+    let order = order.ok_or(reader.error("no order reference"))?;
+    Ok(Confirmed {
+        hold_id,
+        request,
+        order,
+        seats: seat_indexes(reader, seats)?,
+        admissions: admission_words(reader, admissions)?,
+        remainder: if flags & 2 != 0 { Remainder::Release } else { Remainder::Keep },
+        reclaimed: flags & 4 != 0,
+    })
+}
+
+fn decode_released(reader: &mut Reader<'_>) -> Result<Released, DecodeError> {
+    let hold_id = hold_id(reader)?;
+    let flags = flags(reader, 0b1)?;
+    let (seats, admissions) = counts(reader)?;
+    if reader.u8()? != 0 {
+        return Err(reader.error("a reserved field that is not zero"));
+    }
+    let request = (flags & 1 != 0).then(|| request(reader)).transpose()?;
+    Ok(Released {
+        hold_id,
+        request,
+        seats: seat_indexes(reader, seats)?,
+        admissions: admission_words(reader, admissions)?,
+    })
+}
+
+fn decode_expired(reader: &mut Reader<'_>) -> Result<Vec<HoldId>, DecodeError> {
+    let count = usize::from(reader.u16()?);
+    if count > EXPIRED_HOLDS_PER_CHANGE_MAX {
+        return Err(reader.error("more expired holds than one change names"));
+    }
+    (0..count).map(|_| hold_id(reader)).collect()
+}
+
+fn flags(reader: &mut Reader<'_>, known: u8) -> Result<u8, DecodeError> {
+    let flags = reader.u8()?;
+    if flags & !known == 0 { Ok(flags) } else { Err(reader.error("a flag that this server does not know")) }
+}
+
+fn counts(reader: &mut Reader<'_>) -> Result<(usize, usize), DecodeError> {
+    let (seats, admissions) = (usize::from(reader.u8()?), usize::from(reader.u8()?));
+    if seats > PLACES_PER_HOLD_MAX || admissions > PLACES_PER_HOLD_MAX {
+        return Err(reader.error("more places than a hold has"));
+    }
+    Ok((seats, admissions))
+}
+
+/// A hold id.
+pub(crate) fn hold_id(reader: &mut Reader<'_>) -> Result<HoldId, DecodeError> {
+    let bits = reader.u128()?;
+    HoldId::parse(bits).ok_or(reader.error("a hold id that is not UUIDv7"))
+}
+
+/// A request with its fingerprint.
+pub(crate) fn request(reader: &mut Reader<'_>) -> Result<(RequestId, u64), DecodeError> {
+    let bits = reader.u128()?;
+    let id = RequestId::parse(bits).ok_or(reader.error("a request id that is not UUIDv7"))?;
+    Ok((id, reader.u64()?))
+}
+
+fn seat_words(reader: &mut Reader<'_>, count: usize) -> Result<Vec<Seat>, DecodeError> {
+    let words = reader.words(count)?;
+    let seats = words.iter().map(|&word| Some(Seat::from_word(word)).filter(|seat| seat.word() == word));
+    seats.collect::<Option<_>>().ok_or(reader.error("a reserved bit of a seat that is not zero"))
+}
+
+fn seat_indexes(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u32>, DecodeError> {
+    let seats = reader.words(count)?;
+    if seats.iter().all(|&seat| Seat::from_word(seat).index == seat) {
+        Ok(seats)
+    } else {
+        Err(reader.error("a seat index beyond the largest"))
+    }
+}
+
+fn admission_words(reader: &mut Reader<'_>, count: usize) -> Result<Vec<Admission>, DecodeError> {
+    let words = reader.words(count)?;
+    let valid = |admission: &Admission| (1..=PLACES_PER_HOLD_MAX).contains(&usize::from(admission.quantity));
+    let admissions =
+        words.iter().map(|&word| Some(Admission::from_word(word)).filter(|a| valid(a) && a.word() == word));
+    admissions.collect::<Option<_>>().ok_or(reader.error("admissions out of their bounds"))
+}
+
+/// All settings.
+pub(crate) fn settings(reader: &mut Reader<'_>) -> Result<Settings, DecodeError> {
+    let state = EventState::from_number(reader.u8()?).ok_or(reader.error("an unknown event state"))?;
+    let orphan_rule = OrphanRule::from_number(reader.u8()?).ok_or(reader.error("an unknown orphan rule"))?;
+    let labels = usize::from(reader.u8()?);
+    if reader.u8()? != 0 {
+        return Err(reader.error("a reserved field that is not zero"));
+    }
+    let opens_at = TimestampMs(reader.u64()?);
+    let closes_at = TimestampMs(reader.u64()?);
+    let starts_at = TimestampMs(reader.u64()?);
+    let policies = Policies {
+        hold_ttl_s: reader.u32()?,
+        lifetime_s_max: reader.u32()?,
+        renewals_max: reader.u32()?,
+        payment_grace_s: reader.u32()?,
+        payment_attempts_max: reader.u32()?,
+        payment_left_s_min: reader.u32()?,
+        places_per_hold_max: reader.u32()?,
+        places_per_customer_max: reader.u32()?,
+        holds_per_customer_max: reader.u32()?,
+        orphan_rule,
+        retry_window_s: reader.u32()?,
+        cooling_s_max: reader.u32()?,
+    };
+    let display_name = reader.text(EVENT_TEXT_BYTES_MAX)?;
+    let time_zone = reader.text(EVENT_TEXT_BYTES_MAX)?;
+    let labels = (0..labels)
+        .map(|_| Ok((reader.text(EVENT_LABEL_BYTES_MAX)?, reader.text(EVENT_LABEL_BYTES_MAX)?)))
+        .collect::<Result<_, _>>()?;
+    let settings = Settings { state, opens_at, closes_at, starts_at, policies, display_name, time_zone, labels };
+    settings.check().map_err(|(_, problem)| reader.error(problem))?;
+    Ok(settings)
+}

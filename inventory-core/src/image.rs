@@ -1,0 +1,408 @@
+//! The bytes of a slot in a checkpoint: all its events, places and holds at one moment.
+//!
+//! ```text
+//! slot     magic "USLT" u32, version u16, slot u8, 0 u8, time u64, events u32, then each event:
+//! event    id text, key u64, fingerprint u64, plan digest 32, plan revision u32, event_seq u32,
+//!          hash u64, id floor u64, tenant u32 (0), settings (as in the log),
+//!          requests u16: [request id u128, fingerprint u64, time u64],
+//!          seats u32, first plane u64 each 64 seats, second plane the same,
+//!          areas u16: [held u32, sold u32, killed u32],
+//!          holds u32: [hold]
+//! hold     hold id u128, fingerprint u64, customer u64, created_at u64, until u64, ended_at u64,
+//!          state u8, cause u8, renewals u8, arrangement u8, flags u8 (1 request), seats u8,
+//!          admissions u8, orders u8, [request], orders: text, seat words u32, admission words u32
+//! ```
+//!
+//! Little-endian. Holds stand in order of their ids and what is forgotten at `time` is left out, so
+//! one state has one image. The planes are what the holds say, written again: decoding compares them,
+//! and the hash, so that a checkpoint proves itself.
+//!
+//! Not here: checksums and files (crate `wal`), the plans (files of their own).
+
+use alloc::vec::Vec;
+
+use crate::{
+    best_available::Arrangement,
+    bytes::{DecodeError, Put, Reader},
+    change::{HoldCause, HoldState},
+    codec::{hold_id, put_settings, request, settings},
+    decide::unsold_count,
+    event::{AreaCounts, Event, OpsRequest},
+    hold::Entry,
+    ids::{CustomerKey, EventId, EventKey, OrderRef, PlanDigest, SlotIndex, TimestampMs},
+    limits::{
+        AREAS_PER_PLAN_MAX, EVENT_ID_BYTES_MAX, EVENTS_PER_SERVER_MAX, OPS_REQUESTS_PER_EVENT_MAX, ORDER_REF_BYTES_MAX,
+        PLACES_PER_EVENT_MAX,
+    },
+    place::{Admission, PlaceState, SOLD, Seat},
+    slot::{Plans, Slot, SlotConfig},
+};
+
+const MAGIC: u32 = u32::from_le_bytes(*b"USLT");
+const VERSION: u16 = 1;
+
+/// Append the image of `slot` to `out`.
+pub fn encode_slot(slot: &Slot, out: &mut Vec<u8>) {
+    out.put_u32(MAGIC);
+    out.put_u16(VERSION);
+    out.put_u8(slot.index.0);
+    out.put_u8(0);
+    out.put_u64(slot.now.0);
+    // EVENTS_PER_SERVER_MAX is far below 2^32.
+    out.put_u32(slot.events.len() as u32);
+    let mut by_event: Vec<Vec<&Entry>> = slot.events.iter().map(|_| Vec::new()).collect();
+    for (_, entry) in slot.holds.iter() {
+        if !entry.is_tombstone() || slot.now < entry.until {
+            by_event[entry.event.0 as usize].push(entry);
+        }
+    }
+    for (event, mut holds) in slot.events.iter().zip(by_event) {
+        holds.sort_unstable_by_key(|entry| entry.hold_id);
+        encode_event(event, &holds, out);
+    }
+}
+
+fn encode_event(event: &Event, holds: &[&Entry], out: &mut Vec<u8>) {
+    out.put_text(event.id.as_str());
+    out.put_u64(event.key.0);
+    out.put_u64(event.fingerprint);
+    out.put(&event.plan.digest().0);
+    out.put_u32(event.plan_revision);
+    out.put_u32(event.seq);
+    out.put_u64(event.hash);
+    out.put_u64(event.id_floor.0);
+    out.put_u32(0);
+    put_settings(out, &event.settings);
+    out.put_u16(event.ops_requests.len() as u16);
+    for known in &event.ops_requests {
+        out.put_u128(known.id.0);
+        out.put_u64(known.fingerprint);
+        out.put_u64(known.at.0);
+    }
+    out.put_u32(event.plan.seat_count());
+    for plane in [event.planes.held(), event.planes.sold()] {
+        plane.iter().for_each(|&word| out.put_u64(word));
+    }
+    out.put_u16(event.areas.len() as u16);
+    for counts in &event.areas {
+        out.put_u32(counts.held);
+        out.put_u32(counts.sold);
+        out.put_u32(counts.killed);
+    }
+    out.put_u32(holds.len() as u32);
+    holds.iter().for_each(|entry| encode_hold(entry, out));
+}
+
+fn encode_hold(entry: &Entry, out: &mut Vec<u8>) {
+    out.put_u128(entry.hold_id.0);
+    out.put_u64(entry.fingerprint);
+    out.put_u64(entry.customer.0);
+    out.put_u64(entry.created_at.0);
+    out.put_u64(entry.until.0);
+    out.put_u64(entry.ended_at.0);
+    out.put_u8(entry.state as u8);
+    out.put_u8(entry.cause as u8);
+    out.put_u8(entry.renewals);
+    out.put_u8(entry.arrangement as u8);
+    out.put_u8(u8::from(entry.request().is_some()));
+    // At most 64 seats, 128 admission words and as many orders as places.
+    out.put_u8(entry.seat_words().len() as u8);
+    out.put_u8(entry.admission_words().len() as u8);
+    out.put_u8(entry.orders().count() as u8);
+    if let Some((id, fingerprint)) = entry.request() {
+        out.put_u128(id.0);
+        out.put_u64(fingerprint);
+    }
+    entry.orders().for_each(|order| out.put_text(order.as_str()));
+    entry.words().iter().for_each(|&word| out.put_u32(word));
+}
+
+/// The plans that an image names, each once, so that they can be loaded before it is decoded.
+///
+/// # Errors
+/// Where the bytes are no image this version writes.
+pub fn plans_of(bytes: &[u8]) -> Result<Vec<PlanDigest>, DecodeError> {
+    let mut reader = Reader::new(bytes);
+    let (_, _, events) = header(&mut reader)?;
+    let mut plans = Vec::new();
+    for _ in 0..events {
+        let image = read_event(&mut reader)?;
+        plans.push(image.plan);
+    }
+    plans.sort_unstable();
+    plans.dedup();
+    Ok(plans)
+}
+
+/// The slot whose image `bytes` is.
+///
+/// # Errors
+/// Where the bytes are no image this version writes, or contradict themselves.
+pub fn decode_slot(bytes: &[u8], index: SlotIndex, config: SlotConfig, plans: &dyn Plans) -> Result<Slot, DecodeError> {
+    let mut reader = Reader::new(bytes);
+    let (found, now, events) = header(&mut reader)?;
+    if found != index {
+        return Err(reader.error("the image of another slot"));
+    }
+    let mut slot = Slot::new(index, config);
+    slot.now = now;
+    for _ in 0..events {
+        let image = read_event(&mut reader)?;
+        restore_event(&mut slot, image, plans, &reader)?;
+    }
+    if reader.left() > 0 {
+        return Err(reader.error("bytes left after the last event"));
+    }
+    Ok(slot)
+}
+
+fn header(reader: &mut Reader<'_>) -> Result<(SlotIndex, TimestampMs, u32), DecodeError> {
+    if reader.u32()? != MAGIC {
+        return Err(reader.error("no image of a slot"));
+    }
+    if reader.u16()? != VERSION {
+        return Err(reader.error("a version of an image that this server does not know"));
+    }
+    let index = SlotIndex(reader.u8()?);
+    if reader.u8()? != 0 {
+        return Err(reader.error("a reserved field that is not zero"));
+    }
+    let now = TimestampMs(reader.u64()?);
+    let events = reader.u32()?;
+    if events > EVENTS_PER_SERVER_MAX {
+        return Err(reader.error("more events than a server has"));
+    }
+    Ok((index, now, events))
+}
+
+/// An event as read, not yet believed.
+struct EventImage {
+    id: EventId,
+    key: EventKey,
+    fingerprint: u64,
+    plan: PlanDigest,
+    plan_revision: u32,
+    seq: u32,
+    hash: u64,
+    id_floor: TimestampMs,
+    settings: crate::policy::Settings,
+    ops_requests: Vec<OpsRequest>,
+    seats: u32,
+    held: Vec<u64>,
+    sold: Vec<u64>,
+    areas: Vec<AreaCounts>,
+    holds: Vec<Entry>,
+}
+
+fn read_event(reader: &mut Reader<'_>) -> Result<EventImage, DecodeError> {
+    let id = reader.text(EVENT_ID_BYTES_MAX)?;
+    let id = EventId::parse(&id).ok_or(reader.error("no event id"))?;
+    let key = EventKey(reader.u64()?);
+    let fingerprint = reader.u64()?;
+    let plan = PlanDigest(reader.digest()?);
+    let plan_revision = reader.u32()?;
+    let seq = reader.u32()?;
+    let hash = reader.u64()?;
+    let id_floor = TimestampMs(reader.u64()?);
+    if reader.u32()? != 0 {
+        return Err(reader.error("a tenant, which this server does not know"));
+    }
+    let settings = settings(reader)?;
+    let requests = usize::from(reader.u16()?);
+    if requests > OPS_REQUESTS_PER_EVENT_MAX {
+        return Err(reader.error("more remembered requests than an event has"));
+    }
+    let mut ops_requests = Vec::with_capacity(requests);
+    for _ in 0..requests {
+        let (id, fingerprint) = request(reader)?;
+        ops_requests.push(OpsRequest { id, fingerprint, at: TimestampMs(reader.u64()?) });
+    }
+    let seats = reader.u32()?;
+    if seats > PLACES_PER_EVENT_MAX {
+        return Err(reader.error("more seats than an event has"));
+    }
+    let words = seats.div_ceil(64) as usize;
+    let held = reader.long_words(words)?;
+    let sold = reader.long_words(words)?;
+    let area_count = usize::from(reader.u16()?);
+    if area_count > AREAS_PER_PLAN_MAX {
+        return Err(reader.error("more areas than a plan has"));
+    }
+    let mut areas = Vec::with_capacity(area_count);
+    for _ in 0..area_count {
+        areas.push(AreaCounts { held: reader.u32()?, sold: reader.u32()?, killed: reader.u32()? });
+    }
+    let hold_count = reader.u32()? as usize;
+    // A hold takes 64 bytes at least: no more memory than the bytes at hand can fill.
+    let mut holds: Vec<Entry> = Vec::with_capacity(hold_count.min(reader.left() / 64));
+    for _ in 0..hold_count {
+        let entry = read_hold(reader)?;
+        if holds.last().is_some_and(|last| last.hold_id >= entry.hold_id) {
+            return Err(reader.error("holds out of order"));
+        }
+        holds.push(entry);
+    }
+    Ok(EventImage {
+        id,
+        key,
+        fingerprint,
+        plan,
+        plan_revision,
+        seq,
+        hash,
+        id_floor,
+        settings,
+        ops_requests,
+        seats,
+        held,
+        sold,
+        areas,
+        holds,
+    })
+}
+
+fn read_hold(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
+    let id = hold_id(reader)?;
+    let fingerprint = reader.u64()?;
+    let customer = CustomerKey(reader.u64()?);
+    let created_at = TimestampMs(reader.u64()?);
+    let until = TimestampMs(reader.u64()?);
+    let ended_at = TimestampMs(reader.u64()?);
+    let state = match reader.u8()? {
+        0 => HoldState::Active,
+        2 => HoldState::Confirmed,
+        3 => HoldState::Released,
+        4 => HoldState::Expired,
+        _ => return Err(reader.error("a state of a hold that this server does not know")),
+    };
+    let cause = match reader.u8()? {
+        0 => HoldCause::None,
+        1 => HoldCause::Requested,
+        2 => HoldCause::Replaced,
+        3 => HoldCause::Deadline,
+        4 => HoldCause::Killed,
+        5 => HoldCause::Cancelled,
+        _ => return Err(reader.error("an unknown cause of a hold's end")),
+    };
+    let renewals = reader.u8()?;
+    let arrangement = Arrangement::from_number(reader.u8()?).ok_or(reader.error("an unknown arrangement"))?;
+    let flags = reader.u8()?;
+    if flags > 1 {
+        return Err(reader.error("a flag that this server does not know"));
+    }
+    let (seats, admissions, orders) = (reader.u8()?, reader.u8()?, reader.u8()?);
+    if seats > 64 || admissions > 128 || orders > 64 {
+        return Err(reader.error("more places than a hold has"));
+    }
+    let last_request = (flags == 1).then(|| request(reader)).transpose()?;
+    // The event's number is set when the slot takes the hold in.
+    let event = crate::ids::EventNumber(0);
+    let mut entry = Entry::new(event, id, fingerprint, customer, created_at, until, renewals, arrangement);
+    entry.state = state;
+    entry.cause = cause;
+    entry.ended_at = ended_at;
+    entry.set_request(last_request);
+    for _ in 0..orders {
+        let order = reader.text(ORDER_REF_BYTES_MAX)?;
+        entry.add_order(&OrderRef::parse(&order).ok_or(reader.error("no order reference"))?);
+    }
+    let seats = reader.words(usize::from(seats))?;
+    let admissions = reader.words(usize::from(admissions))?;
+    entry.set_words(&seats, &admissions);
+    Ok(entry)
+}
+
+fn restore_event(
+    slot: &mut Slot,
+    image: EventImage,
+    plans: &dyn Plans,
+    reader: &Reader<'_>,
+) -> Result<(), DecodeError> {
+    let plan = plans.plan(&image.plan);
+    if plan.seat_count() != image.seats || plan.areas().len() != image.areas.len() {
+        return Err(reader.error("the plan has other places than the image"));
+    }
+    if image.key.slot() != slot.index || slot.find(image.key).is_some() {
+        return Err(reader.error("an event of another slot, or twice"));
+    }
+    let number = slot.next_event_number();
+    let seed = slot.config.seed;
+    let mut event =
+        Event::new(number, image.id, image.key, image.fingerprint, image.settings, plan, image.plan_revision, seed);
+    event.seq = image.seq;
+    event.id_floor = image.id_floor;
+    event.ops_requests = image.ops_requests;
+    event.hash = event.settings_hash();
+    slot.add_event(event);
+    for mut entry in image.holds {
+        entry.event = number;
+        restore_hold(slot, entry, reader)?;
+    }
+    let event = slot.event_mut(number);
+    if event.areas != image.areas || event.planes.held() != image.held || event.planes.sold() != image.sold {
+        return Err(reader.error("the places are not what the holds say"));
+    }
+    if event.hash != image.hash {
+        return Err(reader.error("the hash is not what places, holds and settings give"));
+    }
+    Ok(())
+}
+
+fn restore_hold(slot: &mut Slot, entry: Entry, reader: &Reader<'_>) -> Result<(), DecodeError> {
+    let number = entry.event;
+    let (live, tombstone) = (entry.is_live(), entry.is_tombstone());
+    let (customer, until, hash) = (entry.customer, entry.until, entry.hash());
+    let event = slot.event_mut(number);
+    let kept = |word: u32| live || word & SOLD != 0;
+    let words = entry.seat_words().iter().copied();
+    let seats: Vec<(u32, PlaceState)> = words.filter(|&word| kept(word)).map(state_of_seat).collect();
+    for (seat, _) in &seats {
+        if *seat >= event.plan.seat_count() || event.seat_state(*seat) != PlaceState::Open {
+            return Err(reader.error("a seat that is not there, or in two holds"));
+        }
+    }
+    for (at, (seat, _)) in seats.iter().enumerate() {
+        if seats[..at].iter().any(|(other, _)| other == seat) {
+            return Err(reader.error("a seat twice in a hold"));
+        }
+    }
+    let admissions: Vec<u32> = entry.admission_words().iter().copied().filter(|&word| kept(word)).collect();
+    let sold: u32 = seats.iter().filter(|(_, state)| *state == PlaceState::Sold).count() as u32
+        + admissions
+            .iter()
+            .filter(|word| *word & SOLD != 0)
+            .map(|&w| u32::from(Admission::from_word(w).quantity))
+            .sum::<u32>();
+    let held = if live { unsold_count(&entry) } else { 0 };
+    let at = slot.holds.insert(entry);
+    if live {
+        slot.deadlines.insert(&mut slot.holds, at, until);
+    } else if tombstone {
+        slot.forgetting.insert(&mut slot.holds, at, until);
+        slot.tombstones += 1;
+    }
+    let event = slot.event_mut(number);
+    event.live_holds += u32::from(live);
+    event.tombstones += u32::from(tombstone);
+    for (seat, state) in seats {
+        event.move_seat(seat, PlaceState::Open, state, at, &mut None);
+    }
+    for word in admissions {
+        let admission = Admission::from_word(word);
+        let quantity = u32::from(admission.quantity);
+        let state = if word & SOLD == 0 { PlaceState::Held } else { PlaceState::Sold };
+        if usize::from(admission.area) >= event.areas.len() || event.area_open(admission.area) < quantity {
+            return Err(reader.error("an area that is not there, or over its capacity"));
+        }
+        event.move_area(admission.area, quantity, PlaceState::Open, state, &mut None);
+    }
+    // At most 64 places each.
+    event.count_customer(customer, (held + sold) as i32, i32::from(live));
+    event.hash ^= hash;
+    Ok(())
+}
+
+fn state_of_seat(word: u32) -> (u32, PlaceState) {
+    let state = if word & SOLD == 0 { PlaceState::Held } else { PlaceState::Sold };
+    (Seat::from_word(word).index, state)
+}
