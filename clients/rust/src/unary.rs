@@ -1,0 +1,202 @@
+use std::time::Duration;
+
+use proto::admin::v1 as admin;
+use proto::admin::v1::admin_service_client::AdminServiceClient;
+use proto::inventory::v1 as inventory;
+use proto::inventory::v1::inventory_service_client::InventoryServiceClient;
+use tonic::Request;
+
+use crate::client::Client;
+use crate::error::Error;
+
+/// Largest answer taken: the seat map of ten million places is 2.5 MB, their plan comes in chunks.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// The calls of both services as they are in the proto files, with deadlines, retries and typed errors.
+///
+/// An empty `hold_id`, and an empty `request_id` where one makes the call safe to send again, is filled in: a retry
+/// must be able to name what it repeats.
+#[derive(Clone, Copy, Debug)]
+pub struct Unary<'a> {
+    client: &'a Client,
+}
+
+/// Answers that tell the server's time.
+trait TellsTime {
+    fn server_time_ms(&self) -> u64;
+}
+
+macro_rules! tells_time {
+    (milliseconds: $($answer:ty),*; timestamp: $($stamped:ty),*) => {
+        $(impl TellsTime for $answer {
+            fn server_time_ms(&self) -> u64 {
+                self.server_time_ms
+            }
+        })*
+        $(impl TellsTime for $stamped {
+            fn server_time_ms(&self) -> u64 {
+                self.server_time.as_ref().map_or(0, |time| {
+                    let millis = time.seconds * 1_000 + i64::from(time.nanos) / 1_000_000;
+                    u64::try_from(millis).unwrap_or(0)
+                })
+            }
+        })*
+    };
+}
+
+tells_time!(
+    milliseconds: inventory::HoldResponse, inventory::ExtendHoldResponse, inventory::ConfirmHoldResponse,
+        inventory::ReleaseHoldResponse, inventory::GetHoldResponse, inventory::GetEventResponse,
+        inventory::GetAvailabilityResponse, inventory::GetSeatMapResponse;
+    timestamp: admin::CreatePlanResponse, admin::CreateEventResponse, admin::UpdateEventResponse,
+        admin::ListEventsResponse, admin::ServerStatusResponse
+);
+
+/// Methods that send one message and get one.
+macro_rules! calls {
+    ($stub:ident: $($(#[$doc:meta])* $name:ident($request:ty) -> $answer:ty;)*) => {
+        impl Unary<'_> {
+            $($(#[$doc])*
+            pub async fn $name(&self, request: $request) -> Result<$answer, Error> {
+                let request = self.with_ids(request);
+                self.client
+                    .attempts(|timeout| {
+                        let mut stub = $stub::new(self.client.channel()).max_decoding_message_size(ANSWER_BYTES_MAX);
+                        let request = with_timeout(request.clone(), timeout);
+                        async move {
+                            let answer = stub.$name(request).await.map_err(|status| Error::from_status(&status))?;
+                            let answer = answer.into_inner();
+                            self.client.clock().learn(answer.server_time_ms());
+                            Ok(answer)
+                        }
+                    })
+                    .await
+            })*
+        }
+    };
+}
+
+calls!(InventoryServiceClient:
+    /// Takes places for a limited time.
+    hold(inventory::HoldRequest) -> inventory::HoldResponse;
+    /// Moves the deadline of a hold.
+    extend_hold(inventory::ExtendHoldRequest) -> inventory::ExtendHoldResponse;
+    /// Sells held places to an order.
+    confirm_hold(inventory::ConfirmHoldRequest) -> inventory::ConfirmHoldResponse;
+    /// Gives held places back.
+    release_hold(inventory::ReleaseHoldRequest) -> inventory::ReleaseHoldResponse;
+    /// Reads a hold, live or ended.
+    get_hold(inventory::GetHoldRequest) -> inventory::GetHoldResponse;
+    /// Reads an event.
+    get_event(inventory::GetEventRequest) -> inventory::GetEventResponse;
+    /// Reads the counts of an event.
+    get_availability(inventory::GetAvailabilityRequest) -> inventory::GetAvailabilityResponse;
+    /// Reads the public state of every place of an event.
+    get_seat_map(inventory::GetSeatMapRequest) -> inventory::GetSeatMapResponse;
+);
+
+calls!(AdminServiceClient:
+    /// Checks a venue plan and stores it.
+    create_plan(admin::CreatePlanRequest) -> admin::CreatePlanResponse;
+    /// Makes an event of a plan.
+    create_event(admin::CreateEventRequest) -> admin::CreateEventResponse;
+    /// Changes an event.
+    update_event(admin::UpdateEventRequest) -> admin::UpdateEventResponse;
+    /// Lists events by id.
+    list_events(admin::ListEventsRequest) -> admin::ListEventsResponse;
+    /// Tells how the server is.
+    server_status(admin::ServerStatusRequest) -> admin::ServerStatusResponse;
+);
+
+impl<'a> Unary<'a> {
+    pub(crate) fn new(client: &'a Client) -> Self {
+        Self { client }
+    }
+
+    /// Reads the venue plan of an event: its chunks in order.
+    pub async fn get_plan(&self, request: inventory::GetPlanRequest) -> Result<Vec<inventory::PlanChunk>, Error> {
+        self.client
+            .attempts(|timeout| {
+                let mut stub =
+                    InventoryServiceClient::new(self.client.channel()).max_decoding_message_size(ANSWER_BYTES_MAX);
+                let request = with_timeout(request.clone(), timeout);
+                async move {
+                    let failed = |status: tonic::Status| Error::from_status(&status);
+                    let mut stream = stub.get_plan(request).await.map_err(failed)?.into_inner();
+                    let mut chunks = Vec::new();
+                    while let Some(part) = stream.message().await.map_err(failed)? {
+                        chunks.extend(part.chunk);
+                    }
+                    Ok(chunks)
+                }
+            })
+            .await
+    }
+
+    fn with_ids<R: NeedsIds>(&self, mut request: R) -> R {
+        request.fill(self.client);
+        request
+    }
+}
+
+fn with_timeout<R>(message: R, timeout: Duration) -> Request<R> {
+    let mut request = Request::new(message);
+    request.set_timeout(timeout);
+    request
+}
+
+/// Requests whose empty ids are filled in before the first attempt.
+trait NeedsIds {
+    fn fill(&mut self, _client: &Client) {}
+}
+
+impl NeedsIds for inventory::HoldRequest {
+    fn fill(&mut self, client: &Client) {
+        if self.hold_id.is_empty() {
+            self.hold_id = client.ids().hold_id().to_string();
+        }
+    }
+}
+
+impl NeedsIds for inventory::ExtendHoldRequest {
+    fn fill(&mut self, client: &Client) {
+        if self.request_id.is_empty() {
+            self.request_id = client.ids().request_id().to_string();
+        }
+    }
+}
+
+impl NeedsIds for inventory::ConfirmHoldRequest {
+    fn fill(&mut self, client: &Client) {
+        let partial = !(self.seats.is_empty() && self.seat_keys.is_empty() && self.ga.is_empty());
+        if partial && self.request_id.is_empty() {
+            self.request_id = client.ids().request_id().to_string();
+        }
+    }
+}
+
+impl NeedsIds for inventory::ReleaseHoldRequest {
+    fn fill(&mut self, client: &Client) {
+        let partial = !(self.seats.is_empty() && self.seat_keys.is_empty() && self.ga.is_empty());
+        if partial && self.request_id.is_empty() {
+            self.request_id = client.ids().request_id().to_string();
+        }
+    }
+}
+
+impl NeedsIds for admin::UpdateEventRequest {
+    fn fill(&mut self, client: &Client) {
+        if self.request_id.is_empty() {
+            self.request_id = client.ids().request_id().to_string();
+        }
+    }
+}
+
+impl NeedsIds for inventory::GetHoldRequest {}
+impl NeedsIds for inventory::GetEventRequest {}
+impl NeedsIds for inventory::GetAvailabilityRequest {}
+impl NeedsIds for inventory::GetSeatMapRequest {}
+impl NeedsIds for admin::CreatePlanRequest {}
+impl NeedsIds for admin::CreateEventRequest {}
+impl NeedsIds for admin::ListEventsRequest {}
+impl NeedsIds for admin::ServerStatusRequest {}
