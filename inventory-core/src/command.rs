@@ -273,7 +273,11 @@ impl Part {
         let mut admissions = 0_u64;
         for admission in &self.admissions {
             let mut one = Hasher::new(6);
-            one.word(u64::from(admission.word()));
+            one.word(
+                u64::from(admission.area)
+                    | u64::from(admission.ticket_type) << 16
+                    | u64::from(admission.quantity) << 24,
+            );
             admissions = admissions.wrapping_add(one.finish());
         }
         hasher.word(admissions);

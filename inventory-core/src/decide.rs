@@ -235,10 +235,9 @@ impl Slot {
         if state == HoldState::Expired && !entry.is_live() && whole && confirm.allow_reclaim {
             return self.decide_reclaim(event, entry, confirm, fingerprint);
         }
-        if !whole && matches!(state, HoldState::Active | HoldState::Paying) {
-            if let Some(request) = confirm.request_id {
-                not_overtaken(entry, request)?;
-            }
+        let live = matches!(state, HoldState::Active | HoldState::Paying);
+        if let (false, true, Some(request)) = (whole, live, confirm.request_id) {
+            not_overtaken(entry, request)?;
         }
         match state {
             HoldState::Active | HoldState::Paying => {}

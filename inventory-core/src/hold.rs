@@ -170,6 +170,21 @@ impl Entry {
         };
     }
 
+    /// Whether every word names a place of a plan of this size, in the form that this version writes.
+    pub(crate) fn words_fit(&self, seat_count: u32, area_count: usize) -> bool {
+        let seat_fits = |&word: &u32| {
+            let seat = Seat::from_word(word);
+            seat.index < seat_count && seat.word() == word & !SOLD
+        };
+        let admission_fits = |&word: &u32| {
+            let admission = Admission::from_word(word);
+            usize::from(admission.area) < area_count
+                && (1..=64).contains(&admission.quantity)
+                && admission.word() == word & !SOLD
+        };
+        self.seat_words().iter().all(seat_fits) && self.admission_words().iter().all(admission_fits)
+    }
+
     /// The last request on this hold that is remembered, with its fingerprint.
     pub(crate) fn request(&self) -> Option<(RequestId, u64)> {
         self.extras.as_ref().and_then(|extras| extras.request)

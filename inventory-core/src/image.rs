@@ -353,12 +353,15 @@ fn restore_hold(slot: &mut Slot, entry: Entry, reader: &Reader<'_>) -> Result<()
     let (live, tombstone) = (entry.is_live(), entry.is_tombstone());
     let (customer, until, hash) = (entry.customer, entry.until, entry.hash());
     let event = slot.event_mut(number);
+    if !entry.words_fit(event.plan.seat_count(), event.areas.len()) {
+        return Err(reader.error("a place of a hold that the plan does not have"));
+    }
     let kept = |word: u32| live || word & SOLD != 0;
     let words = entry.seat_words().iter().copied();
     let seats: Vec<(u32, PlaceState)> = words.filter(|&word| kept(word)).map(state_of_seat).collect();
     for (seat, _) in &seats {
-        if *seat >= event.plan.seat_count() || event.seat_state(*seat) != PlaceState::Open {
-            return Err(reader.error("a seat that is not there, or in two holds"));
+        if event.seat_state(*seat) != PlaceState::Open {
+            return Err(reader.error("a seat in two holds"));
         }
     }
     for (at, (seat, _)) in seats.iter().enumerate() {
@@ -391,8 +394,8 @@ fn restore_hold(slot: &mut Slot, entry: Entry, reader: &Reader<'_>) -> Result<()
         let admission = Admission::from_word(word);
         let quantity = u32::from(admission.quantity);
         let state = if word & SOLD == 0 { PlaceState::Held } else { PlaceState::Sold };
-        if usize::from(admission.area) >= event.areas.len() || event.area_open(admission.area) < quantity {
-            return Err(reader.error("an area that is not there, or over its capacity"));
+        if event.area_open(admission.area) < quantity {
+            return Err(reader.error("an area over its capacity"));
         }
         event.move_area(admission.area, quantity, PlaceState::Open, state, &mut None);
     }

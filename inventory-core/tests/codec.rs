@@ -1,0 +1,322 @@
+//! The bytes of changes and slots: golden files, round trips, and no harm from any bytes.
+//!
+//! The golden files are the format: when one of these tests fails, folders written before cannot be
+//! read any more. To write new files for a new version: `USHER_GOLDEN=write cargo test -p inventory-core`.
+
+use std::{path::PathBuf, sync::Arc};
+
+use inventory_core::{
+    best_available::Arrangement,
+    change::{Change, Confirmed, EventCreated, EventUpdated, Extended, Held, Record, Released, ResumeCause, Resumed},
+    codec::{decode_record, encode_record},
+    command::Remainder,
+    ids::{
+        CustomerKey, EventId, EventKey, EventNumber, HoldId, OrderRef, PlanDigest, RequestId, SlotIndex, TimestampMs,
+    },
+    image::{decode_slot, encode_slot, plans_of},
+    place::{Admission, Seat},
+    plan::{Area, Plan, PlanSpec, Point, RowKind, RowSpec, SeatSpec, SectionSpec},
+    policy::{EventState, OrphanRule, Policies, Settings},
+    slot::{Plans, Slot, SlotConfig},
+};
+
+fn id(time_ms: u64, random: u64) -> u128 {
+    u128::from(time_ms) << 80 | 7 << 76 | 0b10 << 62 | u128::from(random)
+}
+
+fn hold_id(number: u64) -> HoldId {
+    HoldId::parse(id(1_700_000_000_000 + number, number)).expect("it is UUIDv7")
+}
+
+fn request(number: u64) -> (RequestId, u64) {
+    (RequestId::parse(id(1_700_000_000_500 + number, number)).expect("it is UUIDv7"), 0x0123_4567_89ab_cdef)
+}
+
+fn order(text: &str) -> OrderRef {
+    OrderRef::parse(text).expect("it is printable")
+}
+
+fn settings() -> Settings {
+    Settings {
+        state: EventState::OnSale,
+        opens_at: TimestampMs(1_700_000_000_000),
+        closes_at: TimestampMs(1_800_000_000_000),
+        starts_at: TimestampMs(1_800_000_360_000),
+        policies: Policies { places_per_customer_max: 4, orphan_rule: OrphanRule::Strict, ..Policies::default() },
+        display_name: "Derby — finale".into(),
+        time_zone: "Europe/Berlin".into(),
+        labels: vec![("city".into(), "Köln".into()), ("season".into(), "26/27".into())],
+    }
+}
+
+fn records() -> Vec<(&'static str, Record)> {
+    let digest = PlanDigest(core::array::from_fn(|at| at as u8));
+    let admission = |area, ticket_type, quantity| Admission { area, ticket_type, quantity };
+    let changes = [
+        (
+            "event_created",
+            Change::EventCreated(Box::new(EventCreated {
+                id: EventId::parse("derby").expect("it is an id"),
+                key: EventKey(0x1122_3344_5566_7788),
+                plan: digest,
+                fingerprint: 42,
+                settings: settings(),
+            })),
+        ),
+        (
+            "event_updated",
+            Change::EventUpdated(Box::new(EventUpdated {
+                request: Some(request(1)),
+                plan: Some(digest),
+                settings: Settings { state: EventState::Paused, ..settings() },
+            })),
+        ),
+        (
+            "held",
+            Change::Held(Box::new(Held {
+                hold_id: hold_id(1),
+                fingerprint: 7,
+                customer: CustomerKey(8),
+                created_at: TimestampMs(1_700_000_001_000),
+                expires_at: TimestampMs(1_700_000_601_000),
+                renewals: 2,
+                replaced: Some(hold_id(0)),
+                arrangement: Arrangement::Contiguous,
+                seats: vec![Seat { index: 999_999, ticket_type: 255 }, Seat { index: 3, ticket_type: 0 }],
+                admissions: vec![admission(4_095, 1, 64)],
+            })),
+        ),
+        (
+            "extended",
+            Change::Extended(Extended {
+                hold_id: hold_id(1),
+                request: request(2),
+                expires_at: TimestampMs(1_700_000_700_000),
+            }),
+        ),
+        (
+            "confirmed",
+            Change::Confirmed(Box::new(Confirmed {
+                hold_id: hold_id(1),
+                request: Some(request(3)),
+                order: order("A-1017"),
+                seats: vec![3],
+                admissions: vec![admission(0, 1, 2)],
+                remainder: Remainder::Release,
+                reclaimed: true,
+            })),
+        ),
+        (
+            "released",
+            Change::Released(Box::new(Released {
+                hold_id: hold_id(1),
+                request: None,
+                seats: Vec::new(),
+                admissions: Vec::new(),
+            })),
+        ),
+        ("expired", Change::Expired(vec![hold_id(1), hold_id(2)])),
+        ("resumed", Change::Resumed(Resumed { shift_ms: 120_000, cause: ResumeCause::Outage })),
+        ("floor_raised", Change::FloorRaised(TimestampMs(1_700_000_000_000))),
+    ];
+    let record = |change| Record { event: EventNumber(3), event_seq: 9, digest: 0xdead_beef, change };
+    changes.into_iter().map(|(name, change)| (name, record(change))).collect()
+}
+
+/// Compare with the golden file, or write it when told so.
+fn golden(name: &str, bytes: &[u8]) {
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "golden", name].iter().collect();
+    if std::env::var_os("USHER_GOLDEN").is_some() {
+        std::fs::write(&path, bytes).expect("the golden folder is writable");
+    }
+    let expected = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert_eq!(bytes, expected, "{name} is not what earlier versions wrote");
+}
+
+#[test]
+fn every_change_has_the_bytes_it_always_had() {
+    for (name, record) in records() {
+        let mut bytes = Vec::new();
+        encode_record(&record, &mut bytes);
+        golden(&format!("{name}_v1.bin"), &bytes);
+        assert_eq!(decode_record(&bytes), Ok((record, bytes.len())), "{name}");
+    }
+}
+
+#[test]
+fn a_record_cut_anywhere_is_refused() {
+    for (name, record) in records() {
+        let mut bytes = Vec::new();
+        encode_record(&record, &mut bytes);
+        for length in 0..bytes.len() {
+            assert!(decode_record(&bytes[..length]).is_err(), "{name} cut to {length} bytes");
+        }
+    }
+}
+
+#[test]
+fn a_flipped_bit_is_refused_or_read_as_what_it_says() {
+    for (name, record) in records() {
+        let mut bytes = Vec::new();
+        encode_record(&record, &mut bytes);
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            if let Ok((other, used)) = decode_record(&flipped) {
+                let mut again = Vec::new();
+                encode_record(&other, &mut again);
+                assert_eq!(again, flipped[..used], "{name}, bit {bit}: one change has one encoding");
+            }
+        }
+    }
+}
+
+struct OnePlan(Arc<Plan>);
+
+impl Plans for OnePlan {
+    fn plan(&self, digest: &PlanDigest) -> Arc<Plan> {
+        assert_eq!(*digest, self.0.digest());
+        Arc::clone(&self.0)
+    }
+}
+
+fn plan() -> OnePlan {
+    let seat = |number: i32| SeatSpec {
+        key: format!("A-{number}").into(),
+        label: number.to_string().into(),
+        at: Point { x: number * 500, y: 0 },
+        level: 0,
+        attributes: 0,
+        aisle_after: false,
+    };
+    let row = RowSpec { label: "A".into(), kind: RowKind::Row, seats: (1..=70).map(seat).collect() };
+    let spec = PlanSpec {
+        name: "hall".into(),
+        price_levels: vec!["one".into()],
+        zones: Vec::new(),
+        focal_point: Some(Point { x: 0, y: -1_000 }),
+        sections: vec![SectionSpec { key: "main".into(), label: "main".into(), zone: None, rows: vec![row] }],
+        areas: vec![Area {
+            key: "floor".into(),
+            label: "Floor".into(),
+            zone: None,
+            level: 0,
+            capacity: 100,
+            centre: Point::default(),
+        }],
+    };
+    OnePlan(Arc::new(Plan::build(&spec, PlanDigest([9; 32])).expect("the plan is sound")))
+}
+
+const CONFIG: SlotConfig = SlotConfig { seed: 5, tombstones_max: 1_000 };
+
+/// A slot with holds in every state.
+fn slot(plans: &OnePlan) -> Slot {
+    let mut slot = Slot::new(SlotIndex(0x88), CONFIG);
+    let event = EventNumber(0);
+    let created = EventCreated {
+        id: EventId::parse("derby").expect("it is an id"),
+        key: EventKey(0x1122_3344_5566_7788),
+        plan: plans.0.digest(),
+        fingerprint: 42,
+        settings: settings(),
+    };
+    let start = 1_700_000_001_000;
+    let mut step = 0;
+    let mut apply = |change: Change| {
+        step += 1;
+        slot.apply(TimestampMs(start + step * 1_000), event, &change, plans, None);
+    };
+    apply(Change::EventCreated(Box::new(created)));
+    let held = |number: u64, seats: &[u32], admitted: u8| {
+        Change::Held(Box::new(Held {
+            hold_id: hold_id(number),
+            fingerprint: number,
+            customer: CustomerKey(number % 2),
+            created_at: TimestampMs(start),
+            expires_at: TimestampMs(start + 600_000),
+            renewals: 0,
+            replaced: None,
+            arrangement: Arrangement::None,
+            seats: seats.iter().map(|&index| Seat { index, ticket_type: 1 }).collect(),
+            admissions: (admitted > 0)
+                .then_some(Admission { area: 0, ticket_type: 2, quantity: admitted })
+                .into_iter()
+                .collect(),
+        }))
+    };
+    apply(held(1, &[0, 1, 2, 63, 64], 3));
+    apply(held(2, &[10, 11], 0));
+    apply(held(3, &[], 5));
+    apply(held(4, &[20], 0));
+    apply(held(5, &[30, 31], 2));
+    let confirmed = |number, seats: &[u32], admitted: u8, remainder| {
+        Change::Confirmed(Box::new(Confirmed {
+            hold_id: hold_id(number),
+            request: (!seats.is_empty()).then(|| request(number)),
+            order: order("A-1"),
+            seats: seats.to_vec(),
+            admissions: (admitted > 0)
+                .then_some(Admission { area: 0, ticket_type: 2, quantity: admitted })
+                .into_iter()
+                .collect(),
+            remainder,
+            reclaimed: false,
+        }))
+    };
+    apply(confirmed(1, &[1, 64], 2, Remainder::Keep));
+    apply(confirmed(2, &[], 0, Remainder::Keep));
+    apply(confirmed(5, &[30], 0, Remainder::Release));
+    apply(Change::Released(Box::new(Released {
+        hold_id: hold_id(3),
+        request: None,
+        seats: Vec::new(),
+        admissions: Vec::new(),
+    })));
+    apply(Change::Expired(vec![hold_id(4)]));
+    slot.assert_valid();
+    slot
+}
+
+#[test]
+fn a_slot_has_the_bytes_it_always_had_and_comes_back_whole() {
+    let plans = plan();
+    let slot = slot(&plans);
+    let mut bytes = Vec::new();
+    encode_slot(&slot, &mut bytes);
+    golden("slot_v1.bin", &bytes);
+    assert_eq!(plans_of(&bytes), Ok(vec![plans.0.digest()]));
+    let back = decode_slot(&bytes, slot.index(), CONFIG, &plans).expect("the image is ours");
+    back.assert_valid();
+    assert_eq!(back.hash(), slot.hash());
+    for number in 1..=5 {
+        assert_eq!(
+            back.hold_view(EventNumber(0), hold_id(number)),
+            slot.hold_view(EventNumber(0), hold_id(number)),
+            "hold {number}"
+        );
+    }
+    let mut again = Vec::new();
+    encode_slot(&back, &mut again);
+    assert_eq!(again, bytes, "one state has one image");
+}
+
+#[test]
+fn a_damaged_image_is_refused_or_is_another_valid_state() {
+    let plans = plan();
+    let slot = slot(&plans);
+    let mut bytes = Vec::new();
+    encode_slot(&slot, &mut bytes);
+    for length in 0..bytes.len() {
+        assert!(decode_slot(&bytes[..length], slot.index(), CONFIG, &plans).is_err(), "cut to {length}");
+    }
+    // The plan's digest is its file's business: the test's store has one plan only.
+    let digest = bytes.windows(32).position(|window| window == [9; 32]).expect("the plan is named");
+    for at in (0..bytes.len()).filter(|at| !(digest..digest + 32).contains(at)) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x41;
+        if let Ok(other) = decode_slot(&damaged, slot.index(), CONFIG, &plans) {
+            other.assert_valid();
+        }
+    }
+}
