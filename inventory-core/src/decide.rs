@@ -335,6 +335,10 @@ impl Slot {
     }
 
     fn decide_create(&self, create: &CreateEvent) -> Result<Decision, Reject> {
+        create.settings.check().map_err(|(field, problem)| Reject::invalid(Field::Setting(field), problem))?;
+        if !matches!(create.settings.state, EventState::Draft | EventState::OnSale) {
+            return Err(Reject::invalid(Field::State, "a new event is a draft or on sale"));
+        }
         if let Some(event) = self.find(create.key).and_then(|number| self.event(number)) {
             let same = event.id == create.id && event.fingerprint == create.fingerprint();
             return if same {
@@ -342,10 +346,6 @@ impl Slot {
             } else {
                 Err(Reject::EventExists)
             };
-        }
-        create.settings.check().map_err(|(field, problem)| Reject::invalid(Field::Setting(field), problem))?;
-        if !matches!(create.settings.state, EventState::Draft | EventState::OnSale) {
-            return Err(Reject::invalid(Field::State, "a new event is a draft or on sale"));
         }
         let created = EventCreated {
             id: create.id.clone(),
