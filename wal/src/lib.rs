@@ -18,6 +18,8 @@ mod memory;
 mod preallocate;
 mod reader;
 mod recovery;
+#[cfg(test)]
+mod recovery_model;
 mod segment;
 mod storage;
 mod watermark;

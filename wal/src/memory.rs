@@ -282,6 +282,14 @@ impl MemoryStorage {
         MemoryStorage { state: Arc::new(Mutex::new(left)) }
     }
 
+    /// The folder the next process finds on this machine after this process died: everything is read as
+    /// it was written, and what was not synced still is not. This one is left as it is.
+    #[must_use]
+    pub fn survive(&self) -> MemoryStorage {
+        let left = State { operations: 0, fault: None, stopped: false, ..self.state().clone() };
+        MemoryStorage { state: Arc::new(Mutex::new(left)) }
+    }
+
     /// A folder of its own with the same files, all of them durable.
     #[must_use]
     pub fn duplicate(&self) -> MemoryStorage {

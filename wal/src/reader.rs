@@ -66,6 +66,9 @@ impl SegmentReader {
     fn at(&mut self, offset: u64, wanted: usize) -> io::Result<&[u8]> {
         let left = usize::try_from(self.bytes.saturating_sub(offset)).unwrap_or(usize::MAX);
         let wanted = wanted.min(left);
+        if wanted == 0 {
+            return Ok(&[]);
+        }
         let inside = offset
             .checked_sub(self.window_from)
             .and_then(|from| usize::try_from(from).ok())

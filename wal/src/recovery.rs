@@ -19,8 +19,8 @@ use std::io;
 use crate::checkpoint::CheckpointMeta;
 use crate::error::{Damage, Proof, RecoverError, SinkError};
 use crate::format::{
-    BatchKind, Chain, FIRST_BATCH_SEQ, FIRST_POSITION, FLAG_RELOG, FLAG_STOPPED, FORMAT_MAJOR, FRAME_BYTES_MAX,
-    FRAME_VERSION, FrameHeader, LogIdentity, PAGE_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, Unusable,
+    BatchKind, Chain, FIRST_POSITION, FLAG_RELOG, FLAG_STOPPED, FORMAT_MAJOR, FRAME_BYTES_MAX, FRAME_VERSION,
+    FrameHeader, LogIdentity, PAGE_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, Unusable,
 };
 use crate::reader::{Found, HeaderFound, SegmentReader};
 use crate::segment::{SegmentInfo, SegmentName};
@@ -538,7 +538,7 @@ impl Survey {
         Ok(Recovered {
             identity: None,
             epoch: self.epoch,
-            next_batch_seq: from.after_batch_seq.max(FIRST_BATCH_SEQ - 1) + 1,
+            next_batch_seq: from.after_batch_seq + 1,
             next_position: from.next_position,
             durable_seq: from.after_batch_seq,
             chain: from.chain.unwrap_or(Chain::START),
@@ -618,11 +618,23 @@ impl Walk<'_, '_> {
         ))
     }
 
-    /// The header of a segment must fit what was read before it.
-    fn enter(&mut self, segment: &Headed) -> Result<(), RecoverError> {
+    /// The header of a segment must fit what was read before it. A segment missing between two is no
+    /// gap when they fit each other: a crash during its creation may have taken it back.
+    fn enter(&mut self, before: Option<&Headed>, segment: &Headed) -> Result<(), RecoverError> {
         let header = &segment.header;
         let first = header.first_batch_seq;
         if first > self.point.next_seq {
+            if let Some(before) = before
+                && !follows(before, segment)
+            {
+                return Err(RecoverError::Gap {
+                    after: before.name.clone(),
+                    before: segment.name.clone(),
+                    batch_seq: self.point.next_seq,
+                    next_batch_seq: first,
+                    first_position: self.point.next_position,
+                });
+            }
             // Nothing later can fill this hole: copies begin at `first`.
             return Err(RecoverError::Damaged(Box::new(Damage {
                 file: self.expected.0.clone(),
@@ -663,18 +675,8 @@ impl Walk<'_, '_> {
         let segment = &segments[number];
         let name = &segment.name;
         let header = &segment.header;
-        if let Some(before) = self.infos.len().checked_sub(1).map(|_| &segments[number - 1])
-            && !follows(before, segment)
-        {
-            return Err(RecoverError::Gap {
-                after: before.name.clone(),
-                before: name.clone(),
-                batch_seq: self.point.next_seq,
-                next_batch_seq: header.first_batch_seq.max(self.point.next_seq),
-                first_position: self.point.next_position,
-            });
-        }
-        self.enter(segment)?;
+        let before = if self.infos.is_empty() { None } else { segments.get(number - 1) };
+        self.enter(before, segment)?;
         self.stopped = false;
         let file = storage.open_read_uncached(name).map_err(io_error(name))?;
         let mut reader = SegmentReader::new(file, segment.place).map_err(io_error(name))?;

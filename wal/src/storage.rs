@@ -126,12 +126,6 @@ impl FileStorage {
         let stat = rustix::fs::statfs(&self.root)
             .map_err(|errno| OpenError::Io { path: self.root.clone(), source: errno.into() })?;
         // The kernel's magic numbers; the field's width and sign differ between machines.
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::allow_attributes,
-            reason = "a 32-bit magic in a wider field"
-        )]
         let kind = match stat.f_type as u32 {
             0x0000_6969 => "NFS",
             0xFF53_4D42 | 0xFE53_4D42 | 0x0000_517B => "SMB",

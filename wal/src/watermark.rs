@@ -63,7 +63,7 @@ enum Page {
 }
 
 impl Watermark {
-    fn encode(&self) -> [u8; PAGE_BYTES] {
+    pub(crate) fn encode(&self) -> [u8; PAGE_BYTES] {
         let mut page = [0; PAGE_BYTES];
         put_bytes(&mut page, MAGIC, MAGIC_BYTES);
         put_bytes(&mut page, FORMAT, WATERMARK_FORMAT.to_le_bytes());

@@ -6,4 +6,3 @@ mod damage;
 mod golden;
 mod roundtrip;
 mod support;
-mod tail_rule;
