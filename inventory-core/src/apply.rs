@@ -336,7 +336,7 @@ impl Slot {
         let dropped: Vec<u32> = self
             .holds
             .iter()
-            .filter(|(_, entry)| entry.event == number && entry.is_tombstone() && entry.hold_id.time() <= floor)
+            .filter(|(_, entry)| entry.event == number && entry.is_tombstone() && entry.hold_id().time() <= floor)
             .map(|(at, _)| at)
             .collect();
         dropped.into_iter().for_each(|at| self.forget(at));
@@ -368,7 +368,7 @@ impl Slot {
         entry.cause = cause;
         entry.ended_at = now;
         let after = entry.hash();
-        let forget_at = now.max(entry.hold_id.time()).plus_ms(window);
+        let forget_at = now.max(entry.hold_id().time()).plus_ms(window);
         entry.until = forget_at;
         let is_tombstone = entry.is_tombstone();
         if is_tombstone {
@@ -409,7 +409,7 @@ impl Slot {
             .holds
             .iter()
             .filter(|(_, entry)| entry.event == number && entry.is_live())
-            .map(|(at, entry)| (entry.hold_id, at))
+            .map(|(at, entry)| (entry.hold_id(), at))
             .collect();
         found.sort_unstable();
         found.into_iter().map(|(_, at)| at).collect()

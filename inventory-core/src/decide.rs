@@ -657,7 +657,7 @@ pub(crate) fn view(event: &Event, entry: &Entry) -> HoldView {
     let live = entry.is_live();
     let sold = |word: &&u32| **word & SOLD != 0;
     HoldView {
-        hold_id: entry.hold_id,
+        hold_id: entry.hold_id(),
         state: entry.state,
         cause: entry.cause,
         seats: if live { entry.unsold_seats().collect() } else { Vec::new() },

@@ -8,7 +8,7 @@
 //!
 //! - H1. An id of an event has at most one entry; every entry in use is in the index.
 //! - H2. A live entry is in the deadline wheel, a tombstone in the forget wheel, others in none.
-//! - H3. Blocks are 512 entries (about 60 KiB) and are never moved; the index is split in 64 tables,
+//! - H3. Blocks are 512 entries (56 KiB) and are never moved; the index is split in 64 tables,
 //!   so that no growth stops a turn for long: at 1,000,000 entries a table rehashes 16,000.
 //!
 //! Not here: whose places are whose (`event.rs`), when a hold ends (`expiry.rs`).
@@ -35,7 +35,8 @@ const INDEX_TABLES: usize = 64;
 #[derive(Clone, Debug)]
 enum Words {
     Few([u32; 3]),
-    Many(Box<[u32]>),
+    // A thin pointer: 16 bytes in all.
+    Many(Box<Box<[u32]>>),
 }
 
 /// What a request on a hold left behind, kept only by holds that had one.
@@ -48,7 +49,8 @@ struct Extras {
 /// One hold.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    pub(crate) hold_id: HoldId,
+    // Two halves, most significant first: a u128 would align the entry to 16 and cost 16 bytes.
+    hold_id: [u64; 2],
     pub(crate) fingerprint: u64,
     pub(crate) customer: CustomerKey,
     pub(crate) created_at: TimestampMs,
@@ -56,7 +58,8 @@ pub(crate) struct Entry {
     pub(crate) until: TimestampMs,
     pub(crate) ended_at: TimestampMs,
     words: Words,
-    order: Option<OrderRef>,
+    // Boxed, because a live hold has none.
+    order: Option<Box<OrderRef>>,
     extras: Option<Box<Extras>>,
     pub(crate) event: EventNumber,
     pub(crate) next: u32,
@@ -71,8 +74,8 @@ pub(crate) struct Entry {
     pub(crate) arrangement: Arrangement,
 }
 
-// The budget of a live hold of two seats is 128 bytes with its share of the index.
-const _: () = assert!(size_of::<Entry>() <= 128);
+// The budget of a live hold of two seats is 128 bytes; its share of the index is 6 to 12 of them.
+const _: () = assert!(size_of::<Entry>() <= 112);
 
 impl Entry {
     /// A live hold of these places.
@@ -88,7 +91,7 @@ impl Entry {
         arrangement: Arrangement,
     ) -> Self {
         Self {
-            hold_id,
+            hold_id: [(hold_id.0 >> 64) as u64, hold_id.0 as u64],
             fingerprint,
             customer,
             created_at,
@@ -108,6 +111,11 @@ impl Entry {
             renewals,
             arrangement,
         }
+    }
+
+    /// Name of the hold.
+    pub(crate) fn hold_id(&self) -> HoldId {
+        HoldId(u128::from(self.hold_id[0]) << 64 | u128::from(self.hold_id[1]))
     }
 
     /// Whether the hold lives.
@@ -166,7 +174,7 @@ impl Entry {
             few.iter_mut().zip(all).for_each(|(to, from)| *to = from);
             Words::Few(few)
         } else {
-            Words::Many(all.collect())
+            Words::Many(Box::new(all.collect()))
         };
     }
 
@@ -203,7 +211,7 @@ impl Entry {
 
     /// Orders that places of this hold were sold to, in order of first sale.
     pub(crate) fn orders(&self) -> impl Iterator<Item = &OrderRef> {
-        self.order.iter().chain(self.extras.iter().flat_map(|extras| &extras.more_orders))
+        self.order.iter().map(|order| &**order).chain(self.extras.iter().flat_map(|extras| &extras.more_orders))
     }
 
     /// Remember an order; once is enough.
@@ -212,7 +220,7 @@ impl Entry {
             return;
         }
         if self.order.is_none() {
-            self.order = Some(order.clone());
+            self.order = Some(Box::new(order.clone()));
         } else {
             self.extras_mut().more_orders.push(order.clone());
         }
@@ -224,7 +232,7 @@ impl Entry {
             return 0;
         }
         let mut hasher = Hasher::new(20);
-        hasher.wide(self.hold_id.0);
+        hasher.wide(self.hold_id().0);
         hasher.word(self.fingerprint);
         hasher.word(self.customer.0);
         hasher.word(self.created_at.0);
@@ -284,15 +292,15 @@ impl Holds {
         self.index[Self::table_of(hash)]
             .find(hash, |&at| {
                 let entry = &self[at];
-                entry.hold_id == hold_id && entry.event == event
+                entry.hold_id() == hold_id && entry.event == event
             })
             .copied()
     }
 
     /// Take a new entry in. Its id must have none.
     pub(crate) fn insert(&mut self, entry: Entry) -> u32 {
-        assert!(self.find(entry.event, entry.hold_id).is_none(), "hold id used twice: {:?}", entry.hold_id);
-        let hash = Self::hash_of(self.seed, entry.event, entry.hold_id);
+        assert!(self.find(entry.event, entry.hold_id()).is_none(), "hold id used twice: {:?}", entry.hold_id());
+        let hash = Self::hash_of(self.seed, entry.event, entry.hold_id());
         let at = if self.free == NIL {
             if self.blocks.last().is_none_or(|block| block.len() == BLOCK_ENTRIES) {
                 self.blocks.push(Vec::with_capacity(BLOCK_ENTRIES));
@@ -311,14 +319,14 @@ impl Holds {
         let (blocks, seed) = (&self.blocks, self.seed);
         self.index[Self::table_of(hash)].insert_unique(hash, at, |&other| {
             let entry = &blocks[other as usize / BLOCK_ENTRIES][other as usize % BLOCK_ENTRIES];
-            Self::hash_of(seed, entry.event, entry.hold_id)
+            Self::hash_of(seed, entry.event, entry.hold_id())
         });
         at
     }
 
     /// Forget an entry, which must be in no wheel.
     pub(crate) fn remove(&mut self, at: u32) {
-        let (event, hold_id) = (self[at].event, self[at].hold_id);
+        let (event, hold_id) = (self[at].event, self[at].hold_id());
         let hash = Self::hash_of(self.seed, event, hold_id);
         let found = self.index[Self::table_of(hash)].find_entry(hash, |&other| other == at);
         found.expect("every entry in use is indexed").remove();

@@ -57,7 +57,7 @@ pub fn encode_slot(slot: &Slot, out: &mut Vec<u8>) {
         }
     }
     for (event, mut holds) in slot.events.iter().zip(by_event) {
-        holds.sort_unstable_by_key(|entry| entry.hold_id);
+        holds.sort_unstable_by_key(|entry| entry.hold_id());
         encode_event(event, &holds, out);
     }
 }
@@ -94,7 +94,7 @@ fn encode_event(event: &Event, holds: &[&Entry], out: &mut Vec<u8>) {
 }
 
 fn encode_hold(entry: &Entry, out: &mut Vec<u8>) {
-    out.put_u128(entry.hold_id.0);
+    out.put_u128(entry.hold_id().0);
     out.put_u64(entry.fingerprint);
     out.put_u64(entry.customer.0);
     out.put_u64(entry.created_at.0);
@@ -237,7 +237,7 @@ fn read_event(reader: &mut Reader<'_>) -> Result<EventImage, DecodeError> {
     let mut holds: Vec<Entry> = Vec::with_capacity(hold_count.min(reader.left() / 64));
     for _ in 0..hold_count {
         let entry = read_hold(reader)?;
-        if holds.last().is_some_and(|last| last.hold_id >= entry.hold_id) {
+        if holds.last().is_some_and(|last| last.hold_id() >= entry.hold_id()) {
             return Err(reader.error("holds out of order"));
         }
         holds.push(entry);

@@ -192,7 +192,7 @@ impl Slot {
         while at != NIL && ids.len() < EXPIRED_HOLDS_PER_CHANGE_MAX {
             let entry = &self.holds[at];
             if entry.event == number {
-                ids.push(entry.hold_id);
+                ids.push(entry.hold_id());
             }
             at = entry.next;
         }
@@ -217,7 +217,7 @@ impl Slot {
             .holds
             .iter()
             .filter(|(_, entry)| entry.event == event.number && entry.is_tombstone())
-            .map(|(_, entry)| entry.hold_id.time())
+            .map(|(_, entry)| entry.hold_id().time())
             .collect();
         if times.is_empty() {
             return None;
@@ -267,7 +267,7 @@ impl Slot {
         let tombstones = self.holds.iter().filter(|(_, entry)| entry.is_tombstone()).count();
         assert_eq!(tombstones as u32, self.tombstones, "tombstones are counted");
         for (at, entry) in self.holds.iter() {
-            assert_eq!(self.holds.find(entry.event, entry.hold_id), Some(at), "every entry is indexed");
+            assert_eq!(self.holds.find(entry.event, entry.hold_id()), Some(at), "every entry is indexed");
             let timed = entry.is_live() || entry.is_tombstone();
             assert_eq!(entry.bucket != NO_BUCKET, timed, "live holds and tombstones are in a wheel");
         }
