@@ -1,8 +1,11 @@
 //! Choosing seats: the best that are open, by distance, without stranding single seats.
 //!
-//! One pass over the rows finds the best pick of rung 1 and, while there is none, that of rung 2.
-//! Rows come nearest first, so that the pass ends at the first row whose nearest seat is too far:
-//! early in a sale that is after a few rows. A full row costs the look at its words.
+//! One search over the rows finds the best pick of rung 1 and, while there is none, that of rung 2.
+//! Rows come nearest first, so that the search ends at the first row whose nearest seat is too far:
+//! early in a sale that is after a few rows. Late in a sale nearly every row is full: when the
+//! nearest rows did not settle it, one sweep over the words of the plan, 64 seats at a time, finds
+//! the few rows that still have enough seats side by side. When those are many after all, the search
+//! goes on row by row.
 //!
 //! Sums are integers, so that mirrored picks are equal and plan order decides between them.
 //!
@@ -81,6 +84,11 @@ impl Taken<'_> {
 
 /// The seats of a sorted list that lie in `64 * word..64 * (word + 1)`, one bit each.
 fn bits_of(seats: &[u32], word: u32) -> u64 {
+    // Most words lie outside a list, whose seats are mostly neighbours.
+    let (Some(first), Some(last)) = (seats.first(), seats.last()) else { return 0 };
+    if word < first / 64 || last / 64 < word {
+        return 0;
+    }
     let from = seats.partition_point(|&seat| seat / 64 < word);
     seats[from..].iter().take_while(|&&seat| seat / 64 == word).fold(0, |bits, &seat| bits | 1 << (seat % 64))
 }
@@ -99,6 +107,11 @@ pub struct Wanted {
     /// Exactly so many accessible seats.
     pub accessible_count: u32,
 }
+
+/// Rows looked at one by one before a sweep: that costs a quarter of a sweep of 100,000 seats.
+const ROWS_BEFORE_SWEEP: usize = 64;
+/// Rows a sweep may find. With more of them, a good one is near.
+const ROWS_OF_SWEEP_MAX: usize = 64;
 
 /// The best adjacent seats of one row (rungs 1 and 2 of the ladder), in plan order, or `None`.
 ///
@@ -125,6 +138,21 @@ pub fn best_available(
         (None, None) => return None,
     };
     Some(((window.first..window.first + wanted.quantity).collect(), arrangement))
+}
+
+/// The bits of `low` at which a run of `size` set bits starts, of which 64 may lie in `high`. Of a
+/// larger size only the first 64 count.
+fn starts_of_runs(low: u64, high: u64, size: u32) -> u64 {
+    let mut starts = u128::from(low) | u128::from(high) << 64;
+    // `starts` are starts of runs of `length`: two such, one behind the other, make a longer run.
+    let (mut length, size) = (1, size.min(64));
+    while length < size {
+        let step = length.min(size - length);
+        starts &= starts >> step;
+        length += step;
+    }
+    // The lower half is meant.
+    starts as u64
 }
 
 /// Adjacent open seats that fit the wish. Ordered as "best" is: by sum, then in plan order (a seat
@@ -199,25 +227,91 @@ impl<'a> Search<'a> {
 
     /// The best windows of `size` seats: the one that strands none, else also the one that does.
     ///
-    /// Late in a sale most rows hold no run of the size, and this looks at all of them. If that is
-    /// ever too slow: an index of the longest open run of each row, kept by whoever sets the planes.
+    /// If a sale with its nearest half sold and the rest open is ever too slow (the search then goes
+    /// over all full rows): an index of the rows that are full, kept by whoever sets the planes.
     fn best_windows(&self, size: u32) -> Best {
         let mut best = Best::default();
-        for rank in self.ranks {
+        let (nearest, others) = self.ranks.split_at(self.ranks.len().min(ROWS_BEFORE_SWEEP));
+        if self.walk(nearest, size, &mut best) || others.is_empty() {
+            return best;
+        }
+        let mut rows = [0; ROWS_OF_SWEEP_MAX];
+        match self.sweep(size, &mut rows) {
+            Some(rows) => rows.iter().for_each(|&row| self.scan_row(&self.plan.rows()[row as usize], size, &mut best)),
+            None => _ = self.walk(others, size, &mut best),
+        }
+        best
+    }
+
+    /// Look at these rows, nearest first; whether none after them can be better.
+    fn walk(&self, ranks: &[RowRank], size: u32, best: &mut Best) -> bool {
+        for rank in ranks {
             if best.clean.is_some_and(|clean| rank.nearest * u64::from(size) > clean.sum) {
-                break;
+                return true;
             }
             let row = &self.plan.rows()[rank.row as usize];
-            if row.count < size || !self.takes_row(row) {
+            if self.may_hold(row, size) && self.takes_row(row) {
+                self.scan_row(row, size, best);
+            }
+        }
+        false
+    }
+
+    /// Whether the row may have a run of `size`: a quick look, without a branch until there is a pair
+    /// of open seats. Aisles end nothing here.
+    fn may_hold(&self, row: &Row, size: u32) -> bool {
+        if row.count > 64 {
+            return true;
+        }
+        let shift = row.first % 64;
+        let low = self.taken.open_word(row.first / 64) >> shift;
+        // The same word again when the row ends in it; those bits lie past the row.
+        let high = self.taken.open_word((row.first + row.count - 1) / 64) << 1 << (63 - shift);
+        let open = (low | high) & u64::MAX >> (64 - row.count);
+        let pairs = open & open >> 1;
+        (if size == 1 { open } else { pairs }) != 0 && starts_of_runs(open, 0, size) != 0
+    }
+
+    /// The rows in which a window of `size` may start, or `None` when they are too many for `rows`.
+    /// Here ends of rows and aisles end nothing: that makes a row too many, never one too few.
+    fn sweep<'b>(&self, size: u32, rows: &'b mut [u32]) -> Option<&'b [u32]> {
+        let words = self.plan.seat_count().div_ceil(64);
+        let mut found = 0;
+        let mut row_end = 0;
+        let mut above = if words == 0 { 0 } else { self.taken.open_word(0) };
+        for word in 0..words {
+            let open = above;
+            above = if word + 1 < words { self.taken.open_word(word + 1) } else { 0 };
+            // Without a branch for every word that is not full: mostly there is not even a pair.
+            let pairs = open & (open >> 1 | above << 63);
+            if (if size == 1 { open } else { pairs }) == 0 {
                 continue;
             }
-            for run in Runs::of_row(self.plan, self.taken, row) {
-                if run.end - run.start >= size {
-                    self.scan_run(run, size, &mut best);
+            let mut starts = starts_of_runs(open, above, size);
+            while starts != 0 {
+                let seat = word * 64 + starts.trailing_zeros();
+                starts &= starts - 1;
+                if seat < row_end || seat >= self.plan.seat_count() {
+                    continue;
+                }
+                let number = self.plan.row_of(seat);
+                let row = &self.plan.rows()[number as usize];
+                row_end = row.first + row.count;
+                if self.takes_row(row) {
+                    *rows.get_mut(found)? = number;
+                    found += 1;
                 }
             }
         }
-        best
+        Some(&rows[..found])
+    }
+
+    fn scan_row(&self, row: &Row, size: u32, best: &mut Best) {
+        for run in Runs::of_row(self.plan, self.taken, row) {
+            if run.end - run.start >= size {
+                self.scan_run(run, size, best);
+            }
+        }
     }
 
     fn takes_row(&self, row: &Row) -> bool {

@@ -180,6 +180,9 @@ impl Slot {
         admissions: &[Admission],
         replaced: Option<&Entry>,
     ) -> Result<(), Reject> {
+        if !hold.customer.is_some() {
+            return Ok(());
+        }
         let policies = &event.settings.policies;
         let (mut places, mut holds) = event.customer(hold.customer);
         if let Some(entry) = replaced {
@@ -226,7 +229,7 @@ impl Slot {
             return Ok(self.known(event, entry, true));
         }
         let state = live_or_ended(now, entry);
-        if whole && state == HoldState::Confirmed && entry.orders().any(|order| *order == confirm.order) {
+        if whole && state == HoldState::Confirmed && entry.last_order() == Some(&confirm.order) {
             return Ok(self.known(event, entry, true));
         }
         if event.settings.state == EventState::Cancelled {

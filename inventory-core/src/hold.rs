@@ -72,6 +72,8 @@ pub(crate) struct Entry {
     pub(crate) cause: HoldCause,
     pub(crate) renewals: u8,
     pub(crate) arrangement: Arrangement,
+    /// Which of the orders the last sale went to.
+    pub(crate) last_order: u8,
 }
 
 // The budget of a live hold of two seats is 128 bytes; its share of the index is 6 to 12 of them.
@@ -110,6 +112,7 @@ impl Entry {
             cause: HoldCause::None,
             renewals,
             arrangement,
+            last_order: 0,
         }
     }
 
@@ -214,9 +217,18 @@ impl Entry {
         self.order.iter().map(|order| &**order).chain(self.extras.iter().flat_map(|extras| &extras.more_orders))
     }
 
-    /// Remember an order; once is enough.
+    /// The order that the last sale went to.
+    pub(crate) fn last_order(&self) -> Option<&OrderRef> {
+        self.orders().nth(usize::from(self.last_order))
+    }
+
+    /// Remember an order, once, as the one of the last sale.
     pub(crate) fn add_order(&mut self, order: &OrderRef) {
-        if self.orders().any(|known| known == order) {
+        let known = self.orders().position(|known| known == order);
+        let count = self.orders().count();
+        // At most one for each of 64 places.
+        self.last_order = known.unwrap_or(count) as u8;
+        if known.is_some() {
             return;
         }
         if self.order.is_none() {
@@ -243,7 +255,8 @@ impl Entry {
                 | u64::from(self.renewals) << 16
                 | (self.arrangement as u64) << 24
                 | u64::from(self.seat_count) << 32
-                | u64::from(self.admission_count) << 40,
+                | u64::from(self.admission_count) << 40
+                | u64::from(self.last_order) << 48,
         );
         for pair in self.words().chunks(2) {
             hasher.word(u64::from(pair[0]) | u64::from(pair.get(1).copied().unwrap_or(0)) << 32);

@@ -10,7 +10,7 @@
 //!          holds u32: [hold]
 //! hold     hold id u128, fingerprint u64, customer u64, created_at u64, until u64, ended_at u64,
 //!          state u8, cause u8, renewals u8, arrangement u8, flags u8 (1 request), seats u8,
-//!          admissions u8, orders u8, [request], orders: text, seat words u32, admission words u32
+//!          admissions u8, orders u8, last order u8, [request], orders: text, seat words u32, admission words u32
 //! ```
 //!
 //! Little-endian. Holds stand in order of their ids and what is forgotten at `time` is left out, so
@@ -109,6 +109,7 @@ fn encode_hold(entry: &Entry, out: &mut Vec<u8>) {
     out.put_u8(entry.seat_words().len() as u8);
     out.put_u8(entry.admission_words().len() as u8);
     out.put_u8(entry.orders().count() as u8);
+    out.put_u8(entry.last_order);
     if let Some((id, fingerprint)) = entry.request() {
         out.put_u128(id.0);
         out.put_u64(fingerprint);
@@ -291,6 +292,10 @@ fn read_hold(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
         return Err(reader.error("a flag that this server does not know"));
     }
     let (seats, admissions, orders) = (reader.u8()?, reader.u8()?, reader.u8()?);
+    let last_order = reader.u8()?;
+    if last_order >= orders.max(1) {
+        return Err(reader.error("a last order that is not there"));
+    }
     if seats > 64 || admissions > 128 || orders > 64 {
         return Err(reader.error("more places than a hold has"));
     }
@@ -306,6 +311,7 @@ fn read_hold(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
         let order = reader.text(ORDER_REF_BYTES_MAX)?;
         entry.add_order(&OrderRef::parse(&order).ok_or(reader.error("no order reference"))?);
     }
+    entry.last_order = last_order;
     let seats = reader.words(usize::from(seats))?;
     let admissions = reader.words(usize::from(admissions))?;
     entry.set_words(&seats, &admissions);
