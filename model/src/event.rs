@@ -91,16 +91,16 @@ impl Event {
                 HoldState::Expired => Err(Reject::HoldExpired { executed: true, places_lost: Vec::new() }),
             };
         }
-        let policies = self.settings.policies.clone();
-        let limited = policies.places_per_customer_max > 0 || policies.holds_per_customer_max > 0;
-        if limited && !command.customer.is_some() {
-            return Err(Reject::invalid(Field::Customer, "must be named"));
-        }
         if self.is_too_old(now, command.hold_id.time()) {
             return Err(Reject::HoldIdTooOld { now });
         }
         if is_from_future(now, command.hold_id.time()) {
             return Err(Reject::HoldIdFromFuture { now });
+        }
+        let policies = self.settings.policies.clone();
+        let limited = policies.places_per_customer_max > 0 || policies.holds_per_customer_max > 0;
+        if limited && !command.customer.is_some() {
+            return Err(Reject::invalid(Field::Customer, "must be named"));
         }
         let replaced = match command.replace {
             None => None,
@@ -178,21 +178,13 @@ impl Event {
         Ok(old)
     }
 
-    /// Plan revision, and names to numbers: areas, seats, then the filters of best available.
+    /// Plan revision, and names to numbers: seats, areas, then the filters of best available.
     fn resolve(&self, command: &command::Hold) -> Result<Asked, Reject> {
         let by_index = command.admissions.iter().any(|wanted| matches!(wanted.area, AreaName::Index(_)));
-        if !command.seats.is_empty() || by_index {
+        if !command.seats.is_empty() || by_index || command.plan_revision != 0 {
             self.check_revision(command.plan_revision)?;
         }
         let unknown = |field, position: usize| Reject::UnknownPlace { field, position: position as u32 };
-        let mut areas = Vec::new();
-        for (at, wanted) in command.admissions.iter().enumerate() {
-            let area = match &wanted.area {
-                AreaName::Index(index) => (usize::from(*index) < self.plan.areas().len()).then_some(*index),
-                AreaName::Key(key) => self.plan.find_area(key),
-            };
-            areas.push(area.ok_or(unknown(Field::Ga, at))?);
-        }
         for (at, &seat) in command.seats.iter().enumerate() {
             if seat >= self.plan.seat_count() {
                 return Err(unknown(Field::Seats, at));
@@ -205,6 +197,14 @@ impl Event {
                 return Err(Reject::DuplicateSeat { position: seats.len() as u32 });
             }
             seats.push(seat);
+        }
+        let mut areas = Vec::new();
+        for (at, wanted) in command.admissions.iter().enumerate() {
+            let area = match &wanted.area {
+                AreaName::Index(index) => (usize::from(*index) < self.plan.areas().len()).then_some(*index),
+                AreaName::Key(key) => self.plan.find_area(key),
+            };
+            areas.push(area.ok_or(unknown(Field::Ga, at))?);
         }
         let best = match &command.best {
             None => None,
@@ -254,6 +254,7 @@ impl Event {
         replaced: Option<HoldId>,
     ) -> Result<BTreeMap<(String, u8), Admitted>, Reject> {
         let counts = self.area_counts(replaced);
+        let public = self.area_counts(None);
         let mut found: BTreeMap<(String, u8), Admitted> = BTreeMap::new();
         for (wanted, &area) in command.admissions.iter().zip(&asked.areas) {
             let spec = &self.plan.areas()[usize::from(area)];
@@ -264,7 +265,9 @@ impl Event {
             let left = open.checked_sub(ours).expect("never more than there are");
             let least = if wanted.quantity_min == 0 { wanted.quantity } else { wanted.quantity_min };
             if left < u32::from(least) {
-                return Err(if open == 0 && held == 0 {
+                // Evidence is what the public sees: the replaced hold is still there.
+                let (held, sold) = public[usize::from(area)];
+                return Err(if held == 0 && sold == spec.capacity {
                     Reject::SoldOut
                 } else {
                     Reject::NotEnoughPlaces { held_unpaid: held }
@@ -299,6 +302,8 @@ impl Event {
             seats.extend(window);
             return Ok((seats, arrangement));
         }
+        // Evidence is what the public sees: the replaced hold is still there.
+        let states = self.seat_states(None);
         let matching = |state: PlaceState| {
             let seats = (0..self.plan.seat_count()).filter(|&seat| states[seat as usize] == state);
             seats.filter(|&seat| wanted.admits(&self.plan, seat)).count()
@@ -566,7 +571,7 @@ impl Event {
                     Err(Reject::RequestIdReused)
                 };
             }
-            if self.is_too_old(now, request.time()) {
+            if request.time() <= now.minus_ms(self.settings.policies.retry_window_ms()) {
                 return Err(Reject::RequestIdTooOld);
             }
             if is_from_future(now, request.time()) {
@@ -580,10 +585,10 @@ impl Event {
         }
         let old = self.settings.clone();
         let new = command.over(&old);
+        new.check().map_err(|(field, problem)| Reject::invalid(Field::Setting(field), problem))?;
         if !old.state.may_become(new.state) {
             return Err(Reject::invalid(Field::State, "must follow the present one"));
         }
-        new.check().map_err(|(field, problem)| Reject::invalid(Field::Setting(field), problem))?;
         let plan = command.plan.clone().filter(|plan| plan.digest() != self.plan.digest());
         if let Some(plan) = &plan {
             self.check_nothing_dropped(plan)?;

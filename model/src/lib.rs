@@ -66,8 +66,8 @@ impl Model {
         match command {
             Command::CreateEvent(create) => return self.create(key, create),
             Command::Hold(hold) => {
-                hold.check()?;
                 event::check_ttl(hold.ttl_ms)?;
+                hold.check()?;
             }
             Command::Extend(extend) => event::check_ttl(extend.ttl_ms)?,
             Command::Confirm(confirm) => confirm.check()?,

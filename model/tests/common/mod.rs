@@ -1,6 +1,8 @@
 //! What the tests share: chance with a seed, and small plans with everything in them.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
+pub mod core;
+
 use std::sync::Arc;
 
 use inventory_core::{
@@ -86,7 +88,11 @@ pub fn house(revision: u8) -> PlanSpec {
     let front = section(
         "front",
         Some(0),
-        vec![row("A", at(0, 1_000), "....|..ca"), row("B", at(250, 2_000), "::..::"), table("T", at(6_000, 1_500), "....")],
+        vec![
+            row("A", at(0, 1_000), "....|..ca"),
+            row("B", at(250, 2_000), "::..::"),
+            table("T", at(6_000, 1_500), "...."),
+        ],
     );
     let back = section("back", Some(1), vec![row("C", at(0, 5_000), "cac.:"), row("D", at(-500, 6_000), ".|....|AA")]);
     let side = section("side", None, vec![row("E", at(9_000, 1_000), "......")]);

@@ -1,0 +1,742 @@
+//! The core and the model are given the same random commands, and must answer the same to each.
+//!
+//! Few ids, few places, and times that stand on deadlines, so that repeats, races and boundaries are
+//! the rule. A failure prints the seed, the step, the last commands on that event, and the line that
+//! runs it again.
+
+mod common;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt::Write as _,
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+};
+
+use common::{Rng, build, core::Core, field, house, one_row};
+use inventory_core::{
+    change::{HoldState, HoldView, ResumeCause},
+    command::{
+        AdmissionWanted, AreaName, BestAvailable, Command, Confirm, CreateEvent, Extend, Hold, Part, PolicyPatch,
+        Release, Remainder, UpdateEvent,
+    },
+    ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, SlotIndex, TimestampMs},
+    place::Admission,
+    plan::Plan,
+    policy::{EventState, OrphanRule, Policies, Settings},
+    reject::Reject,
+};
+use model::{Answer, Model};
+
+const SEEDS: u64 = 300;
+const STEPS: usize = 2_000;
+/// All events live in one slot.
+const SLOT: u8 = 7;
+const START: TimestampMs = TimestampMs(1_700_000_000_000);
+
+#[test]
+fn core_and_model_answer_the_same() {
+    let seeds = match std::env::var("MODEL_SEED") {
+        Ok(seed) => {
+            let seed: u64 = seed.parse().expect("MODEL_SEED is a number");
+            seed..seed + 1
+        }
+        Err(_) => 0..SEEDS,
+    };
+    for seed in seeds {
+        if let Err(report) = Run::new(seed).go() {
+            panic!("{report}\nagain: MODEL_SEED={seed} cargo test -p model --test agree");
+        }
+    }
+}
+
+/// Seeds that once failed.
+#[test]
+fn core_and_model_still_answer_the_same() {
+    for seed in [] {
+        Run::new(seed).go().expect("a seed that once failed");
+    }
+}
+
+struct Run {
+    seed: u64,
+    step: usize,
+    rng: Rng,
+    now: TimestampMs,
+    core: Core,
+    model: Model,
+    plans: Vec<Arc<Plan>>,
+    /// Hold ids of each event, the latest last.
+    ids: BTreeMap<EventKey, Vec<HoldId>>,
+    request_ids: Vec<RequestId>,
+    sent: VecDeque<(EventKey, Command)>,
+    /// The core's etag for the model's.
+    etags: BTreeMap<(EventKey, u64), u64>,
+    said: VecDeque<(EventKey, String)>,
+    tombstones_max: u32,
+    /// How wild this run is with plans and states.
+    updates_percent: u64,
+}
+
+fn event_key(number: usize) -> EventKey {
+    EventKey((number as u64) << 8 | u64::from(SLOT))
+}
+
+fn uuid_v7(time: TimestampMs, low: u64) -> u128 {
+    u128::from(time.0) << 80 | 7 << 76 | 0b10 << 62 | u128::from(low & 0xff)
+}
+
+impl Run {
+    fn new(seed: u64) -> Self {
+        let mut rng = Rng(seed);
+        let plans = vec![
+            build(&house(0), 0),
+            build(&house(1), 1),
+            build(&house(2), 2),
+            build(&one_row("......"), 3),
+            build(&one_row("..|...::"), 4),
+            build(&field(), 5),
+        ];
+        let tombstones_max = *rng.pick(&[1_000, 1_000, 1_000, 30, 12]);
+        Self {
+            seed,
+            step: 0,
+            now: START,
+            core: Core::new(SlotIndex(SLOT), tombstones_max, seed),
+            model: Model::new(),
+            plans,
+            ids: BTreeMap::new(),
+            request_ids: Vec::new(),
+            sent: VecDeque::new(),
+            etags: BTreeMap::new(),
+            said: VecDeque::new(),
+            tombstones_max,
+            updates_percent: *rng.pick(&[1, 4, 12]),
+            rng,
+        }
+    }
+
+    fn go(&mut self) -> Result<(), String> {
+        for step in 0..STEPS {
+            self.step = step;
+            self.pass_time();
+            let (key, command) = self.command();
+            self.one(key, command)?;
+            if step % 16 == 0 {
+                self.compare_states()?;
+            }
+        }
+        self.compare_states()?;
+        self.core.assert_replays();
+        Ok(())
+    }
+
+    fn pass_time(&mut self) {
+        let before = self.now;
+        let ahead = self.model.times_ahead(self.now);
+        let near = ahead.first().copied();
+        self.now = match self.rng.below(40) {
+            0..=15 => self.now,
+            16..=21 => self.now.plus_ms(1),
+            22..=30 => self.now.plus_ms(self.rng.within(1..=800)),
+            31..=33 => near.unwrap_or(self.now),
+            34 => near.map_or(self.now, |time| time.minus_ms(1)).max(self.now),
+            35 => near.map_or(self.now, |time| time.plus_ms(1)),
+            36 if !ahead.is_empty() => *self.rng.pick(&ahead),
+            37 => self.now.plus_ms(self.rng.within(1..=30_000)),
+            38 if self.rng.percent(20) => self.now.plus_ms(self.rng.within(1..=400_000)),
+            _ => self.now.plus_ms(self.rng.within(1..=5_000)),
+        };
+        if self.rng.percent(1) {
+            // Down since `before`: the state comes from an image.
+            self.core.restart();
+            let shift_ms = self.now.since(before).min(120_000);
+            let cause = if self.rng.percent(50) { ResumeCause::Outage } else { ResumeCause::Restored };
+            self.core.resume(self.now, shift_ms, cause);
+            self.model.resume(shift_ms, cause);
+            self.note_all(format!("{} resumed by {shift_ms}", self.now.0));
+        }
+        self.core.advance(self.now);
+        self.model.advance(self.now);
+        for (key, floor) in self.core.make_room(self.now) {
+            assert!(floor <= self.now.minus_ms(5_000), "a hold just made is never forgotten");
+            self.model.raise_floor(key, floor);
+            self.note(key, format!("{} floor of {} at {}", self.now.0, key.0 >> 8, floor.0));
+        }
+    }
+
+    fn one(&mut self, key: EventKey, command: Command) -> Result<(), String> {
+        let mut for_core = command.clone();
+        if let Command::UpdateEvent(update) = &mut for_core
+            && let Some(etag) = update.etag
+        {
+            // An etag never given stays as it is: surely none of the core's.
+            self.learn_etag(key)?;
+            update.etag = Some(self.etags.get(&(key, etag)).copied().unwrap_or(etag));
+        }
+        let model_before = (self.tombstones_max < 1_000).then(|| self.model.clone());
+        let core = panic::catch_unwind(AssertUnwindSafe(|| self.core.execute(self.now, key, &for_core)));
+        let Ok(core) = core.map(normal) else {
+            self.note(key, format!("{} event {} {}", self.now.0, key.0 >> 8, show_command(&command)));
+            if matches!(&command, Command::Hold(hold) if hold.replace.is_some() && !hold.customer.is_some()) {
+                return Ok(());
+            }
+            return Err(self.report(key, "core panicked"));
+        };
+        let model = normal(self.model.execute(self.now, key, &command));
+        self.note(
+            key,
+            format!("{} event {} {}\n   -> {}", self.now.0, key.0 >> 8, show_command(&command), show(&core)),
+        );
+        if core == Err(Reject::CapacityBudget) {
+            let before = model_before.ok_or_else(|| self.report(key, "core has no room, nothing is full"))?;
+            let full = before.tombstones() as u32 >= self.tombstones_max;
+            if !full || matches!(model, Ok(Answer::Hold { replayed: true, .. })) {
+                return Err(self.report(key, &format!("core has no room, model said {}", show(&model))));
+            }
+            self.model = before;
+        } else if let (Err(Reject::StateMismatch { .. }), Err(Reject::StateMismatch { .. })) = (&core, &model) {
+            self.learn_etag(key)?;
+        } else if core != model && !known(&command, &core, &model) {
+            return Err(self.report(key, &format!("core  {}\nmodel {}", show(&core), show(&model))));
+        }
+        if self.rng.percent(50) {
+            self.sent.push_back((key, command));
+            if self.sent.len() > 24 {
+                self.sent.pop_front();
+            }
+        }
+        Ok(())
+    }
+
+    /// Ask the core for the etag by an update that brings a wrong one, and compare with what it said
+    /// when the event was the same.
+    fn learn_etag(&mut self, key: EventKey) -> Result<(), String> {
+        let wrong = UpdateEvent { etag: Some(0x5eed), ..UpdateEvent::default() };
+        let answer = self.core.execute(self.now, key, &Command::UpdateEvent(Box::new(wrong)));
+        if let Err(Reject::StateMismatch { etag }) = answer {
+            let known = *self.etags.entry((key, self.model.etag(key))).or_insert(etag);
+            if known != etag {
+                return Err(self.report(key, "etag differs, though nothing was updated"));
+            }
+        }
+        Ok(())
+    }
+
+    fn compare_states(&mut self) -> Result<(), String> {
+        self.core.slot.assert_valid();
+        self.model.assert_valid();
+        for key in self.model.events() {
+            let (core, model) = (self.core.seat_states(key), self.model.seat_states(key));
+            if core != model {
+                return Err(self.report(key, &format!("seats: core  {core:?}\nseats: model {model:?}")));
+            }
+            let (core, model) = (self.core.area_counts(key), self.model.area_counts(key));
+            if core != model {
+                return Err(self.report(key, &format!("areas: core  {core:?}\nareas: model {model:?}")));
+            }
+            let shadow = self.core.shadow(key).expect("since its creation").clone();
+            if (&shadow.seats, &shadow.areas) != (&self.core.seat_states(key), &self.core.area_counts(key)) {
+                return Err(self.report(key, "moves tell another state than the core has"));
+            }
+            let ids = self.ids.get(&key).cloned().unwrap_or_default();
+            for id in ids {
+                let (core, model) = (self.core.hold_view(key, id), self.model.hold_view(key, id));
+                // Forgotten without a change: `hold_view` of the slot knows no later time than the
+                // last change's, so only what the model knows is compared.
+                if model.is_some() && core.clone().map(normal_view) != model.clone().map(normal_view) {
+                    return Err(self.report(key, &format!("core  {core:?}\nmodel {model:?}")));
+                }
+            }
+            let event = self.core.slot.find(key).and_then(|number| self.core.slot.event(number));
+            let event = event.expect("the model has it");
+            if event.live_holds() as usize != self.model.live_holds(key).len() {
+                return Err(self.report(key, "live holds"));
+            }
+        }
+        Ok(())
+    }
+
+    // ---- Commands ----
+
+    fn command(&mut self) -> (EventKey, Command) {
+        if self.rng.percent(12) && !self.sent.is_empty() {
+            let (key, mut command) = self.sent[self.rng.below(self.sent.len())].clone();
+            if self.rng.percent(15) {
+                self.disturb(&mut command);
+            }
+            return (key, command);
+        }
+        let events = self.model.events();
+        if events.len() < 2 || self.rng.percent(1) {
+            return self.create();
+        }
+        // The latest events are the busiest.
+        let key = if self.rng.percent(80) {
+            events[events.len() - 1 - self.rng.below(2)]
+        } else if self.rng.percent(97) {
+            *self.rng.pick(&events)
+        } else {
+            event_key(99)
+        };
+        if self.rng.percent(self.updates_percent) {
+            return (key, Command::UpdateEvent(Box::new(self.update(key))));
+        }
+        let command = match self.rng.below(100) {
+            0..=44 => Command::Hold(Box::new(self.hold(key))),
+            45..=54 => Command::Extend(self.extend(key)),
+            55..=76 => Command::Confirm(Box::new(self.confirm(key))),
+            77..=89 => Command::Release(Box::new(self.release(key))),
+            _ => Command::GetHold(self.known_id(key)),
+        };
+        (key, command)
+    }
+
+    /// The same command with other content.
+    fn disturb(&mut self, command: &mut Command) {
+        match command {
+            Command::Hold(hold) => match self.rng.below(5) {
+                0 => hold.customer = CustomerKey(self.rng.within(0..=3)),
+                1 => hold.seats.reverse(),
+                2 => hold.ttl_ms = 1_000 + self.rng.below(3) as u32,
+                3 => hold.ticket_types.clear(),
+                _ => hold.seat_keys.reverse(),
+            },
+            Command::Extend(extend) => extend.ttl_ms += 1_000,
+            Command::Confirm(confirm) => match self.rng.below(3) {
+                0 => confirm.order = self.order(),
+                1 => confirm.part.seats.reverse(),
+                _ => confirm.allow_reclaim = !confirm.allow_reclaim,
+            },
+            Command::Release(release) => release.part.seats.reverse(),
+            Command::CreateEvent(create) => create.settings.display_name = "another".into(),
+            Command::UpdateEvent(update) => update.display_name = Some("another".into()),
+            Command::GetHold(_) => {}
+        }
+    }
+
+    fn create(&mut self) -> (EventKey, Command) {
+        let number = self.rng.below(8);
+        let mut settings = Settings {
+            state: *self.rng.pick(&[EventState::OnSale, EventState::OnSale, EventState::OnSale, EventState::Draft]),
+            policies: Policies {
+                hold_ttl_s: self.rng.within(1..=20) as u32,
+                lifetime_s_max: 30,
+                renewals_max: self.rng.below(5) as u32,
+                places_per_customer_max: *self.rng.pick(&[0, 0, 5, 8]),
+                holds_per_customer_max: *self.rng.pick(&[0, 0, 2, 3]),
+                orphan_rule: *self.rng.pick(&[OrphanRule::Off, OrphanRule::Lenient, OrphanRule::Strict]),
+                retry_window_s: *self.rng.pick(&[60, 60, 90, 300]),
+                ..Policies::default()
+            },
+            ..Settings::default()
+        };
+        match self.rng.below(20) {
+            0 => settings.state = EventState::Paused,
+            1 => settings.policies.hold_ttl_s = 0,
+            2 => settings.opens_at = self.now.plus_ms(2_000),
+            3 => settings.closes_at = self.now.plus_ms(60_000),
+            _ => {}
+        }
+        let create = CreateEvent {
+            id: EventId::parse(&format!("event-{number}")).expect("a right id"),
+            key: event_key(number),
+            plan: Arc::clone(self.rng.pick(&self.plans)),
+            settings,
+        };
+        (create.key, Command::CreateEvent(Box::new(create)))
+    }
+
+    fn update(&mut self, key: EventKey) -> UpdateEvent {
+        let mut update = UpdateEvent::default();
+        if self.rng.percent(50) {
+            update.request_id = Some(self.request_id());
+        }
+        if self.rng.percent(20) {
+            let etag = self.model.etag(key);
+            update.etag = Some(if self.rng.percent(70) { etag } else { etag.wrapping_sub(1) });
+        }
+        if self.rng.percent(10) {
+            update.expected_state = Some(*self.rng.pick(&[EventState::OnSale, EventState::Paused]));
+        }
+        update.validate_only = self.rng.percent(10);
+        for _ in 0..1 + self.rng.below(2) {
+            match self.rng.below(24) {
+                0..=5 => update.state = Some(EventState::OnSale),
+                6 => update.state = Some(EventState::Paused),
+                7 => update.state = Some(EventState::OffSale),
+                8 if self.rng.percent(25) => update.state = Some(EventState::Cancelled),
+                9 => update.state = Some(EventState::Draft),
+                10 => {
+                    update.opens_at =
+                        Some(*self.rng.pick(&[TimestampMs(0), self.now, self.now.plus_ms(1), self.now.plus_ms(3_000)]));
+                }
+                11 => {
+                    update.closes_at =
+                        Some(*self.rng.pick(&[TimestampMs(0), self.now.plus_ms(5), self.now.plus_ms(20_000)]));
+                }
+                12..=15 => update.plan = Some(Arc::clone(self.rng.pick(&self.plans))),
+                16 => update.policies.retry_window_s = Some(*self.rng.pick(&[60, 61, 90, 300])),
+                17 => update.policies.places_per_customer_max = Some(*self.rng.pick(&[0, 0, 4, 9])),
+                18 => update.policies.holds_per_customer_max = Some(*self.rng.pick(&[0, 0, 2, 4])),
+                19 => update.policies.renewals_max = Some(self.rng.below(4) as u32),
+                20 => update.policies.places_per_hold_max = Some(*self.rng.pick(&[3, 6, 10, 64, 65])),
+                21 => update.policies.orphan_rule = Some(*self.rng.pick(&[OrphanRule::Off, OrphanRule::Lenient])),
+                22 => {
+                    let (hold_ttl_s, lifetime_s_max) = *self.rng.pick(&[(5, 30), (20, 25), (40, 30), (2, 7_200)]);
+                    update.policies = PolicyPatch {
+                        hold_ttl_s: Some(hold_ttl_s),
+                        lifetime_s_max: Some(lifetime_s_max),
+                        ..update.policies
+                    };
+                }
+                _ => update.display_name = Some(format!("name {}", self.rng.below(3)).into()),
+            }
+        }
+        update
+    }
+
+    fn hold(&mut self, key: EventKey) -> Hold {
+        let plan = self.plan_of(key);
+        let mut hold = Hold {
+            hold_id: if self.rng.percent(75) { self.new_id(key) } else { self.known_id(key) },
+            seats: Vec::new(),
+            seat_keys: Vec::new(),
+            admissions: Vec::new(),
+            best: None,
+            ticket_types: Vec::new(),
+            customer: CustomerKey(if self.rng.percent(85) { self.rng.within(1..=3) } else { 0 }),
+            ttl_ms: match self.rng.below(20) {
+                0..=9 => 0,
+                10 => 999,
+                11 => 7_200_001,
+                12 => 7_200_000,
+                13..=15 => 1_000,
+                _ => self.rng.within(1_000..=20_000) as u32,
+            },
+            replace: None,
+            plan_revision: self.revision(key),
+        };
+        for _ in 0..1 + usize::from(self.rng.percent(25)) {
+            match self.rng.below(10) {
+                0..=3 => self.ask_seats(&plan, &mut hold),
+                4..=5 => self.ask_admissions(&plan, &mut hold),
+                _ => hold.best = Some(self.best(&plan)),
+            }
+        }
+        if self.rng.percent(25) {
+            let chosen = hold.best.as_ref().map_or(0, |best| usize::from(best.quantity));
+            let mut count = hold.seats.len() + hold.seat_keys.len() + chosen;
+            if self.rng.percent(10) {
+                count += 1;
+            }
+            hold.ticket_types = (0..count).map(|_| self.rng.below(3) as u8).collect();
+        }
+        if self.rng.percent(15) {
+            let old = if self.rng.percent(80) { self.live_id(key) } else { self.known_id(key) };
+            hold.replace = Some(old);
+            if let Some(view) = self.model.hold_view(key, old) {
+                if self.rng.percent(60) {
+                    hold.seats.extend(view.seats.iter().map(|seat| seat.index).take(3));
+                }
+                // Mostly the customer of the old hold, which only its command told.
+                let said = self.sent.iter().rev().find_map(|(_, command)| match command {
+                    Command::Hold(sent) if sent.hold_id == old => Some(sent.customer),
+                    _ => None,
+                });
+                hold.customer = said.unwrap_or(hold.customer);
+            }
+        }
+        hold
+    }
+
+    fn ask_seats(&mut self, plan: &Plan, hold: &mut Hold) {
+        if plan.seat_count() == 0 {
+            hold.seats.push(0);
+            return;
+        }
+        let start = self.rng.below(plan.seat_count() as usize) as u32;
+        for at in 0..1 + self.rng.below(4) as u32 {
+            let seat =
+                if self.rng.percent(70) { start + at } else { self.rng.below(plan.seat_count() as usize + 1) as u32 };
+            if seat < plan.seat_count() && self.rng.percent(40) {
+                hold.seat_keys.push(plan.seat_key(seat).into());
+            } else if self.rng.percent(2) {
+                hold.seat_keys.push("nowhere".into());
+            } else if seat < plan.seat_count() || self.rng.percent(20) {
+                hold.seats.push(seat);
+            }
+        }
+    }
+
+    fn ask_admissions(&mut self, plan: &Plan, hold: &mut Hold) {
+        for _ in 0..1 + self.rng.below(2) {
+            let beyond = usize::from(self.rng.percent(10) || plan.areas().is_empty());
+            let area = self.rng.below(plan.areas().len() + beyond) as u16;
+            let name = match plan.areas().get(usize::from(area)) {
+                Some(area) if self.rng.percent(40) => AreaName::Key(area.key.clone()),
+                _ if self.rng.percent(2) => AreaName::Key("nowhere".into()),
+                _ => AreaName::Index(area),
+            };
+            let quantity = self.rng.below(6) as u8 + u8::from(self.rng.percent(90));
+            hold.admissions.push(AdmissionWanted {
+                area: name,
+                quantity,
+                quantity_min: if self.rng.percent(30) { self.rng.below(usize::from(quantity) + 1) as u8 } else { 0 },
+                ticket_type: self.rng.below(2) as u8,
+            });
+        }
+    }
+
+    fn best(&mut self, plan: &Plan) -> BestAvailable {
+        let mut best = BestAvailable {
+            quantity: *self.rng.pick(&[1, 1, 2, 2, 2, 3, 3, 4, 5, 0]),
+            contiguous_only: true,
+            seats_only: self.rng.percent(50),
+            ..BestAvailable::default()
+        };
+        if self.rng.percent(25) {
+            best.price_levels.push(self.rng.pick(plan.price_levels()).clone());
+        }
+        if self.rng.percent(25) && !plan.sections().is_empty() {
+            best.sections.push(self.rng.pick(plan.sections()).key.clone());
+        }
+        if self.rng.percent(20) && !plan.zones().is_empty() {
+            best.zone = Some(self.rng.pick(plan.zones()).key.clone());
+        }
+        if self.rng.percent(20) {
+            best.accessible_count = 1 + u8::from(self.rng.percent(20));
+        }
+        match self.rng.below(60) {
+            0 => best.price_levels.push("nowhere".into()),
+            1 => best.sections.push("nowhere".into()),
+            2 => best.zone = Some("nowhere".into()),
+            _ => {}
+        }
+        best
+    }
+
+    fn extend(&mut self, key: EventKey) -> Extend {
+        Extend {
+            hold_id: if self.rng.percent(80) { self.live_id(key) } else { self.known_id(key) },
+            request_id: self.request_id(),
+            ttl_ms: match self.rng.below(10) {
+                0..=5 => 0,
+                6 => 500,
+                7 => 30_000,
+                _ => self.rng.within(1_000..=30_000) as u32,
+            },
+        }
+    }
+
+    fn confirm(&mut self, key: EventKey) -> Confirm {
+        let hold_id = if self.rng.percent(65) { self.live_id(key) } else { self.known_id(key) };
+        let part = if self.rng.percent(45) { self.part(key, hold_id) } else { Part::default() };
+        Confirm {
+            hold_id,
+            request_id: (!part.is_whole() || self.rng.percent(20))
+                .then(|| self.request_id())
+                .filter(|_| self.rng.percent(97)),
+            order: self.order(),
+            part,
+            remainder: if self.rng.percent(70) { Remainder::Keep } else { Remainder::Release },
+            allow_reclaim: self.rng.percent(35),
+        }
+    }
+
+    fn release(&mut self, key: EventKey) -> Release {
+        let hold_id = if self.rng.percent(65) { self.live_id(key) } else { self.known_id(key) };
+        let part = if self.rng.percent(50) { self.part(key, hold_id) } else { Part::default() };
+        let request_id = (!part.is_whole() || self.rng.percent(20)).then(|| self.request_id());
+        Release { hold_id, request_id: request_id.filter(|_| self.rng.percent(97)), part }
+    }
+
+    /// Mostly places that the hold has.
+    fn part(&mut self, key: EventKey, hold_id: HoldId) -> Part {
+        let mut part = Part { plan_revision: self.revision(key), ..Part::default() };
+        let plan = self.plan_of(key);
+        if let Some(view) = self.model.hold_view(key, hold_id) {
+            let keep = self.rng.within(0..=100);
+            part.seats.extend(view.seats.iter().map(|seat| seat.index));
+            part.seats.retain(|_| self.rng.percent(keep));
+            for admission in &view.admissions {
+                if self.rng.percent(60) {
+                    let quantity = 1 + self.rng.below(usize::from(admission.quantity)) as u8;
+                    part.admissions.push(Admission { quantity, ..*admission });
+                }
+            }
+            if self.rng.percent(5) {
+                part.seats.extend(view.sold_seats.iter().map(|seat| seat.index));
+            }
+        }
+        if self.rng.percent(8) || part.is_whole() {
+            part.seats.push(self.rng.below(plan.seat_count() as usize + 2) as u32);
+        }
+        if self.rng.percent(5) {
+            let area = self.rng.below(plan.areas().len() + 1) as u16;
+            part.admissions.push(Admission { area, ticket_type: 0, quantity: 1 + self.rng.below(3) as u8 });
+        }
+        part
+    }
+
+    // ---- Names ----
+
+    fn plan_of(&self, key: EventKey) -> Arc<Plan> {
+        let event = self.core.slot.find(key).and_then(|number| self.core.slot.event(number));
+        event.map_or_else(|| Arc::clone(&self.plans[0]), |event| Arc::clone(event.plan()))
+    }
+
+    fn revision(&mut self, key: EventKey) -> u32 {
+        match self.rng.below(30) {
+            0 => 0,
+            1 => self.model.plan_revision(key) + 1,
+            2 => self.model.plan_revision(key).saturating_sub(1),
+            _ => self.model.plan_revision(key),
+        }
+    }
+
+    fn order(&mut self) -> OrderRef {
+        OrderRef::parse(&format!("order-{}", self.rng.below(3))).expect("a right order")
+    }
+
+    /// Time for an id: mostly now, sometimes at an edge of what is allowed.
+    fn id_time(&mut self) -> TimestampMs {
+        match self.rng.below(40) {
+            0 => self.now.plus_ms(59_999),
+            1 => self.now.plus_ms(60_000),
+            2 => self.now.plus_ms(60_001),
+            3 => self.now.minus_ms(60_000),
+            4 => self.now.minus_ms(59_999),
+            5 => self.now.minus_ms(300_000),
+            6..=8 => self.now.minus_ms(self.rng.within(0..=100_000)),
+            9..=10 => self.now.plus_ms(self.rng.within(0..=60_000)),
+            _ => self.now,
+        }
+    }
+
+    fn new_id(&mut self, key: EventKey) -> HoldId {
+        let time = self.id_time();
+        let id = HoldId(uuid_v7(time, self.rng.below(256) as u64));
+        let ids = self.ids.entry(key).or_default();
+        ids.push(id);
+        if ids.len() > 14 {
+            ids.remove(0);
+        }
+        id
+    }
+
+    fn known_id(&mut self, key: EventKey) -> HoldId {
+        match self.ids.get(&key) {
+            Some(ids) if self.rng.percent(98) => *self.rng.pick(ids),
+            _ => HoldId(uuid_v7(self.now, 0)),
+        }
+    }
+
+    fn live_id(&mut self, key: EventKey) -> HoldId {
+        let live = self.model.live_holds(key);
+        if live.is_empty() { self.known_id(key) } else { *self.rng.pick(&live) }
+    }
+
+    fn request_id(&mut self) -> RequestId {
+        if !self.request_ids.is_empty() && self.rng.percent(25) {
+            return *self.rng.pick(&self.request_ids);
+        }
+        let time = self.id_time();
+        let id = RequestId(uuid_v7(time, self.rng.below(256) as u64));
+        self.request_ids.push(id);
+        if self.request_ids.len() > 10 {
+            self.request_ids.remove(0);
+        }
+        id
+    }
+
+    // ---- Reports ----
+
+    fn note(&mut self, key: EventKey, text: String) {
+        self.said.push_back((key, text));
+        if self.said.len() > 400 {
+            self.said.pop_front();
+        }
+    }
+
+    fn note_all(&mut self, text: String) {
+        for key in self.model.events() {
+            self.note(key, text.clone());
+        }
+    }
+
+    fn report(&self, key: EventKey, what: &str) -> String {
+        let mut text = format!("seed {} step {}: core and model differ\n", self.seed, self.step);
+        let said: Vec<_> = self.said.iter().filter(|(other, _)| *other == key).collect();
+        for (_, line) in &said[said.len().saturating_sub(30)..] {
+            let _ = writeln!(text, "{line}");
+        }
+        text + what
+    }
+}
+
+fn known(command: &Command, core: &Result<Answer, Reject>, model: &Result<Answer, Reject>) -> bool {
+    match (command, core, model) {
+        (Command::UpdateEvent(_), Err(Reject::RequestIdTooOld), Ok(Answer::Event { replayed: true })) => true,
+        (_, Err(Reject::EventExists), Err(Reject::Invalid { .. })) => true,
+        (
+            Command::Confirm(_),
+            Ok(Answer::Hold { view, replayed: true }),
+            Err(Reject::HoldAlreadyConfirmed { executed: false }),
+        ) => view.orders.len() > 1,
+        (
+            Command::Hold(hold),
+            Err(Reject::NotEnoughPlaces { .. } | Reject::SoldOut),
+            Err(Reject::NotEnoughPlaces { .. } | Reject::SoldOut),
+        ) => hold.admissions.len() > 1,
+        _ => false,
+    }
+}
+
+/// A plan by its digest alone.
+fn show_command(command: &Command) -> String {
+    let plan = |plan: &Arc<Plan>| plan.digest().0[0];
+    match command {
+        Command::CreateEvent(create) => format!("CreateEvent plan {} {:?}", plan(&create.plan), create.settings),
+        Command::UpdateEvent(update) => {
+            let number = update.plan.as_ref().map(plan);
+            format!("UpdateEvent plan {number:?} {:?}", UpdateEvent { plan: None, ..(**update).clone() })
+        }
+        other => show(other),
+    }
+}
+
+/// Short enough to read.
+fn show<T: std::fmt::Debug>(what: &T) -> String {
+    let text = format!("{what:?}");
+    if text.len() > 1_500 { format!("{} ...", text.chars().take(1_500).collect::<String>()) } else { text }
+}
+
+/// Answers as far as the contract says them: texts of problems are for people, admissions of one
+/// area and kind may come in pieces, etags are opaque.
+fn normal(answer: Result<Answer, Reject>) -> Result<Answer, Reject> {
+    match answer {
+        Ok(Answer::Hold { view, replayed }) => Ok(Answer::Hold { view: normal_view(view), replayed }),
+        Err(Reject::Invalid { field, .. }) => Err(Reject::Invalid { field, problem: "" }),
+        other => other,
+    }
+}
+
+fn normal_view(mut view: HoldView) -> HoldView {
+    let merged = |list: Vec<Admission>| {
+        let mut merged: BTreeMap<(u16, u8), u8> = BTreeMap::new();
+        for one in list {
+            *merged.entry((one.area, one.ticket_type)).or_default() += one.quantity;
+        }
+        let admission = |((area, ticket_type), quantity)| Admission { area, ticket_type, quantity };
+        merged.into_iter().map(admission).collect()
+    };
+    view.admissions = merged(view.admissions);
+    view.sold_admissions = merged(view.sold_admissions);
+    if !matches!(view.state, HoldState::Active | HoldState::Paying) {
+        // Of an ended hold the contract names state, cause, end, orders and what is sold.
+        view.expires_at = TimestampMs(0);
+        view.renewals_left = 0;
+    }
+    view
+}

@@ -1,0 +1,219 @@
+//! The core behind the same two calls as the model: `execute` and `advance`. Every change is kept,
+//! to be replayed into an empty slot.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use inventory_core::{
+    change::{Change, HoldView, Record, ResumeCause},
+    codec,
+    command::Command,
+    ids::{EventKey, EventNumber, HoldId, PlanDigest, SlotIndex, TimestampMs},
+    image,
+    place::{Move, Moved, PlaceState},
+    plan::Plan,
+    reject::Reject,
+    slot::{Decision, Plans, Slot, SlotConfig},
+};
+use model::Answer;
+
+/// Plans by digest.
+#[derive(Default)]
+pub struct Library(pub BTreeMap<PlanDigest, Arc<Plan>>);
+
+impl Plans for Library {
+    fn plan(&self, digest: &PlanDigest) -> Arc<Plan> {
+        Arc::clone(&self.0[digest])
+    }
+}
+
+/// States of places as they follow from the moves alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shadow {
+    pub seats: Vec<PlaceState>,
+    pub areas: Vec<(u32, u32)>,
+}
+
+pub struct Core {
+    pub slot: Slot,
+    pub library: Library,
+    pub log: Vec<(TimestampMs, Record)>,
+    pub shadows: BTreeMap<EventNumber, Shadow>,
+    config: SlotConfig,
+}
+
+impl Core {
+    pub fn new(slot: SlotIndex, tombstones_max: u32, seed: u64) -> Self {
+        let config = SlotConfig { seed, tombstones_max };
+        Self {
+            slot: Slot::new(slot, config),
+            library: Library::default(),
+            log: Vec::new(),
+            shadows: BTreeMap::new(),
+            config,
+        }
+    }
+
+    pub fn execute(&mut self, now: TimestampMs, key: EventKey, command: &Command) -> Result<Answer, Reject> {
+        match command {
+            Command::CreateEvent(create) => self.learn(&create.plan),
+            Command::UpdateEvent(update) => update.plan.iter().for_each(|plan| self.learn(plan)),
+            _ => {}
+        }
+        match self.slot.decide(now, key, command)? {
+            Decision::Hold { view, replayed, .. } => Ok(Answer::Hold { view, replayed }),
+            Decision::Event { replayed, .. } => Ok(Answer::Event { replayed }),
+            Decision::Change(number, change) => {
+                self.apply(now, number, change);
+                let hold_id = match command {
+                    Command::Hold(hold) => hold.hold_id,
+                    Command::Extend(extend) => extend.hold_id,
+                    Command::Confirm(confirm) => confirm.hold_id,
+                    Command::Release(release) => release.hold_id,
+                    Command::GetHold(_) => panic!("a read changes nothing"),
+                    Command::CreateEvent(_) | Command::UpdateEvent(_) => return Ok(Answer::Event { replayed: false }),
+                };
+                let view = self.slot.hold_view(number, hold_id).expect("a hold just changed is known");
+                Ok(Answer::Hold { view, replayed: false })
+            }
+        }
+    }
+
+    /// Expire what is due.
+    pub fn advance(&mut self, now: TimestampMs) {
+        while let Some((number, change)) = self.slot.decide_due(now) {
+            self.apply(now, number, change);
+        }
+    }
+
+    /// Raise floors while the memory of ended holds is full; which, and how far.
+    pub fn make_room(&mut self, now: TimestampMs) -> Vec<(EventKey, TimestampMs)> {
+        let mut raised = Vec::new();
+        while let Some((number, change)) = self.slot.decide_floor(now) {
+            let Change::FloorRaised(floor) = change else { panic!("{change:?} raises no floor") };
+            raised.push((self.slot.event(number).expect("it has a number").key(), floor));
+            self.apply(now, number, change);
+        }
+        raised
+    }
+
+    /// Move all live deadlines.
+    pub fn resume(&mut self, now: TimestampMs, shift_ms: u64, cause: ResumeCause) {
+        let numbers: Vec<EventNumber> = self.slot.events().map(|event| event.number()).collect();
+        for number in numbers {
+            if let Some(change) = self.slot.decide_resumed(number, shift_ms, cause) {
+                self.apply(now, number, change);
+            }
+        }
+    }
+
+    pub fn hold_view(&self, key: EventKey, id: HoldId) -> Option<HoldView> {
+        self.slot.hold_view(self.slot.find(key)?, id)
+    }
+
+    pub fn seat_states(&self, key: EventKey) -> Vec<PlaceState> {
+        let event = self.slot.find(key).and_then(|number| self.slot.event(number));
+        event.map_or_else(Vec::new, |event| (0..event.plan().seat_count()).map(|seat| event.seat_state(seat)).collect())
+    }
+
+    pub fn area_counts(&self, key: EventKey) -> Vec<(u32, u32)> {
+        let event = self.slot.find(key).and_then(|number| self.slot.event(number));
+        event.map_or_else(Vec::new, |event| {
+            let counts = |area| (event.area_counts(area).held, event.area_counts(area).sold);
+            (0..event.plan().areas().len() as u16).map(counts).collect()
+        })
+    }
+
+    /// What the moves told so far.
+    pub fn shadow(&self, key: EventKey) -> Option<&Shadow> {
+        self.shadows.get(&self.slot.find(key)?)
+    }
+
+    /// The kept changes, through their bytes, into an empty slot: the state must be the same, as must
+    /// every byte of its image.
+    pub fn assert_replays(&self) {
+        let mut again = Slot::new(self.slot.index(), SlotConfig { seed: !self.config.seed, ..self.config });
+        let mut bytes = Vec::new();
+        for (now, record) in &self.log {
+            bytes.clear();
+            codec::encode_record(record, &mut bytes);
+            let (decoded, length) = codec::decode_record(&bytes).expect("what was encoded decodes");
+            assert_eq!((&decoded, length), (record, bytes.len()), "a record is what its bytes say");
+            let applied = again.apply(*now, decoded.event, &decoded.change, &self.library, None);
+            assert_eq!((applied.event_seq, applied.digest), (record.event_seq, record.digest), "{:?}", record.change);
+        }
+        assert_eq!(again.hash(), self.slot.hash(), "replay gives the state");
+        assert_eq!(image_of(&again), image_of(&self.slot), "replay gives every byte of it");
+        again.assert_valid();
+    }
+
+    /// Go on from an image, as after a restart.
+    pub fn restart(&mut self) {
+        let image = image_of(&self.slot);
+        self.config.seed = self.config.seed.wrapping_add(1);
+        let slot = image::decode_slot(&image, self.slot.index(), self.config, &self.library);
+        let slot = slot.expect("what was encoded decodes");
+        assert_eq!(slot.hash(), self.slot.hash(), "an image is the state");
+        assert_eq!(image_of(&slot), image, "one state has one image");
+        slot.assert_valid();
+        self.slot = slot;
+    }
+
+    fn apply(&mut self, now: TimestampMs, number: EventNumber, change: Change) {
+        let mut moves = Vec::new();
+        let applied = self.slot.apply(now, number, &change, &self.library, Some(&mut moves));
+        if let Change::EventCreated(_) = change {
+            self.reset_shadow(number);
+        } else {
+            moves.iter().for_each(|one| self.follow(number, *one));
+        }
+        if let Change::EventUpdated(updated) = &change
+            && updated.plan.is_some()
+        {
+            // Indexes have another meaning now: whoever follows moves starts again.
+            self.reset_shadow(number);
+        }
+        let record = Record { event: number, event_seq: applied.event_seq, digest: applied.digest, change };
+        self.log.push((now, record));
+    }
+
+    fn follow(&mut self, number: EventNumber, one: Move) {
+        let shadow = self.shadows.get_mut(&number).expect("a shadow since its creation");
+        match one.what {
+            Moved::Seat(seat) => {
+                let state = &mut shadow.seats[seat as usize];
+                assert_eq!(*state, one.from, "a move starts where the seat is");
+                *state = one.to;
+            }
+            Moved::Area { area, quantity } => {
+                let counts = &mut shadow.areas[usize::from(area)];
+                let count = |counts: &mut (u32, u32), state, by: i64| {
+                    let which = match state {
+                        PlaceState::Held => &mut counts.0,
+                        PlaceState::Sold => &mut counts.1,
+                        PlaceState::Open => return,
+                        PlaceState::Killed => panic!("nothing is killed yet"),
+                    };
+                    *which = u32::try_from(i64::from(*which) + by).expect("never fewer than none");
+                };
+                count(counts, one.from, -i64::from(quantity));
+                count(counts, one.to, i64::from(quantity));
+            }
+        }
+    }
+
+    fn reset_shadow(&mut self, number: EventNumber) {
+        let key = self.slot.event(number).expect("it has a number").key();
+        let shadow = Shadow { seats: self.seat_states(key), areas: self.area_counts(key) };
+        self.shadows.insert(number, shadow);
+    }
+
+    fn learn(&mut self, plan: &Arc<Plan>) {
+        self.library.0.insert(plan.digest(), Arc::clone(plan));
+    }
+}
+
+fn image_of(slot: &Slot) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    image::encode_slot(slot, &mut bytes);
+    bytes
+}
