@@ -5,10 +5,10 @@ mod pictures;
 
 use inventory_core::{
     best_available::{Arrangement, Wanted, best_available},
-    plan::{ACCESSIBLE, COMPANION, Plan, RowKind},
+    plan::{ACCESSIBLE, COMPANION, Plan, Point, RowKind},
     policy::OrphanRule,
 };
-use pictures::{Numbers, Planes, plainly_open, plainly_strands, want};
+use pictures::{Numbers, Planes, picture, plainly_open, plainly_strands, want};
 
 #[test]
 fn the_middle_of_the_front_row_is_best() {
@@ -253,6 +253,45 @@ fn seats_of_the_replaced_hold_are_open_again() {
     want(3).except(&[2, 3, 4]).check("..xxx.. -> ***xx..");
 }
 
+/// A hall of equal rows, sold out, and in each step one run of open seats somewhere: it is found.
+fn find_the_last_run(rows: usize, seats_per_row: usize, sizes: &[u32]) {
+    let row = "x".repeat(seats_per_row);
+    let hall = picture(&vec![row.as_str(); rows], Point { x: 0, y: -1_000 }, &[]);
+    for &size in sizes {
+        let wanted = Wanted { quantity: size, ..Wanted::default() };
+        for first in 0..hall.plan.seat_count() - size + 1 {
+            let run: Vec<u32> = (first..first + size).collect();
+            let mut planes = hall.planes.clone();
+            run.iter().for_each(|&seat| planes.set(seat, 0));
+            let in_one_row = hall.plan.row_of(first) == hall.plan.row_of(first + size - 1);
+            let expected = in_one_row.then_some((run, Arrangement::Contiguous));
+            let found = best_available(&hall.plan, planes.taken(), &wanted, OrphanRule::Strict);
+            assert_eq!(found, expected, "{size} from {first}");
+        }
+    }
+}
+
+#[test]
+fn the_last_open_seats_of_a_large_hall_are_found_wherever_they_lie() {
+    find_the_last_run(130, 11, &[1, 2, 5, 11]);
+    find_the_last_run(66, 64, &[2, 63, 64]);
+    find_the_last_run(66, 101, &[2, 64]);
+}
+
+#[test]
+fn only_the_best_of_many_rows_matters_however_late_it_comes() {
+    // 200 rows of one open pair each; the wish for level 1 is met in the farthest alone.
+    let mut lines = vec!["xx..x"; 199];
+    lines.push("x11xx");
+    let hall = picture(&lines, Point { x: 0, y: -1_000 }, &[]);
+    let pick = |levels: &[u8]| {
+        let wanted = Wanted { quantity: 2, levels: levels.into(), ..Wanted::default() };
+        best_available(&hall.plan, hall.planes.taken(), &wanted, OrphanRule::Lenient)
+    };
+    assert_eq!(pick(&[1]), Some((vec![996, 997], Arrangement::Contiguous)));
+    assert_eq!(pick(&[]), Some((vec![2, 3], Arrangement::Contiguous)));
+}
+
 /// Every window of every row, judged seat by seat.
 fn plainly_best(plan: &Plan, planes: &Planes, wanted: &Wanted, rule: OrphanRule) -> Option<(Vec<u32>, Arrangement)> {
     let distances = plan.distances(wanted.zone.is_some());
@@ -285,12 +324,13 @@ fn plainly_best(plan: &Plan, planes: &Planes, wanted: &Wanted, rule: OrphanRule)
     Some((pick, if strands { Arrangement::Stranding } else { Arrangement::Contiguous }))
 }
 
-#[test]
-fn random_plans_get_what_looking_at_every_window_finds() {
-    let mut seen = [0_u32; 3];
-    for seed in 0..6_000 {
+/// Compare `plans` random plans of up to `rows` rows a section; how often nothing was found, a pick
+/// that strands none, and one that does.
+fn compare(plans: u64, rows: u64) -> [u32; 3] {
+    let mut seen = [0; 3];
+    for seed in 0..plans {
         let numbers = &mut Numbers::new(seed);
-        let plan = numbers.plan();
+        let plan = numbers.plan(rows);
         for step in 0..4 {
             let planes = numbers.planes(&plan);
             let zones = plan.zones().len() as u64;
@@ -304,10 +344,23 @@ fn random_plans_get_what_looking_at_every_window_finds() {
             let rule = [OrphanRule::Off, OrphanRule::Lenient, OrphanRule::Strict][numbers.below(3) as usize];
             let expected = plainly_best(&plan, &planes, &wanted, rule);
             let found = best_available(&plan, planes.taken(), &wanted, rule);
-            assert_eq!(found, expected, "seed {seed} step {step}: {wanted:?} {rule:?}");
+            assert_eq!(found, expected, "seed {seed} of {rows} rows, step {step}: {wanted:?} {rule:?}");
             seen[found.map_or(0, |(_, arrangement)| arrangement as usize)] += 1;
         }
     }
+    seen
+}
+
+#[test]
+fn random_plans_get_what_looking_at_every_window_finds() {
+    let seen = compare(6_000, 4);
     // The plans are such that every answer is tried in earnest.
     assert!(seen.iter().all(|&count| count > 300), "{seen:?}");
+}
+
+#[test]
+fn random_plans_of_many_rows_get_what_looking_at_every_window_finds() {
+    // So many rows that the nearest ones often do not settle it.
+    let seen = compare(400, 150);
+    assert!(seen.iter().all(|&count| count >= 5), "{seen:?}");
 }

@@ -107,7 +107,7 @@ fn a_run_of_size_plus_one_has_no_clean_window() {
 fn runs_pickers_and_windows_agree_with_comparing_before_and_after() {
     for seed in 0..4_000 {
         let numbers = &mut Numbers::new(seed);
-        let plan = numbers.plan();
+        let plan = numbers.plan(4);
         let planes = numbers.planes(&plan);
         for (number, row) in plan.rows().iter().enumerate() {
             let number = number as u32;

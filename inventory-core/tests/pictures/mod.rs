@@ -254,9 +254,9 @@ impl Numbers {
         self.below(of) == 0
     }
 
-    /// A small plan: short rows and now and then one over several words, tables, aisles, levels,
-    /// zones, accessible seats, mirrored or scattered positions.
-    pub(crate) fn plan(&mut self) -> Plan {
+    /// A small plan: up to `rows_max` short rows a section and now and then one over several words,
+    /// tables, aisles, levels, zones, accessible seats, mirrored or scattered positions.
+    pub(crate) fn plan(&mut self, rows_max: u64) -> Plan {
         let zones = self.below(3) as usize;
         let scattered = self.one_in(3);
         let special_in = if self.one_in(2) { 5 } else { u64::MAX };
@@ -277,7 +277,7 @@ impl Numbers {
         let mut y = 0;
         for section in 0..1 + self.below(3) {
             let mut rows = Vec::new();
-            for _ in 0..1 + self.below(4) {
+            for _ in 0..1 + self.below(rows_max) {
                 let count = if self.one_in(12) { 60 + self.below(140) } else { 1 + self.below(14) };
                 let kind = if self.one_in(8) { RowKind::Table } else { RowKind::Row };
                 let mut seats = Vec::new();
@@ -309,8 +309,16 @@ impl Numbers {
     pub(crate) fn planes(&mut self, plan: &Plan) -> Planes {
         let mut planes = Planes::open(plan.seat_count());
         let taken_of_16 = self.below(16);
+        // Now and then nearly all.
+        let taken_of_256 = if self.one_in(4) { 255 - self.below(8) } else { 16 * taken_of_16 };
+        // In clumps most seats are as the one before.
+        let clumped = self.one_in(2);
+        let mut is_taken = false;
         for seat in 0..plan.seat_count() {
-            if self.below(16) < taken_of_16 {
+            if !clumped || self.one_in(4) {
+                is_taken = self.below(256) < taken_of_256;
+            }
+            if is_taken {
                 planes.set(seat, 1 + self.below(3) as u8);
             }
             if self.one_in(20) {
