@@ -17,6 +17,7 @@
 //!
 //! The file appears under its name only after it was synced, read back and verified.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use crate::error::CheckpointError;
@@ -187,17 +188,21 @@ pub struct CheckpointWriter<'a> {
     offset: u64,
     digest: blake3::Hasher,
     entries: Vec<Entry>,
+    tags: BTreeSet<u32>,
     block: Vec<u8>,
 }
 
 impl<'a> CheckpointWriter<'a> {
-    /// Begins a checkpoint under a temporary name. What a crash left under that name is replaced.
+    /// Begins a checkpoint under a temporary name. What crashes left of earlier ones is removed: one
+    /// checkpoint is written at a time.
     pub fn create(storage: &'a dyn Storage, meta: CheckpointMeta) -> Result<Self, CheckpointError> {
         let name = file_name(meta.identity.partition, meta.batch_seq);
         let aside = format!("{name}.tmp");
         let begin = || {
-            if storage.exists(&aside)? {
-                storage.remove(&aside)?;
+            for left in storage.list("")? {
+                if left.strip_suffix(".tmp").and_then(parse_name).is_some() {
+                    storage.remove(&left)?;
+                }
             }
             storage.create_new(&aside)
         };
@@ -211,6 +216,7 @@ impl<'a> CheckpointWriter<'a> {
             offset: 0,
             digest: blake3::Hasher::new(),
             entries: Vec::new(),
+            tags: BTreeSet::new(),
             block: Vec::new(),
         };
         writer.put(&meta.encode())?;
@@ -229,7 +235,7 @@ impl<'a> CheckpointWriter<'a> {
     /// # Panics
     /// When the tag was used before: only one of the two could be read.
     pub fn add_section(&mut self, tag: u32, bytes: &[u8]) -> Result<(), CheckpointError> {
-        assert!(self.entries.iter().all(|entry| entry.tag != tag), "section {tag} twice");
+        assert!(self.tags.insert(tag), "section {tag} twice");
         assert!((self.entries.len() as u64) < u64::from(SECTIONS_MAX), "too many sections");
         self.entries.push(Entry { tag, offset: self.offset, length: bytes.len() as u64 });
         for part in bytes.chunks(BLOCK_BYTES) {

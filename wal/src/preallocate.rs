@@ -146,3 +146,56 @@ impl Drop for Preallocator {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+    use super::*;
+    use crate::memory::{Keep, MemoryStorage};
+
+    const NAME: &str = "wal-0-1-1.seg";
+
+    fn start(storage: &MemoryStorage, how: Preallocate) -> Preallocator {
+        Preallocator::start(Arc::new(storage.clone()), how).unwrap()
+    }
+
+    #[test]
+    fn a_file_is_durable_when_it_is_taken() {
+        for how in [Preallocate::Inline, Preallocate::Background] {
+            let storage = MemoryStorage::new();
+            let mut preallocator = start(&storage, how);
+            preallocator.ask(NAME.to_owned(), 12_288);
+            let prepared = preallocator.take(NAME, 12_288).unwrap();
+            assert_eq!(prepared.bytes, 12_288);
+            let left = storage.crash(Keep::Nothing);
+            assert_eq!(left.contents(NAME).unwrap(), vec![0; 12_288]);
+        }
+    }
+
+    #[test]
+    fn want_of_space_is_told_early_and_tried_again() {
+        let storage = MemoryStorage::new();
+        storage.set_capacity(Some(8192));
+        let mut preallocator = start(&storage, Preallocate::Background);
+        preallocator.ask(NAME.to_owned(), 12_288);
+        // The answer comes without anything else happening.
+        while !preallocator.out_of_space() {
+            std::thread::yield_now();
+        }
+        assert_eq!(storage.contents(NAME), None, "no half of a file stays");
+        storage.set_capacity(None);
+        assert_eq!(preallocator.take(NAME, 12_288).unwrap().bytes, 12_288);
+        assert!(!preallocator.out_of_space());
+    }
+
+    #[test]
+    fn any_other_failure_is_not_tried_again() {
+        let storage = MemoryStorage::new();
+        // Create, fill, sync: the sync fails.
+        storage.fail_at(3);
+        let mut preallocator = start(&storage, Preallocate::Background);
+        preallocator.ask(NAME.to_owned(), 12_288);
+        assert!(preallocator.take(NAME, 12_288).is_err());
+    }
+}

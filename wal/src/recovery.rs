@@ -748,8 +748,11 @@ impl Walk<'_, '_> {
         let Some((first, behind)) = reader.not_zero(end).map_err(io_error(name))? else {
             return Ok(Some(TailReport::Clean));
         };
-        // Each batch in flight may be as large as any, with a marker before it.
-        let window = u64::from(header.in_flight) * (FRAME_BYTES_MAX + PAGE_BYTES) as u64 + PAGE_BYTES as u64;
+        // Each batch in flight may be as large as any, with a marker before it. Copies are in flight
+        // together, also where the epoch before allowed more than this one.
+        let copies = header.prev_kept_seq - header.prev_durable_seq;
+        let in_flight = u64::from(header.in_flight).max(copies);
+        let window = in_flight * (FRAME_BYTES_MAX + PAGE_BYTES) as u64 + PAGE_BYTES as u64;
         if behind > end + window && self.witness.durable_seq < self.point.next_seq {
             return Err(contradiction(
                 name,

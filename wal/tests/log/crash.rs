@@ -212,23 +212,32 @@ fn two_crashes_in_a_row_lose_nothing_acknowledged() {
     assert!(crashes > 1000, "{crashes}");
 }
 
-/// The process dies and the machine lives: the next start reads un-synced pages from the cache, and
-/// then the power fails too.
+/// The process dies and the machine lives: the next start reads un-synced pages from the cache, and at
+/// any operation of it the power fails too.
 #[test]
 fn what_is_only_in_the_cache_is_made_durable_before_it_is_shown() {
+    let mut crashes = 0;
     for n in 1.. {
-        let (storage, mut ledger, ended) = crashed_at(&MemoryStorage::new(), &Ledger::default(), n);
-        // Same memory, so nothing became durable by dying.
-        let survivor = storage.survive();
-        if life(&survivor, &mut ledger, 2).is_ok() {
-            for keep in [Keep::Nothing, Keep::Seeded(n), Keep::Seeded(n + 7000)] {
-                check(&survivor.crash(keep), &ledger, &format!("operation {n}, {keep:?}"));
+        let (storage, before, ended) = crashed_at(&MemoryStorage::new(), &Ledger::default(), n);
+        for m in 1.. {
+            let survivor = storage.survive();
+            let mut ledger = before.clone();
+            survivor.stop_at(m);
+            let second_ended = life(&survivor, &mut ledger, 2).is_ok();
+            for keep in [Keep::Nothing, Keep::Seeded(n + m), Keep::SeededSectors(n * 7 + m)] {
+                let story = format!("operations {n} and {m}, {keep:?}");
+                check(&survivor.crash(keep), &ledger, &story);
+                crashes += 1;
+            }
+            if second_ended {
+                break;
             }
         }
         if ended {
             break;
         }
     }
+    assert!(crashes > 1000, "{crashes}");
 }
 
 #[test]
