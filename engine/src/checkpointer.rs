@@ -1,38 +1,100 @@
 //! The checkpointer: makes checkpoints out of sealed segments.
+//!
+//! ```text
+//! previous checkpoint ─┐
+//! sealed segments ─> runs by slot ─> slot by slot: decode, apply, encode ─> new checkpoint
+//! ```
+//!
+//! It never looks at live memory: what is in a sealed segment is durable, and the same `apply` makes the
+//! same state of it, so the image is exact and no turn waits for it. Two checkpoints are kept, and the log
+//! of the older one.
+//!
+//! Sections: tag 0 to 255 is the image of that slot, absent while it has no event; [`HASHES_TAG`] is the
+//! hash of every slot, 256 times u64.
 
-use std::{fmt, sync::Arc, sync::atomic::AtomicBool};
+use std::{
+    fmt, io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use inventory_core::{
+    ids::{SlotIndex, TimestampMs},
+    image,
+    limits::SLOTS,
+    slot::{Slot, SlotConfig},
+};
+use wal::{
+    BatchKind, Chain, CheckpointError, CheckpointMeta, CheckpointReader, CheckpointWriter, RecoverError, SegmentInfo,
+    Storage, list_checkpoints, read_segment, remove_segment,
+};
+
+use crate::{
+    engine::Engine,
+    group::{RunView, read_runs},
+    replay::{StartError, decode_slot, replay_run},
+};
+
+/// The section with the slots' hashes.
+pub(crate) const HASHES_TAG: u32 = 256;
+/// How long the thread rests between looks.
+const REST: Duration = Duration::from_millis(200);
+/// Nobody waits for a checkpoint, everybody for the turns.
+const NICENESS: i32 = 10;
+/// How the names of checkpoints begin.
+const FILE_PREFIX: &str = "snap-";
 
 /// No checkpoint could be made. The log is whole; it only grows longer.
 #[derive(Debug)]
 pub enum CheckpointFailure {
-    /// The skeleton has none yet.
-    Unknown(String),
+    /// The operating system refused.
+    Io {
+        /// The file.
+        file: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A sealed segment does not check any more, or cannot be replayed.
+    Log(RecoverError),
+    /// The new checkpoint cannot be written, or the previous one not be read.
+    Checkpoint(CheckpointError),
+    /// The previous checkpoint and the log do not fit together.
+    Replay(String),
 }
 
 impl fmt::Display for CheckpointFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CheckpointFailure::Unknown(what) => f.write_str(what),
+            CheckpointFailure::Io { file, source } => write!(f, "{file}: {source}"),
+            CheckpointFailure::Log(error) => error.fmt(f),
+            CheckpointFailure::Checkpoint(error) => error.fmt(f),
+            CheckpointFailure::Replay(what) => f.write_str(what),
         }
     }
 }
 
-impl std::error::Error for CheckpointFailure {}
-
-/// Makes checkpoints.
-pub struct Checkpointer {}
-
-#[expect(unused_variables, reason = "the skeleton")]
-impl Checkpointer {
-    /// Makes checkpoints as they fall due until `stop` is true (looked at every 200 ms). For a thread of its
-    /// own. A failure goes to `report` and is tried again with the next segment.
-    pub fn run(self, stop: Arc<AtomicBool>, report: &mut dyn FnMut(CheckpointReport)) {
-        unimplemented!("the skeleton")
+impl std::error::Error for CheckpointFailure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            CheckpointFailure::Io { source, .. } => Some(source),
+            CheckpointFailure::Log(error) => error.source(),
+            CheckpointFailure::Checkpoint(error) => error.source(),
+            CheckpointFailure::Replay(_) => None,
+        }
     }
+}
 
-    /// Makes one checkpoint if one is due. Whether it did.
-    pub fn turn(&mut self) -> Result<bool, CheckpointFailure> {
-        unimplemented!("the skeleton")
+impl From<StartError> for CheckpointFailure {
+    fn from(error: StartError) -> CheckpointFailure {
+        match error {
+            StartError::Io { file, source } => CheckpointFailure::Io { file, source },
+            StartError::Checkpoint(error) => CheckpointFailure::Checkpoint(error),
+            StartError::Log(error) => CheckpointFailure::Log(error),
+            error @ (StartError::Plans(_) | StartError::Image { .. }) => CheckpointFailure::Replay(error.to_string()),
+        }
     }
 }
 
@@ -46,4 +108,246 @@ pub enum CheckpointReport {
     },
     /// None could be made.
     Failed(CheckpointFailure),
+}
+
+/// Makes checkpoints.
+pub struct Checkpointer {
+    engine: Arc<Engine>,
+    storage: Arc<dyn Storage>,
+    slot_config: SlotConfig,
+    stop: Arc<AtomicBool>,
+    /// The segment at which the last try failed: the next one waits for more log.
+    failed_at: u64,
+}
+
+/// The runs of some segments, by slot.
+struct Runs {
+    by_slot: Vec<Vec<Run>>,
+    batch_seq: u64,
+    next_position: u64,
+    time_ms: u64,
+}
+
+struct Run {
+    count: u32,
+    time: TimestampMs,
+    records: Vec<u8>,
+}
+
+impl Checkpointer {
+    pub(crate) fn new(engine: Arc<Engine>, storage: Arc<dyn Storage>, slot_config: SlotConfig) -> Checkpointer {
+        Checkpointer { engine, storage, slot_config, stop: Arc::default(), failed_at: 0 }
+    }
+
+    /// Makes checkpoints as they fall due until `stop` is true; unpark the thread to have it looked at sooner
+    /// than every 200 ms. For a thread of its own, which becomes one of low priority. A failure goes to
+    /// `report` and is tried again when there is more log.
+    pub fn run(mut self, stop: Arc<AtomicBool>, report: &mut dyn FnMut(CheckpointReport)) {
+        // Without permission it only runs at the priority it has.
+        let _ = rustix::process::setpriority_process(None, NICENESS);
+        self.stop = stop;
+        while !self.stop.load(Ordering::Acquire) {
+            match self.turn() {
+                Ok(true) => report(CheckpointReport::Made { position: self.engine.files.lock().checkpoint_position }),
+                Ok(false) => std::thread::park_timeout(REST),
+                Err(failure) => report(CheckpointReport::Failed(failure)),
+            }
+        }
+    }
+
+    /// Makes one checkpoint if one is due. Whether it did.
+    pub fn turn(&mut self) -> Result<bool, CheckpointFailure> {
+        let Some((segments, previous)) = self.due() else { return Ok(false) };
+        let end = segments.last().map_or(0, |segment| segment.last_batch_seq);
+        let result = self.make(&segments, previous.as_deref());
+        if result.is_err() {
+            self.failed_at = end;
+        }
+        result
+    }
+
+    /// The segments that the next checkpoint is to cover, and the name of the previous one.
+    fn due(&self) -> Option<(Vec<SegmentInfo>, Option<String>)> {
+        let config = &self.engine.config;
+        let files = self.engine.files.lock();
+        let mut segments: Vec<SegmentInfo> = files.uncovered().cloned().collect();
+        let due = files.uncovered_bytes() > config.checkpoint_log_bytes.max(files.checkpoint_bytes)
+            || segments.len() >= config.checkpoint_segments
+            || files.wanted_seq > files.checkpoint_seq;
+        if !due || segments.last()?.last_batch_seq <= self.failed_at {
+            return None;
+        }
+        // Their runs are held in memory: not more of them at once than fall due together.
+        let mut held = 0;
+        let too_many = segments.iter().position(|segment| {
+            let is_first = held == 0;
+            held += segment.valid_len;
+            !is_first && held > config.checkpoint_log_bytes
+        });
+        segments.truncate(too_many.unwrap_or(segments.len()));
+        Some((segments, files.checkpoint_name.clone()))
+    }
+
+    fn make(&self, segments: &[SegmentInfo], previous: Option<&str>) -> Result<bool, CheckpointFailure> {
+        let storage = self.storage.as_ref();
+        let previous = previous
+            .map(|name| CheckpointReader::open(storage, name).map(|reader| (name, reader)))
+            .transpose()
+            .map_err(CheckpointFailure::Checkpoint)?;
+        let covered = previous.as_ref().map_or(0, |(_, reader)| reader.meta().batch_seq);
+        let runs = read_runs_by_slot(storage, segments, covered)?;
+        self.remove_left_overs()?;
+
+        let meta = CheckpointMeta {
+            identity: self.engine.identity,
+            batch_seq: runs.batch_seq,
+            next_position: runs.next_position,
+            // A segment does not tell the chain at its end; the log proves itself.
+            chain: Chain::START,
+            time_ms: runs.time_ms,
+            // Known only at the end; it has a section.
+            hash: [0; 16],
+        };
+        let mut writer = CheckpointWriter::create(storage, meta).map_err(CheckpointFailure::Checkpoint)?;
+        let mut hashes = match &previous {
+            Some((_, reader)) => read_hashes(reader)?,
+            None => [0; SLOTS],
+        };
+        let mut image = Vec::new();
+        for (index, runs) in (0_u8..).zip(&runs.by_slot) {
+            if self.stop.load(Ordering::Acquire) {
+                return Ok(false);
+            }
+            image.clear();
+            hashes[usize::from(index)] =
+                self.image(SlotIndex(index), runs, previous.as_ref(), hashes[usize::from(index)], &mut image)?;
+            if !image.is_empty() {
+                writer.add_section(u32::from(index), &image).map_err(CheckpointFailure::Checkpoint)?;
+            }
+        }
+        let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.to_le_bytes()).collect();
+        writer.add_section(HASHES_TAG, &bytes).map_err(CheckpointFailure::Checkpoint)?;
+        let name = writer.finish().map_err(CheckpointFailure::Checkpoint)?;
+        self.adopt(&name, &meta, previous.map(|(name, reader)| (name, reader.meta().batch_seq)))?;
+        Ok(true)
+    }
+
+    /// The image of a slot after its runs, empty when it has no event, and its hash.
+    fn image(
+        &self,
+        index: SlotIndex,
+        runs: &[Run],
+        previous: Option<&(&str, CheckpointReader)>,
+        hash: u64,
+        image: &mut Vec<u8>,
+    ) -> Result<u64, CheckpointFailure> {
+        let tag = u32::from(index.0);
+        let there = previous.filter(|(_, reader)| reader.sections().any(|section| section == tag));
+        if runs.is_empty() {
+            if let Some((_, reader)) = there {
+                *image = reader.read_section(tag).map_err(CheckpointFailure::Checkpoint)?;
+            }
+            return Ok(hash);
+        }
+        let plans = &self.engine.plans;
+        let mut slot = match there {
+            Some((name, reader)) => decode_slot(reader, name, index, self.slot_config, plans)?,
+            None => Slot::new(index, self.slot_config),
+        };
+        for run in runs {
+            let view = RunView { slot: index, count: run.count, time: run.time, records: &run.records };
+            replay_run(&mut slot, &view, plans).map_err(|error| CheckpointFailure::Replay(error.to_string()))?;
+        }
+        image::encode_slot(&slot, image);
+        Ok(slot.hash())
+    }
+
+    /// Takes the new checkpoint into use and removes what nothing needs any more: first the checkpoints
+    /// before the last two, then the log that both of these cover, oldest first. A crash in between leaves
+    /// more than is needed, never less.
+    fn adopt(
+        &self,
+        name: &str,
+        meta: &CheckpointMeta,
+        previous: Option<(&str, u64)>,
+    ) -> Result<(), CheckpointFailure> {
+        let storage = self.storage.as_ref();
+        let io = |file: &str| {
+            let file = file.to_owned();
+            move |source| CheckpointFailure::Io { file, source }
+        };
+        let bytes = CheckpointReader::open(storage, name).map_err(CheckpointFailure::Checkpoint)?.bytes();
+        let segments = {
+            let mut files = self.engine.files.lock();
+            files.checkpoint_name = Some(name.to_owned());
+            files.checkpoint_seq = meta.batch_seq;
+            files.checkpoint_position = meta.next_position - 1;
+            files.checkpoint_bytes = bytes;
+            files.sealed.clone()
+        };
+        self.engine.note_log_length();
+        for old in list_checkpoints(storage).map_err(io(""))? {
+            if old != name && previous.is_none_or(|(previous, _)| old != previous) {
+                storage.remove(&old).and_then(|()| storage.sync_dir("")).map_err(io(&old))?;
+            }
+        }
+        let Some((_, older_seq)) = previous else { return Ok(()) };
+        for segment in segments.iter().take_while(|segment| segment.last_batch_seq <= older_seq) {
+            remove_segment(storage, segment).map_err(io(&segment.name))?;
+            let mut files = self.engine.files.lock();
+            files.sealed.retain(|kept| kept.name != segment.name);
+            files.removed.push(segment.name.clone());
+        }
+        Ok(())
+    }
+
+    /// Removes half-written checkpoints that a crash left.
+    fn remove_left_overs(&self) -> Result<(), CheckpointFailure> {
+        let names = self.storage.list("").map_err(|source| CheckpointFailure::Io { file: String::new(), source })?;
+        for name in names.iter().filter(|name| name.starts_with(FILE_PREFIX) && name.ends_with(".tmp")) {
+            self.storage.remove(name).map_err(|source| CheckpointFailure::Io { file: name.clone(), source })?;
+        }
+        Ok(())
+    }
+}
+
+fn read_runs_by_slot(storage: &dyn Storage, segments: &[SegmentInfo], covered: u64) -> Result<Runs, CheckpointFailure> {
+    let mut all = Runs {
+        by_slot: (0..SLOTS).map(|_| Vec::new()).collect(),
+        batch_seq: covered,
+        next_position: 0,
+        time_ms: 0,
+    };
+    for segment in segments {
+        read_segment(storage, segment, &mut |batch| {
+            if batch.batch_seq <= covered {
+                return Ok(());
+            }
+            if batch.batch_seq != all.batch_seq + 1 {
+                return Err(format!("batch {} follows batch {}", batch.batch_seq, all.batch_seq).into());
+            }
+            all.batch_seq = batch.batch_seq;
+            all.next_position = batch.first_position + u64::from(batch.count);
+            all.time_ms = batch.time_ms;
+            if batch.kind == BatchKind::Data {
+                for run in read_runs(batch.payload, batch.count)? {
+                    let RunView { slot, count, time, records } = run;
+                    all.by_slot[usize::from(slot.0)].push(Run { count, time, records: records.to_vec() });
+                }
+            }
+            Ok(())
+        })
+        .map_err(CheckpointFailure::Log)?;
+    }
+    Ok(all)
+}
+
+/// The slots' hashes in a checkpoint.
+pub(crate) fn read_hashes(reader: &CheckpointReader) -> Result<[u64; SLOTS], StartError> {
+    let bytes = reader.read_section(HASHES_TAG).map_err(StartError::Checkpoint)?;
+    let mut hashes = [0; SLOTS];
+    for (hash, bytes) in hashes.iter_mut().zip(bytes.as_chunks().0) {
+        *hash = u64::from_le_bytes(*bytes);
+    }
+    Ok(hashes)
 }

@@ -1,37 +1,82 @@
-//! Every event by name.
+//! Every durable event by name and by key.
+//!
+//! One map for each slot, replaced whole when an event is added: readers of any thread never wait, and
+//! the copy stays small because an addition copies one slot's map of 256.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
-use inventory_core::ids::EventKey;
+use arc_swap::ArcSwap;
+use inventory_core::{ids::EventKey, limits::SLOTS};
 
-use crate::view::EventView;
+use crate::{router::event_key, view::EventView};
+
+type Events = HashMap<EventKey, Arc<EventView>>;
 
 /// The durable events.
-pub struct Directory {}
+pub struct Directory {
+    slots: Vec<ArcSwap<Events>>,
+    count: AtomicUsize,
+}
 
-#[expect(unused_variables, reason = "the skeleton")]
 impl Directory {
+    pub(crate) fn new(views: impl IntoIterator<Item = Arc<EventView>>) -> Directory {
+        let mut slots = vec![Events::new(); SLOTS];
+        let mut count = 0;
+        for view in views {
+            slots[usize::from(view.key().slot().0)].insert(view.key(), view);
+            count += 1;
+        }
+        Directory { slots: slots.into_iter().map(ArcSwap::from_pointee).collect(), count: AtomicUsize::new(count) }
+    }
+
+    /// Only the shard that owns the event's slot adds to its map.
+    pub(crate) fn insert(&self, view: Arc<EventView>) {
+        let slot = &self.slots[usize::from(view.key().slot().0)];
+        let mut events = Events::clone(&slot.load());
+        events.insert(view.key(), view);
+        slot.store(Arc::new(events));
+        self.count.fetch_add(1, Ordering::Release);
+    }
+
     /// The event with this name.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<Arc<EventView>> {
-        unimplemented!("the skeleton")
+        self.find_key(event_key(id)).filter(|view| view.id().as_str() == id)
     }
 
     /// The event with this key.
     #[must_use]
     pub fn find_key(&self, key: EventKey) -> Option<Arc<EventView>> {
-        unimplemented!("the skeleton")
+        self.slots[usize::from(key.slot().0)].load().get(&key).cloned()
     }
 
     /// At most `limit` events whose names follow `after`, by name.
     #[must_use]
     pub fn list(&self, after: Option<&str>, limit: usize) -> Vec<Arc<EventView>> {
-        unimplemented!("the skeleton")
+        let mut views: Vec<Arc<EventView>> = Vec::new();
+        for slot in &self.slots {
+            let events = slot.load();
+            let behind = |view: &&Arc<EventView>| after.is_none_or(|after| view.id().as_str() > after);
+            views.extend(events.values().filter(behind).cloned());
+        }
+        // A page of many events: put the page in front, then sort only that.
+        if limit < views.len() {
+            views.select_nth_unstable_by(limit, |a, b| a.id().cmp(b.id()));
+            views.truncate(limit);
+        }
+        views.sort_unstable_by(|a, b| a.id().cmp(b.id()));
+        views
     }
 
     /// How many events there are.
     #[must_use]
     pub fn event_count(&self) -> usize {
-        unimplemented!("the skeleton")
+        self.count.load(Ordering::Acquire)
     }
 }

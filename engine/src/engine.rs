@@ -1,20 +1,44 @@
 //! What the threads of one partition share, and the door through which commands come in.
+//!
+//! Who writes what: callers the mailboxes; each shard its own door's numbers and its events' views; the
+//! committer the log's numbers. Nothing here holds up a shard.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
 
+use crossbeam_channel::Sender;
 use inventory_core::{
     command::Command,
     ids::{EventKey, TimestampMs},
 };
+use parking_lot::{Mutex, RwLock};
+use wal::{LogIdentity, SegmentInfo};
 
 use crate::{
-    answer::Refused, clock::Clock, directory::Directory, plan_store::PlanStore, reply::Reply, status::Status,
+    answer::Refused,
+    clock::Clock,
+    directory::Directory,
+    group::Group,
+    mailbox::{Envelope, Mailbox, Put},
+    plan_store::PlanStore,
+    reply::Reply,
+    router::shard_of,
+    status::{ShardStatus, Status},
 };
+
+/// When a caller that found a full mailbox may ask again: a full one is worked off in less.
+const RETRY_AFTER_MS: u32 = 100;
+/// When a caller may ask again that found too much log without a checkpoint: making one takes seconds.
+const RETRY_AFTER_LOG_MS: u32 = 5_000;
+/// Above so much log without a checkpoint no hold is taken: it bounds the time of a start, and the disk.
+const UNCOVERED_LOG_BYTES_MAX: u64 = 16 << 30;
 
 /// How an engine runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineConfig {
-    /// How many shards the slots are dealt to; may differ from start to start.
+    /// How many shards the slots are dealt to, 1 to 256; may differ from start to start.
     pub shards: usize,
     /// Size of a segment of the log.
     pub segment_bytes: u64,
@@ -24,10 +48,12 @@ pub struct EngineConfig {
     pub mailbox_commands_max: usize,
     /// Start although the wall clock is far from the log's time.
     pub accept_clock_jump: bool,
-    /// A checkpoint is due when the sealed log that none covers exceeds this, or the size of the newest one.
+    /// A checkpoint is due when the sealed log that none covers exceeds this and the size of the newest one.
     pub checkpoint_log_bytes: u64,
     /// A checkpoint is due at so many sealed segments that none covers.
     pub checkpoint_segments: usize,
+    /// The log's identity in a new folder; random when nothing is said. A folder that has one keeps it.
+    pub instance: Option<[u8; 16]>,
     /// No threads of its own and segments of full size from the first, for tests and the simulator: the same
     /// calls give the same storage operations in the same order.
     pub deterministic: bool,
@@ -43,20 +69,144 @@ impl Default for EngineConfig {
             accept_clock_jump: false,
             checkpoint_log_bytes: 256 << 20,
             checkpoint_segments: 32,
+            instance: None,
             deterministic: false,
         }
     }
 }
 
-/// What the threads of one partition share.
-pub struct Engine {}
+/// What wakes the caller of a shard's turns.
+pub(crate) type WakeFn = Arc<dyn Fn() + Send + Sync>;
 
-#[expect(unused_variables, reason = "the skeleton")]
+/// What others see of one shard.
+pub(crate) struct Door {
+    pub(crate) mailbox: Mailbox,
+    /// The committer has not taken the shard's last group.
+    pub(crate) untaken: AtomicBool,
+    /// Groups handed to the committer since the start.
+    pub(crate) handed: AtomicU64,
+    /// Groups whose answers are out.
+    pub(crate) released: AtomicU64,
+    pub(crate) judged: AtomicU64,
+    pub(crate) changes: AtomicU64,
+    pub(crate) expired: AtomicU64,
+    pub(crate) dropped: AtomicU64,
+    pub(crate) live_holds: AtomicU64,
+    wake: RwLock<Option<WakeFn>>,
+}
+
+impl Door {
+    pub(crate) fn new(commands_max: usize) -> Door {
+        Door {
+            mailbox: Mailbox::new(commands_max),
+            untaken: AtomicBool::new(false),
+            handed: AtomicU64::new(0),
+            released: AtomicU64::new(0),
+            judged: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
+            expired: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            live_holds: AtomicU64::new(0),
+            wake: RwLock::new(None),
+        }
+    }
+
+    pub(crate) fn wake(&self) {
+        // A copy, so that the callback runs outside the lock.
+        let wake = self.wake.read().clone();
+        if let Some(wake) = wake {
+            wake();
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        // In this order: a shard hands its group over before it counts the commands as judged.
+        self.mailbox.waiting() == 0
+            && self.released.load(Ordering::Acquire) == self.handed.load(Ordering::Acquire)
+    }
+
+    fn status(&self) -> ShardStatus {
+        ShardStatus {
+            waiting: self.mailbox.waiting(),
+            judged: self.judged.load(Ordering::Relaxed),
+            changes: self.changes.load(Ordering::Relaxed),
+            expired: self.expired.load(Ordering::Relaxed),
+            dropped: self.dropped.load(Ordering::Relaxed),
+            live_holds: self.live_holds.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// What the committer is told.
+pub(crate) enum ToCommitter {
+    /// Make this durable.
+    Group(Group),
+    /// End the segment: somebody wants a checkpoint of all there is.
+    Rotate,
+    /// End the log cleanly.
+    Stop,
+}
+
+/// What the committer and the checkpointer tell each other of the files.
+#[derive(Default)]
+pub(crate) struct LogFiles {
+    /// Segments no longer written to, oldest first.
+    pub(crate) sealed: Vec<SegmentInfo>,
+    /// Removed by the checkpointer; the committer has not forgotten them yet.
+    pub(crate) removed: Vec<String>,
+    /// The last batch of the segment that was ended on request.
+    pub(crate) wanted_seq: u64,
+    /// The newest good checkpoint: the last batch and position it covers, and its bytes.
+    pub(crate) checkpoint_name: Option<String>,
+    pub(crate) checkpoint_seq: u64,
+    pub(crate) checkpoint_position: u64,
+    pub(crate) checkpoint_bytes: u64,
+}
+
+impl LogFiles {
+    /// The sealed segments with batches that no checkpoint covers.
+    pub(crate) fn uncovered(&self) -> impl Iterator<Item = &SegmentInfo> {
+        self.sealed.iter().filter(|segment| segment.last_batch_seq > self.checkpoint_seq)
+    }
+
+    /// Their bytes together.
+    pub(crate) fn uncovered_bytes(&self) -> u64 {
+        self.uncovered().map(|segment| segment.valid_len).sum()
+    }
+}
+
+/// The committer's numbers.
+#[derive(Default)]
+pub(crate) struct LogNumbers {
+    pub(crate) position: AtomicU64,
+    pub(crate) batches: AtomicU64,
+    pub(crate) syncs: AtomicU64,
+    pub(crate) space_available: AtomicU64,
+    pub(crate) storage_low: AtomicBool,
+    pub(crate) failed: AtomicBool,
+    /// So much log waits for a checkpoint that a start would take too long.
+    pub(crate) too_long: AtomicBool,
+}
+
+/// What the threads of one partition share.
+pub struct Engine {
+    pub(crate) config: EngineConfig,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) identity: LogIdentity,
+    pub(crate) directory: Directory,
+    pub(crate) plans: PlanStore,
+    pub(crate) doors: Vec<Door>,
+    pub(crate) to_committer: Sender<ToCommitter>,
+    pub(crate) log: LogNumbers,
+    pub(crate) files: Mutex<LogFiles>,
+    pub(crate) draining: AtomicBool,
+}
+
 impl Engine {
     /// Sets what is called when a shard's turn should be: mail arrived, or a group was taken or is durable.
-    /// Called from any thread; it must not wait and must not call back into the engine.
+    /// Called from any thread, also while a turn runs: the next turn must then follow. It must not wait.
     pub fn set_wake(&self, shard: usize, wake: Arc<dyn Fn() + Send + Sync>) {
-        unimplemented!("the skeleton")
+        *self.doors[shard].wake.write() = Some(wake);
     }
 
     /// Gives a command to the shard of its event. Never waits. Its answer goes to `reply`, once; refused
@@ -69,59 +219,121 @@ impl Engine {
         deadline: Option<TimestampMs>,
         reply: Reply,
     ) -> Result<(), Refused> {
-        unimplemented!("the skeleton")
+        if self.draining.load(Ordering::Acquire) {
+            return Err(Refused::Draining);
+        }
+        if self.log.too_long.load(Ordering::Relaxed) && matches!(command, Command::Hold(_)) {
+            return Err(Refused::Overloaded { retry_after_ms: RETRY_AFTER_LOG_MS });
+        }
+        let door = &self.doors[self.shard_of(key)];
+        match door.mailbox.put(Envelope { key, command, deadline, reply }) {
+            Put::First => door.wake(),
+            Put::Waits => {}
+            Put::Full => return Err(Refused::Overloaded { retry_after_ms: RETRY_AFTER_MS }),
+        }
+        Ok(())
+    }
+
+    /// Looks again at how much log has no checkpoint.
+    pub(crate) fn note_log_length(&self) {
+        let bytes = self.files.lock().uncovered_bytes();
+        self.log.too_long.store(bytes > UNCOVERED_LOG_BYTES_MAX, Ordering::Relaxed);
     }
 
     /// The durable events.
     #[must_use]
     pub fn directory(&self) -> &Directory {
-        unimplemented!("the skeleton")
+        &self.directory
     }
 
     /// The plans.
     #[must_use]
     pub fn plans(&self) -> &PlanStore {
-        unimplemented!("the skeleton")
+        &self.plans
     }
 
     /// The engine's clock.
     #[must_use]
     pub fn clock(&self) -> &dyn Clock {
-        unimplemented!("the skeleton")
+        self.clock.as_ref()
     }
 
     /// The engine in numbers.
     #[must_use]
     pub fn status(&self) -> Status {
-        unimplemented!("the skeleton")
+        let (checkpoint_position, uncovered_log_bytes) = {
+            let files = self.files.lock();
+            (files.checkpoint_position, files.uncovered_bytes())
+        };
+        Status {
+            time: self.clock.now(),
+            position: self.log.position.load(Ordering::Acquire),
+            incarnation: self.identity.incarnation,
+            events: self.directory.event_count(),
+            shards: self.doors.iter().map(Door::status).collect(),
+            draining: self.draining.load(Ordering::Acquire),
+            storage_low: self.log.storage_low.load(Ordering::Relaxed),
+            failed: self.log.failed.load(Ordering::Acquire),
+            space_available: self.log.space_available.load(Ordering::Relaxed),
+            batches: self.log.batches.load(Ordering::Relaxed),
+            syncs: self.log.syncs.load(Ordering::Relaxed),
+            uncovered_log_bytes,
+            checkpoint_position,
+        }
+    }
+
+    /// The last durable position.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.log.position.load(Ordering::Acquire)
+    }
+
+    /// Made once, at the first start of the data folder.
+    #[must_use]
+    pub fn instance(&self) -> [u8; 16] {
+        self.identity.instance
     }
 
     /// Grows with every restore.
     #[must_use]
     pub fn incarnation(&self) -> u64 {
-        unimplemented!("the skeleton")
+        self.identity.incarnation
+    }
+
+    /// How many shards there are.
+    #[must_use]
+    pub fn shard_count(&self) -> usize {
+        self.doors.len()
     }
 
     /// The shard of an event.
     #[must_use]
     pub fn shard_of(&self, key: EventKey) -> usize {
-        unimplemented!("the skeleton")
+        shard_of(key.slot(), self.doors.len())
+    }
+
+    /// Asks for a checkpoint of everything durable now: the segment ends, and the checkpointer's next turn
+    /// makes one.
+    pub fn request_checkpoint(&self) {
+        // Without a receiver the committer has ended; then there is nothing to ask for.
+        let _ = self.to_committer.send(ToCommitter::Rotate);
     }
 
     /// From now on every command is refused with [`Refused::Draining`]; what waits is still judged.
     pub fn drain(&self) {
-        unimplemented!("the skeleton")
+        self.draining.store(true, Ordering::Release);
     }
 
     /// Whether nothing waits and every answer is out.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        unimplemented!("the skeleton")
+        self.doors.iter().all(Door::is_idle)
     }
 
     /// Ends the committer: the log gets its clean end and [`crate::Committer::run`] returns. Call it when
     /// [`Engine::is_idle`].
     pub fn stop(&self) {
-        unimplemented!("the skeleton")
+        // As above.
+        let _ = self.to_committer.send(ToCommitter::Stop);
     }
 }

@@ -1,13 +1,22 @@
 //! The venue plans: one file each, named by its digest, shared in memory by all events that use it.
+//!
+//! A plan file is durable before the change that names it is decided, so a log never names a plan that
+//! is not there. No plan file is removed: which ones a replay may still need is known only to whoever
+//! reads all of the log.
 
-use std::{collections::HashMap, fmt, io, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt, io,
+    sync::Arc,
+};
 
-use inventory_core::{ids::PlanDigest, plan::Plan, slot::Plans};
-use parking_lot::RwLock;
-use wal::Storage;
+use inventory_core::{ids::PlanDigest, plan::Plan, plan_codec, slot::Plans};
+use parking_lot::{Mutex, RwLock};
+use wal::{Storage, write_file_atomically};
 
 /// The folder of the plan files.
 pub const PLANS_DIR: &str = "plans";
+const SUFFIX: &str = ".plan";
 
 /// A plan cannot be stored.
 #[derive(Debug)]
@@ -45,18 +54,32 @@ impl std::error::Error for PlanStoreError {
 pub struct PlanStore {
     storage: Arc<dyn Storage>,
     plans: RwLock<HashMap<PlanDigest, Arc<Plan>>>,
+    /// One file is written at a time.
+    writing: Mutex<()>,
 }
 
-#[expect(unused_variables, dead_code, reason = "the skeleton")]
 impl PlanStore {
-    pub(crate) fn new(storage: Arc<dyn Storage>) -> PlanStore {
-        PlanStore { storage, plans: RwLock::default() }
+    pub(crate) fn new(storage: Arc<dyn Storage>, plans: HashMap<PlanDigest, Arc<Plan>>) -> PlanStore {
+        PlanStore { storage, plans: RwLock::new(plans), writing: Mutex::new(()) }
     }
 
     /// Makes an encoded plan durable and gives it back built. One that is there already is given back as
     /// it is. Slow (a sync, and building a large plan): not for the thread of a shard.
     pub fn put(&self, encoded: Vec<u8>) -> Result<Arc<Plan>, PlanStoreError> {
-        unimplemented!("the skeleton")
+        let digest = digest_of(&encoded);
+        if let Some(plan) = self.get(&digest) {
+            return Ok(plan);
+        }
+        let plan = Arc::new(build(&encoded, digest).map_err(PlanStoreError::Invalid)?);
+        let _writing = self.writing.lock();
+        if let Some(plan) = self.get(&digest) {
+            return Ok(plan);
+        }
+        let name = format!("{digest}{SUFFIX}");
+        write_file_atomically(self.storage.as_ref(), PLANS_DIR, &name, &encoded)
+            .map_err(|source| PlanStoreError::Io { file: format!("{PLANS_DIR}/{name}"), source })?;
+        self.plans.write().insert(digest, Arc::clone(&plan));
+        Ok(plan)
     }
 
     /// The plan with this digest, if it was ever stored.
@@ -70,4 +93,69 @@ impl Plans for PlanStore {
     fn plan(&self, digest: &PlanDigest) -> Arc<Plan> {
         self.get(digest).expect("a plan is durable before the change that names it")
     }
+}
+
+/// The plan files of a folder, read once.
+pub(crate) struct PlanFiles {
+    pub(crate) plans: HashMap<PlanDigest, Arc<Plan>>,
+    /// Files that are no good, and why. They matter when something names them.
+    pub(crate) bad: BTreeMap<String, String>,
+}
+
+impl PlanFiles {
+    /// Reads and builds every plan file. Writes nothing.
+    pub(crate) fn read(storage: &dyn Storage) -> Result<PlanFiles, PlanStoreError> {
+        let wrap = |file: &str| {
+            let file = file.to_owned();
+            move |source| PlanStoreError::Io { file, source }
+        };
+        let mut files = PlanFiles { plans: HashMap::new(), bad: BTreeMap::new() };
+        for name in storage.list(PLANS_DIR).map_err(wrap(PLANS_DIR))? {
+            let Some(named) = name.strip_suffix(SUFFIX) else { continue };
+            let path = format!("{PLANS_DIR}/{name}");
+            let file = storage.open_read(&path).map_err(wrap(&path))?;
+            let len = file.len().map_err(wrap(&path))?;
+            let mut encoded = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
+            file.read_exact_at(0, &mut encoded).map_err(wrap(&path))?;
+            let digest = digest_of(&encoded);
+            if digest.to_string() != named {
+                files.bad.insert(path, format!("its content has the digest {digest}"));
+                continue;
+            }
+            match build(&encoded, digest) {
+                Ok(plan) => drop(files.plans.insert(digest, Arc::new(plan))),
+                Err(why) => drop(files.bad.insert(path, why)),
+            }
+        }
+        Ok(files)
+    }
+
+    /// Why a plan that something names is not there.
+    pub(crate) fn missing(&self, digest: &PlanDigest) -> String {
+        let path = format!("{PLANS_DIR}/{digest}{SUFFIX}");
+        match self.bad.get(&path) {
+            Some(why) => format!("{path} is damaged: {why}"),
+            None => format!("{path} is missing"),
+        }
+    }
+}
+
+impl Plans for PlanFiles {
+    fn plan(&self, digest: &PlanDigest) -> Arc<Plan> {
+        // Replay looks for the plan before it applies what names it.
+        Arc::clone(self.plans.get(digest).expect("the plan was looked for before"))
+    }
+}
+
+fn digest_of(encoded: &[u8]) -> PlanDigest {
+    PlanDigest(*blake3::hash(encoded).as_bytes())
+}
+
+fn build(encoded: &[u8], digest: PlanDigest) -> Result<Plan, String> {
+    let spec = plan_codec::decode_plan(encoded).map_err(|error| error.to_string())?;
+    Plan::build(&spec, digest).map_err(|problems| {
+        let texts: Vec<String> =
+            problems.iter().map(|problem| format!("{}: {}", problem.path, problem.problem)).collect();
+        texts.join("; ")
+    })
 }

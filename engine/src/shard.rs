@@ -1,6 +1,51 @@
-//! A shard: the slots of one thread.
+//! A shard: the slots of one thread, and the turn that moves them.
+//!
+//! ```text
+//! finished groups ─> views ─> answers              what is durable, in the order it was made
+//! clock ─> expiries ─> commands ─> group ─> committer
+//! ```
+//!
+//! Invariants:
+//!
+//! - S1. An answer leaves when the group it depends on is durable and shown in the views: its own change,
+//!   or the last change of what it looked at. What depends on nothing that is still on its way leaves at
+//!   once. So answers about one event leave in the order the commands were judged.
+//! - S2. At most one group waits for the committer. While one does, nothing is judged.
+//! - S3. A change is applied before it is encoded, and encoded before anything else is judged.
+//!
+//! A panic while judging is answered and remembered. A panic anywhere else in a turn ends the process:
+//! half a change in memory must never reach the log.
 
-use inventory_core::ids::TimestampMs;
+use std::{
+    collections::{HashSet, VecDeque},
+    hash::{DefaultHasher, Hash, Hasher},
+    ops::Range,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, atomic::Ordering},
+};
+
+use crossbeam_channel::Receiver;
+use inventory_core::{
+    change::{Change, HoldView},
+    command::Command,
+    ids::{EventKey, EventNumber, HoldId, SlotIndex, TimestampMs},
+    limits::{COMMANDS_PER_TURN_MAX, EXPIRIES_PER_TURN_MAX, GROUP_BYTES_MAX},
+    place::Move,
+    reject::Reject,
+    slot::{Decision, Slot},
+};
+
+use crate::{
+    answer::{Answer, Done, Refused},
+    engine::{Door, Engine, ToCommitter},
+    group::{Finished, Group, GroupBuilder, Place},
+    mailbox::Envelope,
+    reply::Reply,
+    view::{EventView, ViewChange},
+};
+
+/// Floors that one slot may raise when a turn touches it: each drops the memory of many ended holds.
+const FLOORS_PER_TOUCH_MAX: usize = 64;
 
 /// When a shard's turn should be called again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,19 +57,533 @@ pub struct Wake {
 }
 
 /// The slots of one thread, with everything only that thread touches.
-pub struct Shard {}
+pub struct Shard {
+    engine: Arc<Engine>,
+    index: usize,
+    finished: Receiver<Finished>,
+    slots: Vec<SlotState>,
+    /// XOR over the slots, as of the last group.
+    hash: u64,
+    live_holds: u64,
+    /// Time of the last turn.
+    now: TimestampMs,
+    /// Turns that judged, since the start.
+    turns: u64,
+    /// Taken from the mailbox, not judged.
+    queue: VecDeque<Envelope>,
+    /// Swapped with the mailbox.
+    taken: Vec<Envelope>,
+    builder: GroupBuilder,
+    /// The group of this turn, as far as it stays here.
+    open: Outstanding,
+    /// Handed over and not durable, oldest first.
+    outstanding: VecDeque<Outstanding>,
+    /// The last group that is durable and shown.
+    durable_group: u64,
+    /// The last position of it.
+    durable_position: u64,
+    /// Payload buffers that came back.
+    spare: Vec<Vec<u8>>,
+    /// Fingerprints of commands that made the judge panic.
+    quarantine: HashSet<u64>,
+}
+
+/// A slot with what the shard knows of its events.
+struct SlotState {
+    slot: Slot,
+    index: SlotIndex,
+    /// By number.
+    events: Vec<EventMeta>,
+    /// The last change that added an event.
+    grown: ChangeRef,
+    /// When something may be due.
+    due: Option<TimestampMs>,
+    hash: u64,
+    live_holds: u64,
+    /// The turn that raised the floors last.
+    floors_turn: u64,
+}
+
+/// What the shard knows of an event.
+struct EventMeta {
+    view: Arc<EventView>,
+    last: ChangeRef,
+    /// Position of its last durable change.
+    position: u64,
+}
+
+/// A change by the group it went out with. Group 0: before this start.
+#[derive(Clone, Copy)]
+struct ChangeRef {
+    group: u64,
+    place: Place,
+}
+
+impl ChangeRef {
+    const BEFORE: ChangeRef = ChangeRef { group: 0, place: Place { run: 0, at: 0 } };
+}
+
+/// What a group leaves with its shard until it is durable.
+struct Outstanding {
+    number: u64,
+    time: TimestampMs,
+    /// Changes before each run.
+    run_starts: Vec<u32>,
+    changes: u32,
+    shown: Vec<Shown>,
+    moves: Vec<Move>,
+    replies: Vec<Pending>,
+}
+
+impl Outstanding {
+    fn new(number: u64) -> Outstanding {
+        Outstanding {
+            number,
+            time: TimestampMs(0),
+            run_starts: Vec::new(),
+            changes: 0,
+            shown: Vec::new(),
+            moves: Vec::new(),
+            replies: Vec::new(),
+        }
+    }
+}
+
+/// What a change does to the views.
+struct Shown {
+    slot: usize,
+    event: EventNumber,
+    place: Place,
+    moves: Range<usize>,
+    change: ViewChange,
+    /// The event is new: its view goes into the directory.
+    created: bool,
+}
+
+/// An answer that waits for its group.
+struct Pending {
+    place: Place,
+    time: TimestampMs,
+    result: Result<Done, Refused>,
+    reply: Reply,
+}
+
+/// Ends the process when a turn panics.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The panic's own message is out already.
+            eprintln!("a turn panicked: the state in memory cannot be trusted, ending the process");
+            std::process::abort();
+        }
+    }
+}
 
 impl Shard {
+    /// `slots`: those of this shard, in order of index. `position`: the last durable one.
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        index: usize,
+        finished: Receiver<Finished>,
+        slots: Vec<(SlotIndex, Slot)>,
+        now: TimestampMs,
+        position: u64,
+    ) -> Shard {
+        let slots: Vec<SlotState> =
+            slots.into_iter().map(|(index, slot)| SlotState::new(index, slot, &engine, position)).collect();
+        let shard = Shard {
+            hash: slots.iter().fold(0, |hash, state| hash ^ state.hash),
+            live_holds: slots.iter().map(|state| state.live_holds).sum(),
+            engine,
+            index,
+            finished,
+            slots,
+            now,
+            turns: 0,
+            queue: VecDeque::new(),
+            taken: Vec::new(),
+            builder: GroupBuilder::new(),
+            open: Outstanding::new(1),
+            outstanding: VecDeque::new(),
+            durable_group: 0,
+            durable_position: position,
+            spare: Vec::new(),
+            quarantine: HashSet::new(),
+        };
+        shard.door().live_holds.store(shard.live_holds, Ordering::Relaxed);
+        shard
+    }
+
     /// Its number.
     #[must_use]
     pub fn index(&self) -> usize {
-        unimplemented!("the skeleton")
+        self.index
+    }
+
+    /// XOR over its slots, and its live holds, as of the last group.
+    pub(crate) fn digest(&self) -> (u64, u64) {
+        (self.hash, self.live_holds)
     }
 
     /// One turn. Never waits. First what became durable: views, then the answers, in order. Then, when the
     /// committer has taken the last group: read the clock once, expire what is due, judge what waits, hand
     /// over one group.
     pub fn turn(&mut self) -> Wake {
-        unimplemented!("the skeleton")
+        let _guard = AbortOnPanic;
+        while let Ok(finished) = self.finished.try_recv() {
+            self.release(finished);
+        }
+        if self.door().untaken.load(Ordering::Acquire) {
+            // The committer wakes the shard when it takes the group.
+            return Wake::default();
+        }
+        self.now = self.now.max(self.engine.clock.now());
+        self.turns += 1;
+        let more_due = self.expire();
+        let judged = if more_due { 0 } else { self.judge_waiting() };
+        let handed = self.hand_over();
+        // After the group is counted as handed over: see `Door::is_idle`.
+        self.door().mailbox.judged(judged);
+        self.door().judged.fetch_add(judged as u64, Ordering::Relaxed);
+        let waits = !self.queue.is_empty() || !self.door().mailbox.is_empty();
+        Wake {
+            // After a group, the committer's wake brings the next turn.
+            again: !handed && (waits || more_due),
+            at: self.slots.iter().filter_map(|state| state.due).min(),
+        }
     }
+
+    fn door(&self) -> &Door {
+        &self.engine.doors[self.index]
+    }
+
+    /// A group is durable: show it, then let its answers go.
+    fn release(&mut self, finished: Finished) {
+        let group = self.outstanding.pop_front().expect("the committer gives back what it was given");
+        assert_eq!(group.number, finished.number, "groups come back in order");
+        let Outstanding { run_starts, changes, shown, moves, replies, .. } = group;
+        let position = |place: Place| {
+            finished.first_position + u64::from(run_starts[usize::from(place.run)]) + u64::from(place.at)
+        };
+        for shown in shown {
+            let meta = &mut self.slots[shown.slot].events[shown.event.0 as usize];
+            meta.position = position(shown.place);
+            meta.view.apply(shown.change, &moves[shown.moves], meta.position);
+            if shown.created {
+                self.engine.directory.insert(Arc::clone(&meta.view));
+            }
+        }
+        self.durable_group = finished.number;
+        self.durable_position = finished.first_position + u64::from(changes) - 1;
+        for pending in replies {
+            let position = position(pending.place);
+            pending.reply.send(Answer { result: pending.result, position, time: pending.time });
+        }
+        self.spare.push(finished.payload);
+        self.door().released.store(finished.number, Ordering::Release);
+    }
+
+    /// Ends holds whose time has come. Whether there are more than one turn may end.
+    fn expire(&mut self) -> bool {
+        let mut left = EXPIRIES_PER_TURN_MAX;
+        for at in 0..self.slots.len() {
+            while self.slots[at].due.is_some_and(|due| due <= self.now) {
+                if left == 0 || self.builder.bytes() >= GROUP_BYTES_MAX {
+                    return true;
+                }
+                match self.slots[at].slot.decide_due(self.now) {
+                    Some((event, change)) => {
+                        let ended = if let Change::Expired(holds) = &change { holds.len() } else { 1 };
+                        left = left.saturating_sub(ended);
+                        self.door().expired.fetch_add(ended as u64, Ordering::Relaxed);
+                        self.make(at, event, change);
+                    }
+                    // What stood there is done; when the next is due is known again.
+                    None => {
+                        self.slots[at].due = self.slots[at].slot.next_due();
+                        if self.slots[at].due.is_some_and(|due| due <= self.now) {
+                            // Nothing can be done about it now: look again in the next turn.
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    /// Judges what waits, up to the turn's bounds. How many commands are settled.
+    fn judge_waiting(&mut self) -> usize {
+        let mut judged = 0;
+        while judged < COMMANDS_PER_TURN_MAX && self.builder.bytes() < GROUP_BYTES_MAX {
+            let Some(envelope) = self.next_envelope() else { break };
+            self.judge(envelope);
+            judged += 1;
+        }
+        judged
+    }
+
+    fn next_envelope(&mut self) -> Option<Envelope> {
+        if self.queue.is_empty() {
+            self.engine.doors[self.index].mailbox.take(&mut self.taken);
+            self.queue.extend(self.taken.drain(..));
+        }
+        self.queue.pop_front()
+    }
+
+    fn judge(&mut self, envelope: Envelope) {
+        let Envelope { key, command, deadline, reply } = envelope;
+        if deadline.is_some_and(|deadline| deadline <= self.now) {
+            self.door().dropped.fetch_add(1, Ordering::Relaxed);
+            return self.answer_now(reply, Err(Refused::DeadlinePassed { executed_unknown: false }));
+        }
+        if self.engine.log.storage_low.load(Ordering::Relaxed) && needs_room(&command) {
+            return self.answer_now(reply, Err(Refused::StorageLow));
+        }
+        if !self.quarantine.is_empty() && self.quarantine.contains(&fingerprint(key, &command)) {
+            return self.answer_now(reply, Err(Refused::Internal));
+        }
+        let at = self.slot_at(key);
+        self.raise_floors(at);
+        let slot = &self.slots[at].slot;
+        let now = self.now;
+        let Ok(decided) = catch_unwind(AssertUnwindSafe(|| slot.decide(now, key, &command))) else {
+            self.quarantine.insert(fingerprint(key, &command));
+            return self.answer_now(reply, Err(Refused::Internal));
+        };
+        match decided {
+            Ok(Decision::Change(event, change)) => {
+                let hold_id = hold_of(&change);
+                let place = self.make(at, event, change);
+                if matches!(reply, Reply::Nobody) {
+                    return;
+                }
+                let done = match hold_id {
+                    Some(hold_id) => Done::Hold { view: self.hold_view(at, event, hold_id), replayed: false },
+                    None => Done::Event { key, replayed: false },
+                };
+                self.open.replies.push(Pending { place, time: now, result: Ok(done), reply });
+            }
+            Ok(Decision::Hold { event, view, replayed }) => {
+                self.answer_about(at, event, reply, Ok(Done::Hold { view, replayed }));
+            }
+            Ok(Decision::Event { event, replayed }) => {
+                self.answer_about(at, event, reply, Ok(Done::Event { key, replayed }));
+            }
+            Err(reject) => self.answer_reject(at, key, reply, reject),
+        }
+    }
+
+    /// What the hold looks like right after its change.
+    fn hold_view(&self, at: usize, event: EventNumber, hold_id: HoldId) -> HoldView {
+        self.slots[at].slot.hold_view(event, hold_id).expect("a hold is remembered past the change that ended it")
+    }
+
+    /// Applies a change, encodes it, and remembers what it does to the views.
+    fn make(&mut self, at: usize, event: EventNumber, change: Change) -> Place {
+        let state = &mut self.slots[at];
+        let moves_before = self.open.moves.len();
+        let applied = state.slot.apply(self.now, event, &change, &self.engine.plans, Some(&mut self.open.moves));
+        let (created, replanned, updated) = match &change {
+            Change::EventCreated(_) => (true, false, false),
+            Change::EventUpdated(update) => (false, update.plan.is_some(), true),
+            _ => (false, false, false),
+        };
+        let place = self.builder.push(state.index, event, applied, &change);
+        let last = ChangeRef { group: self.open.number, place };
+        let there = state.slot.event(event).expect("a change is applied to an event that is there");
+        let mut moves = moves_before..self.open.moves.len();
+        let shown = if created {
+            let view = EventView::of(there, 0);
+            assert_eq!(state.events.len(), event.0 as usize, "events of a slot are numbered without a gap");
+            state.events.push(EventMeta { view: Arc::new(view), last, position: 0 });
+            state.grown = last;
+            ViewChange::Moves
+        } else if replanned {
+            // The new places are read as they are; moves of the old ones mean nothing there.
+            self.open.moves.truncate(moves.start);
+            moves.end = moves.start;
+            ViewChange::body(there)
+        } else if updated {
+            ViewChange::info(there)
+        } else {
+            ViewChange::Moves
+        };
+        state.events[event.0 as usize].last = last;
+        let slot = at;
+        self.open.shown.push(Shown { slot, event, place, moves, change: shown, created });
+        place
+    }
+
+    /// Answers a refusal once everything it looked at is durable.
+    fn answer_reject(&mut self, at: usize, key: EventKey, reply: Reply, reject: Reject) {
+        let state = &self.slots[at];
+        match state.slot.find(key) {
+            Some(event) => self.answer_about(at, event, reply, Err(Refused::Reject(reject))),
+            // That there is no such event is true since the last one was added.
+            None => self.answer_after(state.grown, None, reply, Err(Refused::Reject(reject))),
+        }
+    }
+
+    /// Answers something that looked at an event.
+    fn answer_about(&mut self, at: usize, event: EventNumber, reply: Reply, result: Result<Done, Refused>) {
+        let meta = &self.slots[at].events[event.0 as usize];
+        self.answer_after(meta.last, Some(meta.position), reply, result);
+    }
+
+    /// Answers when `looked_at` is durable. `position`: that of `looked_at`, if it is durable.
+    fn answer_after(
+        &mut self,
+        looked_at: ChangeRef,
+        position: Option<u64>,
+        reply: Reply,
+        result: Result<Done, Refused>,
+    ) {
+        if looked_at.group <= self.durable_group {
+            let position = position.unwrap_or(self.durable_position);
+            return reply.send(Answer { result, position, time: self.now });
+        }
+        let pending = Pending { place: looked_at.place, time: self.now, result, reply };
+        if looked_at.group == self.open.number {
+            self.open.replies.push(pending);
+        } else {
+            let first = self.outstanding.front().expect("a group that is not durable is outstanding").number;
+            self.outstanding[(looked_at.group - first) as usize].replies.push(pending);
+        }
+    }
+
+    /// Answers something that looked at nothing.
+    fn answer_now(&self, reply: Reply, result: Result<Done, Refused>) {
+        reply.send(Answer { result, position: self.durable_position, time: self.now });
+    }
+
+    /// Makes room in a full memory of ended holds, once a turn for each slot that is asked for something.
+    fn raise_floors(&mut self, at: usize) {
+        if self.slots[at].floors_turn == self.turns {
+            return;
+        }
+        self.slots[at].floors_turn = self.turns;
+        for _ in 0..FLOORS_PER_TOUCH_MAX {
+            let Some((event, change)) = self.slots[at].slot.decide_floor(self.now) else { break };
+            self.make(at, event, change);
+        }
+    }
+
+    /// Gives the turn's changes to the committer. Whether there were any.
+    fn hand_over(&mut self) -> bool {
+        if self.builder.changes() == 0 {
+            debug_assert!(self.open.replies.is_empty(), "an answer in a group looked at a change in it");
+            return false;
+        }
+        let touched: Vec<usize> = self.builder.slots().map(|slot| self.slot_index(slot)).collect();
+        for at in touched {
+            let state = &mut self.slots[at];
+            self.hash ^= state.hash;
+            self.live_holds -= state.live_holds;
+            state.refresh();
+            self.hash ^= state.hash;
+            self.live_holds += state.live_holds;
+        }
+        let number = self.open.number;
+        let mut open = std::mem::replace(&mut self.open, Outstanding::new(number + 1));
+        open.time = self.now;
+        open.changes = self.builder.changes();
+        let mut payload = self.spare.pop().unwrap_or_default();
+        open.run_starts = self.builder.finish(self.now, &mut payload);
+        let group = Group {
+            shard: self.index,
+            number,
+            payload,
+            changes: open.changes,
+            time: self.now,
+            hash: self.hash,
+            live_holds: self.live_holds,
+        };
+        let door = self.door();
+        door.changes.fetch_add(u64::from(open.changes), Ordering::Relaxed);
+        door.live_holds.store(self.live_holds, Ordering::Relaxed);
+        door.untaken.store(true, Ordering::Release);
+        door.handed.store(number, Ordering::Release);
+        self.outstanding.push_back(open);
+        // Without a receiver the committer has ended: nothing is durable any more and nothing is answered.
+        let _ = self.engine.to_committer.send(ToCommitter::Group(group));
+        true
+    }
+
+    fn slot_at(&self, key: EventKey) -> usize {
+        self.slot_index(key.slot())
+    }
+
+    /// Slots are dealt in turn, so those of a shard are every n-th.
+    fn slot_index(&self, slot: SlotIndex) -> usize {
+        usize::from(slot.0) / self.engine.doors.len()
+    }
+}
+
+impl SlotState {
+    fn new(index: SlotIndex, slot: Slot, engine: &Engine, position: u64) -> SlotState {
+        let mut events = Vec::new();
+        for event in slot.events() {
+            assert_eq!(event.number().0 as usize, events.len(), "events of a slot are numbered without a gap");
+            let view = engine.directory.find_key(event.key()).expect("the directory was built from the slots");
+            events.push(EventMeta { view, last: ChangeRef::BEFORE, position });
+        }
+        let mut state = SlotState {
+            slot,
+            index,
+            events,
+            grown: ChangeRef::BEFORE,
+            due: None,
+            hash: 0,
+            live_holds: 0,
+            floors_turn: 0,
+        };
+        state.refresh();
+        state
+    }
+
+    /// Reads again what changes have changed.
+    fn refresh(&mut self) {
+        self.due = self.slot.next_due();
+        self.hash = self.slot.hash();
+        self.live_holds = self.slot.events().map(|event| u64::from(event.live_holds())).sum();
+    }
+}
+
+/// Whether a command may wait until there is space: it makes the state grow.
+fn needs_room(command: &Command) -> bool {
+    !matches!(command, Command::Confirm(_) | Command::Release(_) | Command::GetHold(_))
+}
+
+/// The hold a change answers with; none: it answers with its event.
+fn hold_of(change: &Change) -> Option<HoldId> {
+    match change {
+        Change::Held(held) => Some(held.hold_id),
+        Change::Extended(extended) => Some(extended.hold_id),
+        Change::Confirmed(confirmed) => Some(confirmed.hold_id),
+        Change::Released(released) => Some(released.hold_id),
+        Change::EventCreated(_)
+        | Change::EventUpdated(_)
+        | Change::Expired(_)
+        | Change::Resumed(_)
+        | Change::FloorRaised(_) => None,
+    }
+}
+
+/// Tells a command from others, for the memory of those that made the judge panic.
+fn fingerprint(key: EventKey, command: &Command) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (key, std::mem::discriminant(command)).hash(&mut hasher);
+    match command {
+        Command::Hold(hold) => (hold.hold_id, hold.fingerprint()).hash(&mut hasher),
+        Command::Extend(extend) => (extend.hold_id, extend.request_id, extend.fingerprint()).hash(&mut hasher),
+        Command::Confirm(confirm) => (confirm.hold_id, confirm.request_id, confirm.fingerprint()).hash(&mut hasher),
+        Command::Release(release) => (release.hold_id, release.request_id, release.fingerprint()).hash(&mut hasher),
+        Command::GetHold(hold_id) => hold_id.hash(&mut hasher),
+        Command::CreateEvent(create) => create.fingerprint().hash(&mut hasher),
+        Command::UpdateEvent(update) => (update.request_id, update.fingerprint()).hash(&mut hasher),
+    }
+    hasher.finish()
 }

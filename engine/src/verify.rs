@@ -1,6 +1,19 @@
 //! Checking a data folder without writing to it.
+//!
+//! The same code as a start, up to the point where a start would begin to write. What a start would go
+//! around (a damaged checkpoint while an older one is good, a plan that nothing names) is damage here
+//! all the same: the state is whole, and a copy that was meant to protect it is not.
 
-use wal::Storage;
+use std::fmt;
+
+use inventory_core::{ids::TimestampMs, limits::SLOTS, slot::SlotConfig};
+use wal::{CheckpointError, CheckpointReader, RecoverError, Storage, TailReport, list_checkpoints};
+
+use crate::{
+    plan_store::{PlanFiles, PlanStoreError},
+    replay::{Replayed, StartError, log_time, replay},
+    router::shard_of,
+};
 
 /// What a folder is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,7 +22,7 @@ pub enum Verdict {
     Clean,
     /// Everything acknowledged checks; after it lies a write that never was acknowledged.
     TornTail,
-    /// Acknowledged data is damaged or missing.
+    /// Data is damaged or missing.
     Damaged,
     /// The operating system refused to read.
     Io,
@@ -35,20 +48,29 @@ impl Verdict {
 /// What a folder holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifyReport {
-    /// [`Verdict::Clean`] or [`Verdict::TornTail`].
+    /// [`Verdict::Clean`] or [`Verdict::TornTail`]; [`Verdict::Damaged`] when the state is whole and a copy
+    /// beside it is not: `warnings` names it.
     pub verdict: Verdict,
     /// The last position.
     pub position: u64,
+    /// The latest time in the log.
+    pub time: TimestampMs,
     /// The state's hash.
     pub state_hash: u64,
     /// Events.
     pub events: usize,
+    /// Live holds.
+    pub live_holds: u64,
     /// Segments kept.
     pub segments: usize,
     /// Checkpoints kept.
     pub checkpoints: usize,
+    /// The position of the checkpoint it began with; zero: it began with the log.
+    pub checkpoint_position: u64,
+    /// Whether the last writer ended cleanly.
+    pub sealed: bool,
     /// How the log ends.
-    pub tail: wal::TailReport,
+    pub tail: TailReport,
     /// What an operator should read.
     pub warnings: Vec<String>,
 }
@@ -62,16 +84,91 @@ pub struct VerifyError {
     pub message: String,
 }
 
-impl std::fmt::Display for VerifyError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
 impl std::error::Error for VerifyError {}
 
+impl From<StartError> for VerifyError {
+    fn from(error: StartError) -> VerifyError {
+        let verdict = match &error {
+            StartError::Io { .. }
+            | StartError::Plans(PlanStoreError::Io { .. })
+            | StartError::Checkpoint(CheckpointError::Io { .. })
+            | StartError::Log(RecoverError::Io { .. }) => Verdict::Io,
+            StartError::Checkpoint(CheckpointError::NewerFormat { .. })
+            | StartError::Log(RecoverError::NewerFormat { .. }) => Verdict::NewerFormat,
+            StartError::Plans(PlanStoreError::Invalid(_))
+            | StartError::Checkpoint(CheckpointError::Damaged { .. } | CheckpointError::NoSection { .. })
+            | StartError::Image { .. }
+            | StartError::Log(
+                RecoverError::Damaged(_)
+                | RecoverError::WrongInstance { .. }
+                | RecoverError::Gap { .. }
+                | RecoverError::Sink { .. },
+            ) => Verdict::Damaged,
+        };
+        VerifyError { verdict, message: error.to_string() }
+    }
+}
+
 /// Checks every checkpoint, plan and segment of a folder, replays them, and writes nothing.
 pub fn verify(storage: &dyn Storage) -> Result<VerifyReport, VerifyError> {
-    let _ = storage;
-    unimplemented!("the skeleton")
+    let (replayed, plans) = read(storage)?;
+    let mut warnings: Vec<String> = replayed.passed_over.iter().map(|(_, error)| error.to_string()).collect();
+    warnings.extend(plans.bad.iter().map(|(file, why)| format!("{file}: {why}")));
+    let names = list_checkpoints(storage).map_err(|source| StartError::Io { file: String::new(), source })?;
+    let used = replayed.checkpoint.as_ref().map(|(name, ..)| name);
+    let looked_at = |name: &String| Some(name) == used || replayed.passed_over.iter().any(|(passed, _)| passed == name);
+    for name in names.iter().filter(|name| !looked_at(name)) {
+        match CheckpointReader::open(storage, name).and_then(|reader| reader.verify_all()) {
+            Err(error @ CheckpointError::Damaged { .. }) => warnings.push(error.to_string()),
+            result => result.map_err(StartError::Checkpoint)?,
+        }
+    }
+    let recovered = &replayed.recovered;
+    let verdict = match &recovered.tail {
+        _ if !warnings.is_empty() => Verdict::Damaged,
+        TailReport::Clean => Verdict::Clean,
+        TailReport::Torn { .. } => Verdict::TornTail,
+    };
+    // The log's own warnings are about what it could prove in another way.
+    warnings.extend(recovered.warnings.iter().map(|warning| format!("{}: {}", warning.file, warning.what)));
+    let live = |slot: &inventory_core::slot::Slot| slot.events().map(|event| u64::from(event.live_holds())).sum::<u64>();
+    Ok(VerifyReport {
+        verdict,
+        position: recovered.next_position - 1,
+        time: log_time(&replayed),
+        state_hash: replayed.state.hash(),
+        events: replayed.state.event_count(),
+        live_holds: replayed.state.slots.iter().map(live).sum(),
+        segments: recovered.segments.len(),
+        checkpoints: names.len(),
+        checkpoint_position: replayed.checkpoint.as_ref().map_or(0, |(_, meta, _)| meta.next_position - 1),
+        sealed: recovered.sealed,
+        tail: recovered.tail.clone(),
+        warnings,
+    })
+}
+
+/// The hash of the state a folder holds, put together from this many shards.
+pub fn state_hash(storage: &dyn Storage, shards: usize) -> Result<u64, VerifyError> {
+    assert!((1..=SLOTS).contains(&shards), "{shards} shards");
+    let (replayed, _) = read(storage)?;
+    let mut hashes = vec![0; shards];
+    for slot in &replayed.state.slots {
+        hashes[shard_of(slot.index(), shards)] ^= slot.hash();
+    }
+    Ok(hashes.into_iter().fold(0, |hash, of_shard| hash ^ of_shard))
+}
+
+fn read(storage: &dyn Storage) -> Result<(Replayed, PlanFiles), StartError> {
+    // What bounds memory is no part of the state, so any bound does; this one drops nothing.
+    let config = SlotConfig { seed: 0, tombstones_max: u32::MAX };
+    let plans = PlanFiles::read(storage).map_err(StartError::Plans)?;
+    let replayed = replay(storage, config, &plans, &mut |_| {})?;
+    Ok((replayed, plans))
 }

@@ -1,0 +1,140 @@
+//! What waits for a shard.
+//!
+//! A short lock around a list that the shard takes whole: a command costs one push, and a turn one swap
+//! however much waits. The count includes what the shard has taken and not judged yet, so the bound
+//! holds for both together.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use inventory_core::{
+    command::Command,
+    ids::{EventKey, TimestampMs},
+};
+use parking_lot::Mutex;
+
+use crate::reply::Reply;
+
+/// A command on its way.
+pub(crate) struct Envelope {
+    pub(crate) key: EventKey,
+    pub(crate) command: Command,
+    pub(crate) deadline: Option<TimestampMs>,
+    pub(crate) reply: Reply,
+}
+
+/// What became of a command offered to a mailbox.
+pub(crate) enum Put {
+    /// It waits, and something waited already: a wake is on its way.
+    Waits,
+    /// It waits as the first: the shard must be woken.
+    First,
+    /// There is no room.
+    Full,
+}
+
+pub(crate) struct Mailbox {
+    envelopes: Mutex<Vec<Envelope>>,
+    /// In `envelopes`, or taken and not judged.
+    waiting: AtomicUsize,
+    commands_max: usize,
+    holds_max: usize,
+}
+
+impl Mailbox {
+    pub(crate) fn new(commands_max: usize) -> Mailbox {
+        Mailbox {
+            envelopes: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            commands_max,
+            // What ends holds finds room when what makes them does not.
+            holds_max: commands_max / 10 * 7 + commands_max % 10 * 7 / 10,
+        }
+    }
+
+    pub(crate) fn put(&self, envelope: Envelope) -> Put {
+        let max = if matches!(envelope.command, Command::Hold(_)) { self.holds_max } else { self.commands_max };
+        let mut envelopes = self.envelopes.lock();
+        // Under the lock, so that only `judged` changes it at the same time, and that makes room.
+        if self.waiting.load(Ordering::Acquire) >= max {
+            return Put::Full;
+        }
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        envelopes.push(envelope);
+        if envelopes.len() == 1 { Put::First } else { Put::Waits }
+    }
+
+    /// Swaps what waits with `empty`, which keeps its allocation.
+    pub(crate) fn take(&self, empty: &mut Vec<Envelope>) {
+        debug_assert!(empty.is_empty());
+        std::mem::swap(&mut *self.envelopes.lock(), empty);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.envelopes.lock().is_empty()
+    }
+
+    /// So many of those taken are settled or belong to a group that was handed over.
+    pub(crate) fn judged(&self, count: usize) {
+        self.waiting.fetch_sub(count, Ordering::AcqRel);
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use inventory_core::ids::HoldId;
+
+    use super::*;
+
+    fn envelope(command: Command) -> Envelope {
+        Envelope { key: EventKey(1), command, deadline: None, reply: Reply::Nobody }
+    }
+
+    fn read() -> Command {
+        Command::GetHold(HoldId(1))
+    }
+
+    fn hold() -> Command {
+        Command::Hold(Box::new(inventory_core::command::Hold {
+            hold_id: HoldId(1),
+            seats: Vec::new(),
+            seat_keys: Vec::new(),
+            admissions: Vec::new(),
+            best: None,
+            ticket_types: Vec::new(),
+            customer: inventory_core::ids::CustomerKey::NONE,
+            ttl_ms: 0,
+            replace: None,
+            plan_revision: 0,
+        }))
+    }
+
+    #[test]
+    fn holds_leave_room_for_what_ends_them() {
+        let mailbox = Mailbox::new(10);
+        assert!(matches!(mailbox.put(envelope(hold())), Put::First));
+        for _ in 1..7 {
+            assert!(matches!(mailbox.put(envelope(hold())), Put::Waits));
+        }
+        assert!(matches!(mailbox.put(envelope(hold())), Put::Full));
+        for _ in 7..10 {
+            assert!(matches!(mailbox.put(envelope(read())), Put::Waits));
+        }
+        assert!(matches!(mailbox.put(envelope(read())), Put::Full));
+    }
+
+    #[test]
+    fn what_is_taken_counts_until_it_is_judged() {
+        let mailbox = Mailbox::new(1);
+        assert!(matches!(mailbox.put(envelope(read())), Put::First));
+        let mut taken = Vec::new();
+        mailbox.take(&mut taken);
+        assert!(mailbox.is_empty());
+        assert!(matches!(mailbox.put(envelope(read())), Put::Full));
+        mailbox.judged(taken.len());
+        assert!(matches!(mailbox.put(envelope(read())), Put::First));
+    }
+}

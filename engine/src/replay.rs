@@ -1,0 +1,309 @@
+//! The log into memory again: what a start, a check and a checkpoint share. Nothing here writes.
+//!
+//! Replay trusts nothing: every change must give the number and the digest that were written with it,
+//! and every HASH in the log must be the hash of the state reached there.
+
+use std::fmt;
+
+use inventory_core::{
+    change::Change,
+    codec,
+    ids::{PlanDigest, SlotIndex, TimestampMs},
+    image,
+    limits::SLOTS,
+    slot::{Plans, Slot, SlotConfig},
+};
+use wal::{
+    BatchKind, BatchView, CheckpointError, CheckpointMeta, CheckpointReader, RecoverError, RecoverFrom, Recovered,
+    Storage, list_checkpoints, recover,
+};
+
+use crate::{
+    checkpointer::read_hashes,
+    group::{RunView, read_runs},
+    plan_store::{PlanFiles, PlanStore, PlanStoreError},
+};
+
+/// Plans that may be missing.
+pub(crate) trait PlanSource: Plans {
+    /// Why there is no plan with this digest, or nothing if there is one.
+    fn lacks(&self, digest: &PlanDigest) -> Option<String>;
+}
+
+impl PlanSource for PlanFiles {
+    fn lacks(&self, digest: &PlanDigest) -> Option<String> {
+        (!self.plans.contains_key(digest)).then(|| self.missing(digest))
+    }
+}
+
+impl PlanSource for PlanStore {
+    fn lacks(&self, digest: &PlanDigest) -> Option<String> {
+        self.get(digest).is_none().then(|| format!("plan {digest} is missing"))
+    }
+}
+
+/// A batch checks and cannot be replayed.
+#[derive(Debug)]
+pub(crate) enum ReplayError {
+    /// The bytes are not what this engine writes.
+    Unreadable(String),
+    /// A plan that it names is not there.
+    NoPlan(String),
+    /// A change gives something else than it gave when it was made.
+    Differs(String),
+    /// The state is not the one the log says it is.
+    StateDiffers {
+        /// In the log.
+        logged: u64,
+        /// Reached.
+        reached: u64,
+    },
+}
+
+impl fmt::Display for ReplayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReplayError::Unreadable(what) => write!(f, "its content is not readable: {what}"),
+            ReplayError::NoPlan(what) => write!(f, "it needs a plan, and {what}"),
+            ReplayError::Differs(what) => f.write_str(what),
+            ReplayError::StateDiffers { logged, reached } => {
+                write!(f, "the state has the hash {reached:016x} and the log says {logged:016x}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ReplayError {}
+
+/// Applies one run to its slot.
+pub(crate) fn replay_run(slot: &mut Slot, run: &RunView<'_>, plans: &dyn PlanSource) -> Result<(), ReplayError> {
+    let mut rest = run.records;
+    for nth in 1..=run.count {
+        let at = |what: String| format!("change {nth} of slot {}: {what}", run.slot.0);
+        let (record, consumed) =
+            codec::decode_record(rest).map_err(|error| ReplayError::Unreadable(at(error.to_string())))?;
+        rest = &rest[consumed..];
+        let named = match &record.change {
+            Change::EventCreated(created) => Some(created.plan),
+            Change::EventUpdated(updated) => updated.plan,
+            _ => None,
+        };
+        if let Some(missing) = named.and_then(|digest| plans.lacks(&digest)) {
+            return Err(ReplayError::NoPlan(at(missing)));
+        }
+        let fits = match &record.change {
+            Change::EventCreated(_) => record.event == slot.next_event_number(),
+            _ => slot.event(record.event).is_some(),
+        };
+        if !fits {
+            return Err(ReplayError::Differs(at(format!("there is no place for event {}", record.event.0))));
+        }
+        if run.time < slot.now() {
+            return Err(ReplayError::Differs(at("it is older than the change before it".to_owned())));
+        }
+        let applied = slot.apply(run.time, record.event, &record.change, plans, None);
+        if (applied.event_seq, applied.digest) != (record.event_seq, record.digest) {
+            return Err(ReplayError::Differs(at(format!(
+                "event {} came to change {} with digest {:08x}, and the log says {} with {:08x}",
+                record.event.0, applied.event_seq, applied.digest, record.event_seq, record.digest
+            ))));
+        }
+    }
+    if rest.is_empty() { Ok(()) } else { Err(ReplayError::Unreadable("a run is longer than its changes".to_owned())) }
+}
+
+/// The hash in a HASH batch.
+pub(crate) fn read_hash(payload: &[u8]) -> Result<u64, ReplayError> {
+    let bytes = payload.try_into().map_err(|_| ReplayError::Unreadable("a hash is 8 bytes".to_owned()))?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+/// All slots of a partition.
+pub(crate) struct State {
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) batches: u64,
+    pub(crate) changes: u64,
+}
+
+impl State {
+    pub(crate) fn empty(config: SlotConfig) -> State {
+        let slots = (0..=u8::MAX).map(|index| Slot::new(SlotIndex(index), config)).collect();
+        State { slots, batches: 0, changes: 0 }
+    }
+
+    pub(crate) fn hash(&self) -> u64 {
+        self.slots.iter().fold(0, |hash, slot| hash ^ slot.hash())
+    }
+
+    pub(crate) fn event_count(&self) -> usize {
+        self.slots.iter().map(|slot| slot.events().len()).sum()
+    }
+
+    fn replay(&mut self, batch: &BatchView<'_>, plans: &dyn PlanSource) -> Result<(), ReplayError> {
+        match batch.kind {
+            BatchKind::Data => {
+                let runs = read_runs(batch.payload, batch.count)
+                    .map_err(|error| ReplayError::Unreadable(error.to_string()))?;
+                for run in &runs {
+                    replay_run(&mut self.slots[usize::from(run.slot.0)], run, plans)?;
+                }
+                self.batches += 1;
+                self.changes += u64::from(batch.count);
+            }
+            BatchKind::Hash => {
+                let (logged, reached) = (read_hash(batch.payload)?, self.hash());
+                if logged != reached {
+                    return Err(ReplayError::StateDiffers { logged, reached });
+                }
+            }
+            BatchKind::Seal | BatchKind::Marker => {}
+        }
+        Ok(())
+    }
+}
+
+/// The slot of one section of a checkpoint.
+pub(crate) fn decode_slot(
+    reader: &CheckpointReader,
+    name: &str,
+    slot: SlotIndex,
+    config: SlotConfig,
+    plans: &dyn PlanSource,
+) -> Result<Slot, StartError> {
+    let bytes = reader.read_section(u32::from(slot.0)).map_err(StartError::Checkpoint)?;
+    let image = |what: String| StartError::Image { file: name.to_owned(), slot: slot.0, what };
+    let named = image::plans_of(&bytes).map_err(|error| image(error.to_string()))?;
+    if let Some(missing) = named.iter().find_map(|digest| plans.lacks(digest)) {
+        return Err(image(missing));
+    }
+    image::decode_slot(&bytes, slot, config, plans).map_err(|error| image(error.to_string()))
+}
+
+/// What a folder holds cannot be brought into memory.
+#[derive(Debug)]
+pub(crate) enum StartError {
+    /// A file cannot be read.
+    Io { file: String, source: std::io::Error },
+    /// The plans cannot be read.
+    Plans(PlanStoreError),
+    /// A checkpoint cannot be read.
+    Checkpoint(CheckpointError),
+    /// A checkpoint checks and holds no image of a slot.
+    Image { file: String, slot: u8, what: String },
+    /// The log.
+    Log(RecoverError),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Io { file, source } if file.is_empty() => write!(f, "the data folder cannot be read: {source}"),
+            StartError::Io { file, source } => write!(f, "{file}: {source}"),
+            StartError::Plans(error) => error.fmt(f),
+            StartError::Checkpoint(error) => error.fmt(f),
+            StartError::Image { file, slot, what } => {
+                write!(f, "{file}: the image of slot {slot} cannot be used: {what}")
+            }
+            StartError::Log(error) => error.fmt(f),
+        }
+    }
+}
+
+/// A checkpoint in memory.
+struct Loaded {
+    name: String,
+    bytes: u64,
+    meta: CheckpointMeta,
+    state: State,
+}
+
+fn load_checkpoint(
+    storage: &dyn Storage,
+    name: &str,
+    config: SlotConfig,
+    plans: &dyn PlanSource,
+) -> Result<Loaded, StartError> {
+    let reader = CheckpointReader::open(storage, name).map_err(StartError::Checkpoint)?;
+    reader.verify_all().map_err(StartError::Checkpoint)?;
+    let mut state = State::empty(config);
+    for tag in reader.sections() {
+        let Some(slot) = u8::try_from(tag).ok().map(SlotIndex) else { continue };
+        state.slots[usize::from(slot.0)] = decode_slot(&reader, name, slot, config, plans)?;
+    }
+    for (slot, hash) in state.slots.iter().zip(read_hashes(&reader)?) {
+        if slot.hash() != hash {
+            return Err(StartError::Image {
+                file: name.to_owned(),
+                slot: slot.index().0,
+                what: format!("it has the hash {:016x} and the file says {hash:016x}", slot.hash()),
+            });
+        }
+    }
+    Ok(Loaded { name: name.to_owned(), bytes: reader.bytes(), meta: *reader.meta(), state })
+}
+
+/// Everything a folder holds.
+pub(crate) struct Replayed {
+    pub(crate) state: State,
+    pub(crate) recovered: Recovered,
+    /// The checkpoint it began with, and its size.
+    pub(crate) checkpoint: Option<(String, CheckpointMeta, u64)>,
+    /// Checkpoints that were passed over, and why.
+    pub(crate) passed_over: Vec<(String, StartError)>,
+}
+
+/// Reads the newest good checkpoint and the log behind it.
+pub(crate) fn replay(
+    storage: &dyn Storage,
+    config: SlotConfig,
+    plans: &dyn PlanSource,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Replayed, StartError> {
+    let names = list_checkpoints(storage).map_err(|source| StartError::Io { file: String::new(), source })?;
+    let mut passed_over = Vec::new();
+    let mut loaded = None;
+    for name in names {
+        match load_checkpoint(storage, &name, config, plans) {
+            Ok(good) => {
+                progress(&format!("{name}: {} events", good.state.event_count()));
+                loaded = Some(good);
+                break;
+            }
+            // The older one is kept for this. A device that does not answer, or a newer program's file, is
+            // nothing to go around.
+            Err(error @ (StartError::Checkpoint(CheckpointError::Damaged { .. }) | StartError::Image { .. })) => {
+                passed_over.push((name, error));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let (mut state, checkpoint) = match loaded {
+        Some(Loaded { name, bytes, meta, state }) => (state, Some((name, meta, bytes))),
+        None => (State::empty(config), None),
+    };
+    let from = checkpoint.as_ref().map_or_else(RecoverFrom::start, |(_, meta, _)| RecoverFrom {
+        // What a checkpoint is made from does not tell the chain.
+        chain: None,
+        ..RecoverFrom::checkpoint(meta)
+    });
+    let mut told = 0;
+    let recovered = recover(storage, from, &mut |batch| {
+        state.replay(&batch, plans)?;
+        if batch.first_position >= told + PROGRESS_EVERY {
+            told = batch.first_position;
+            progress(&format!("{}: position {told}", batch.location.file));
+        }
+        Ok(())
+    })
+    .map_err(StartError::Log)?;
+    assert_eq!(state.slots.len(), SLOTS);
+    Ok(Replayed { state, recovered, checkpoint, passed_over })
+}
+
+const PROGRESS_EVERY: u64 = 1_000_000;
+
+/// The latest time a folder knows.
+pub(crate) fn log_time(replayed: &Replayed) -> TimestampMs {
+    let in_checkpoint = replayed.checkpoint.as_ref().map_or(0, |(_, meta, _)| meta.time_ms);
+    TimestampMs(replayed.recovered.time_ms.max(in_checkpoint))
+}
