@@ -4,6 +4,7 @@
 pub mod arrows;
 pub mod ci;
 pub mod codegen;
+pub mod pictures;
 pub mod tidy;
 
 use std::path::PathBuf;
