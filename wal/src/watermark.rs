@@ -190,7 +190,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
     use super::*;
-    use crate::memory::MemoryStorage;
+    use crate::memory::{Keep, MemoryStorage};
 
     const IDENTITY: LogIdentity = LogIdentity { instance: *b"0123456789abcdef", partition: 3, incarnation: 2 };
 
@@ -210,6 +210,8 @@ mod tests {
             // A new writer each time: it must find the page to write by reading.
             WatermarkWriter::open(&storage).unwrap().write(watermark(durable_seq)).unwrap();
             assert_eq!(newest(&storage), Some(durable_seq));
+            storage.sync_dir("").unwrap();
+            assert_eq!(newest(&storage.crash(Keep::Nothing)), Some(durable_seq), "each write is synced");
         }
         assert_eq!(WatermarkFile::read(&storage).unwrap().valid.len(), 2);
     }
