@@ -99,12 +99,12 @@ impl Slot {
             event.id_floor = event.id_floor.max(now.minus_ms(before));
         }
         if let Some((id, fingerprint)) = updated.request {
-            let keep = window.max(before);
-            event.ops_requests.retain(|known| now < known.at.max(known.id.time()).plus_ms(keep));
+            event.ops_requests.retain(|known| now < known.until);
             if event.ops_requests.len() == OPS_REQUESTS_PER_EVENT_MAX {
                 event.ops_requests.remove(0);
             }
-            event.ops_requests.push(OpsRequest { id, fingerprint, at: now });
+            let until = now.max(id.time()).plus_ms(window);
+            event.ops_requests.push(OpsRequest { id, fingerprint, until });
         }
         if let Some(digest) = &updated.plan {
             let plan = plans.plan(digest);

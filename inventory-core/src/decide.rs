@@ -363,11 +363,8 @@ impl Slot {
     fn decide_update(&self, now: TimestampMs, event: &Event, update: &UpdateEvent) -> Result<Decision, Reject> {
         let fingerprint = update.fingerprint();
         if let Some(id) = update.request_id {
-            let window = event.settings.policies.retry_window_ms();
-            let oldest = now.minus_ms(window);
-            // Remembered for the window after the later of the id's time and the request itself.
-            let known =
-                event.ops_requests.iter().find(|known| known.id == id && now < known.at.max(id.time()).plus_ms(window));
+            let oldest = now.minus_ms(event.settings.policies.retry_window_ms()).max(event.id_floor);
+            let known = event.ops_requests.iter().find(|known| known.id == id && now < known.until);
             if let Some(known) = known {
                 return if known.fingerprint == fingerprint {
                     Ok(Decision::Event { event: event.number, replayed: true })

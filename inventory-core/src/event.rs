@@ -73,7 +73,8 @@ struct Customer {
 pub(crate) struct OpsRequest {
     pub(crate) id: RequestId,
     pub(crate) fingerprint: u64,
-    pub(crate) at: TimestampMs,
+    /// When it may be forgotten: by the window as it was when the request was done.
+    pub(crate) until: TimestampMs,
 }
 
 /// One dated performance whose places are sold.
@@ -201,7 +202,8 @@ impl Event {
         self.live_holds
     }
 
-    /// Changes with the settings and the plan: what `etag` compares.
+    /// Changes with the settings and the plan: what `etag` compares. It follows the content: what is set
+    /// back to what it was has the etag it had.
     #[must_use]
     pub fn etag(&self) -> u64 {
         let mut hasher = Hasher::new(30);

@@ -4,7 +4,7 @@
 //! slot     magic "USLT" u32, version u16, slot u8, 0 u8, time u64, events u32, then each event:
 //! event    id text, key u64, fingerprint u64, plan digest 32, plan revision u32, event_seq u32,
 //!          hash u64, id floor u64, tenant u32 (0), settings (as in the log),
-//!          requests u16: [request id u128, fingerprint u64, time u64],
+//!          requests u16: [request id u128, fingerprint u64, until u64],
 //!          seats u32, first plane u64 each 64 seats, second plane the same,
 //!          areas u16: [held u32, sold u32, killed u32],
 //!          holds u32: [hold]
@@ -77,7 +77,7 @@ fn encode_event(event: &Event, holds: &[&Entry], out: &mut Vec<u8>) {
     for known in &event.ops_requests {
         out.put_u128(known.id.0);
         out.put_u64(known.fingerprint);
-        out.put_u64(known.at.0);
+        out.put_u64(known.until.0);
     }
     out.put_u32(event.plan.seat_count());
     for plane in [event.planes.held(), event.planes.sold()] {
@@ -216,7 +216,7 @@ fn read_event(reader: &mut Reader<'_>) -> Result<EventImage, DecodeError> {
     let mut ops_requests = Vec::with_capacity(requests);
     for _ in 0..requests {
         let (id, fingerprint) = request(reader)?;
-        ops_requests.push(OpsRequest { id, fingerprint, at: TimestampMs(reader.u64()?) });
+        ops_requests.push(OpsRequest { id, fingerprint, until: TimestampMs(reader.u64()?) });
     }
     let seats = reader.u32()?;
     if seats > PLACES_PER_EVENT_MAX {

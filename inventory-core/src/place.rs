@@ -91,7 +91,8 @@ impl PlaceState {
     }
 }
 
-/// `count` places moved from one state to another: what a change did, for whoever keeps counts.
+/// Places moved from one state to another: what a change did, for whoever keeps counts. Indexes are of
+/// the plan the event has after the change; at a new plan, counts start anew from the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Move {
     /// Which places.
