@@ -85,6 +85,8 @@ pub struct BatchView<'a> {
     pub time_ms: u64,
     /// The opaque bytes.
     pub payload: &'a [u8],
+    /// The chain after it: what a checkpoint that ends with this batch carries.
+    pub chain: Chain,
     /// Where it lies.
     pub location: Location<'a>,
 }
@@ -827,6 +829,7 @@ impl Walk<'_, '_> {
                 count: head.count,
                 time_ms: head.time_ms,
                 payload,
+                chain,
                 location: Location { file: name, offset: head.offset },
             })
             .map_err(|source| RecoverError::Sink {
@@ -954,6 +957,7 @@ pub fn read_segment(
                 count: head.count,
                 time_ms: head.time_ms,
                 payload,
+                chain,
                 location: Location { file: name, offset },
             })
             .map_err(|source| RecoverError::Sink {

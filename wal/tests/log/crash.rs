@@ -88,6 +88,7 @@ fn checkpoint(storage: &MemoryStorage, open: &mut Open) -> Result<(), Stopped> {
                 next.meta.batch_seq = batch.batch_seq;
                 next.meta.next_position = batch.first_position + u64::from(batch.count);
                 next.meta.time_ms = batch.time_ms;
+                next.meta.chain = batch.chain;
                 if batch.kind == BatchKind::Data {
                     next.tags.push(tag_of(batch.payload));
                 }
@@ -98,9 +99,9 @@ fn checkpoint(storage: &MemoryStorage, open: &mut Open) -> Result<(), Stopped> {
     if next.meta.batch_seq == older {
         return Ok(());
     }
-    // Right after a rotation the chain at the end of what is sealed is the writer's own.
+    // Right after a rotation the end of what is sealed is the end of the log.
     assert_eq!(next.meta.batch_seq + 1, open.writer.next_batch_seq());
-    next.meta.chain = open.writer.chain();
+    assert_eq!(next.meta.chain, open.writer.chain());
     let mut file = CheckpointWriter::create(storage, next.meta)?;
     let bytes: Vec<u8> = next.tags.iter().flat_map(|tag| tag.to_le_bytes()).collect();
     file.add_section(1, &bytes)?;

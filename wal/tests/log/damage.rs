@@ -70,7 +70,7 @@ fn every_damaged_byte_is_harmless_or_noticed() {
 #[test]
 fn every_length_of_a_cut_file_is_harmless_or_noticed() {
     for vouched in [true, false] {
-        let (storage, whole) = log(6, vouched);
+        let (storage, whole) = log(3, vouched);
         let names = segment_names(&storage);
         for name in &names {
             let contents = storage.contents(name).unwrap();
