@@ -18,6 +18,8 @@ use crate::{Imported, walk::Report};
 pub(crate) struct Draft {
     pub(crate) spec: PlanSpec,
     pub(crate) report: Report,
+    /// Where the focal point is, or would be.
+    pub(crate) focal_point_at: String,
     sources: Sources,
 }
 
@@ -50,13 +52,15 @@ pub(crate) struct Names {
     pub(crate) seat_label: &'static str,
     pub(crate) area_key: &'static str,
     pub(crate) area_label: &'static str,
+    /// Where a plan's focal point is, unless the reader says otherwise.
     pub(crate) focal_point: &'static str,
 }
 
 impl Draft {
     pub(crate) fn new(names: &'static Names) -> Self {
         let sources = Sources { sections: vec![], areas: vec![], zones: vec![], levels: vec![], names };
-        Self { spec: PlanSpec::default(), report: Report::default(), sources }
+        let focal_point_at = names.focal_point.to_owned();
+        Self { spec: PlanSpec::default(), report: Report::default(), focal_point_at, sources }
     }
 
     /// The number of the new level. With too many, the last number that fits: the check refuses the plan.
@@ -96,14 +100,16 @@ impl Draft {
 
     /// What was read, with what the core says about it.
     pub(crate) fn finish(self) -> Imported {
-        let Self { spec, report, sources } = self;
+        let Self { spec, report, focal_point_at, sources } = self;
         let mut problems = report.0;
         let told: BTreeSet<String> =
             problems.iter().filter(|p| p.severity == Severity::Error).map(|p| p.path.clone()).collect();
         let checked = spec.check().into_iter().chain(check_labels(&spec));
         // What the importer has told of a field, or of all of an object, is not told again.
         let known = |path: &str| told.contains(path) || path.rsplit_once('.').is_some_and(|(of, _)| told.contains(of));
-        problems.extend(checked.filter_map(|problem| sources.translate(problem)).filter(|p| !known(&p.path)));
+        problems.extend(
+            checked.filter_map(|problem| sources.translate(problem, &focal_point_at)).filter(|p| !known(&p.path)),
+        );
         Imported { spec, problems }
     }
 }
@@ -142,68 +148,74 @@ fn head<'p>(path: &'p str, name: &str) -> Option<(usize, &'p str)> {
     Some((index.parse().ok()?, rest.strip_prefix('.').unwrap_or(rest)))
 }
 
+/// Between what repeats and where it stood first, in the words of the core's check.
+const FIRST_AT: &str = " stands already at ";
+
 impl Sources {
     /// The same problem by its path in the source. None when it only follows from one told already:
     /// levels and zones are found by name, and a name that was not found has been told.
-    fn translate(&self, problem: PlanProblem) -> Option<PlanProblem> {
-        let names = self.names;
-        let PlanProblem { path, problem: text, severity } = problem;
+    fn translate(&self, problem: PlanProblem, focal_point_at: &str) -> Option<PlanProblem> {
+        let PlanProblem { path, problem: mut text, severity } = problem;
         if path.ends_with(".level") || path.ends_with(".zone") {
             return None;
         }
-        let with = |source: &String, field: &str| {
-            Some(PlanProblem {
-                path: if field.is_empty() { source.clone() } else { format!("{source}.{field}") },
-                problem: text.clone(),
-                severity,
-            })
+        if let Some((what, first)) = text.rsplit_once(FIRST_AT)
+            && let Some((first, _)) = self.source(first)
+        {
+            text = format!("{what}{FIRST_AT}{first}");
+        }
+        let path = match &*path {
+            "name" => path,
+            "focal_point" => focal_point_at.to_owned(),
+            other => match self.source(other) {
+                None => format!("plan: {other}"),
+                Some((path, None)) => path,
+                Some((path, Some(seat))) => {
+                    text = format!("seat {seat} of the row: {text}");
+                    path
+                }
+            },
         };
-        let known = head(&path, "sections").and_then(|(s, rest)| {
+        Some(PlanProblem { path, problem: text, severity })
+    }
+
+    /// The source path of a part of the plan, and which seat of a generated row it is, from 1.
+    fn source(&self, path: &str) -> Option<(String, Option<usize>)> {
+        let names = self.names;
+        let whole = |source: &str, field: &str| match field {
+            "" => Some((source.to_owned(), None)),
+            field => Some((format!("{source}.{field}"), None)),
+        };
+        if let Some((s, rest)) = head(path, "sections") {
             let section = self.sections.get(s)?;
             let Some((r, rest)) = head(rest, "rows") else {
-                let field = match rest {
-                    "key" => names.section_key,
-                    "label" => names.section_label,
-                    other => other,
-                };
-                return with(&section.path, field);
+                return whole(&section.path, renamed(rest, names.section_key, names.section_label));
             };
             let row = section.rows.get(r)?;
             let Some((i, rest)) = head(rest, "seats") else {
-                return with(&row.path, if rest == "label" { names.row_label } else { rest });
+                return whole(&row.path, renamed(rest, rest, names.row_label));
             };
             if !row.listed {
-                let text = format!("seat {} of the row: {text}", i + 1);
-                return Some(PlanProblem { path: row.path.clone(), problem: text, severity });
+                return Some((row.path.clone(), Some(i + 1)));
             }
-            let field = match rest {
-                "key" => names.seat_key,
-                "label" => names.seat_label,
-                other => other,
-            };
-            with(&format!("{}.seats[{i}]", row.path), field)
-        });
-        let known = known.or_else(|| {
-            let (a, rest) = head(&path, "areas")?;
-            let field = match rest {
-                "key" => names.area_key,
-                "label" => names.area_label,
-                other => other,
-            };
-            with(self.areas.get(a)?, field)
-        });
-        let known = known.or_else(|| {
-            let (z, rest) = head(&path, "zones")?;
-            with(self.zones.get(z)?, rest)
-        });
-        let known = known.or_else(|| with(self.levels.get(head(&path, "price_levels")?.0)?, ""));
-        known.or_else(|| {
-            let path = match &*path {
-                "name" => "name".into(),
-                "focal_point" => names.focal_point.into(),
-                other => format!("plan: {other}"),
-            };
-            Some(PlanProblem { path, problem: text.clone(), severity })
-        })
+            return whole(&format!("{}.seats[{i}]", row.path), renamed(rest, names.seat_key, names.seat_label));
+        }
+        if let Some((a, rest)) = head(path, "areas") {
+            return whole(self.areas.get(a)?, renamed(rest, names.area_key, names.area_label));
+        }
+        if let Some((z, rest)) = head(path, "zones") {
+            return whole(self.zones.get(z)?, rest);
+        }
+        let (level, rest) = head(path, "price_levels")?;
+        whole(self.levels.get(level)?, rest)
+    }
+}
+
+/// What the format calls the field that the core's check names.
+fn renamed<'n>(field: &'n str, key: &'n str, label: &'n str) -> &'n str {
+    match field {
+        "key" => key,
+        "label" => label,
+        other => other,
     }
 }

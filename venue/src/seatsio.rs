@@ -108,6 +108,8 @@ impl Chart {
             }
             return;
         }
+        // Each floor may have one; the first floor is where it is looked for.
+        self.draft.focal_point_at = floors_path.index(0).field("focalPoint").to_string();
         let repeated = repeated_sections(floors);
         for (index, value) in floors.iter().enumerate() {
             let path = floors_path.index(index);
@@ -309,7 +311,7 @@ impl Chart {
         if !label.is_empty() && label != UNLABELLED {
             self.once(&key, &path.field("label"));
         }
-        let category = self.category_of(seat, part.category);
+        let category = self.required_category(seat, part.category);
         let report = &mut self.draft.report;
         let at = seat.own_position(report).unwrap_or_default() + part.offset;
         let at = point(at, path, report);
@@ -347,7 +349,7 @@ impl Chart {
         if !label.is_empty() && label != UNLABELLED {
             self.once(&label, &area.path.field("label"));
         }
-        let category = self.category_of(area, part.category);
+        let category = self.required_category(area, part.category);
         let zone = self.zone_of(area).or(part.zone);
         let report = &mut self.draft.report;
         if area.get("capacity").is_none() {
@@ -399,20 +401,24 @@ impl Chart {
         }
     }
 
+    /// The object's own category, else the one around it.
     fn category_of(&mut self, object: Object<'_>, around: Category) -> Category {
         let report = &mut self.draft.report;
-        let Some(value) = object.get("categoryKey") else {
-            // A section need not have one: it is asked for where a seat needs it.
-            if around == Category::None && object.get("subChart").is_none() {
-                object.missing("categoryKey", "the key of a category, here or at the section", report);
-            }
-            return around;
-        };
+        let Some(value) = object.get("categoryKey") else { return around };
         let Some(key) = object.label("categoryKey", report) else { return Category::Told };
         self.categories.get(&*key).copied().unwrap_or_else(|| {
             report.error(&object.path.field("categoryKey"), format!("found {}; no such category", found(value)));
             Category::Told
         })
+    }
+
+    /// The same for what is sold. A section need not have a category, as long as its seats do.
+    fn required_category(&mut self, object: Object<'_>, around: Category) -> Category {
+        let category = self.category_of(object, around);
+        if category == Category::None {
+            object.missing("categoryKey", "the key of a category, here or at the section", &mut self.draft.report);
+        }
+        category
     }
 
     fn zone_of(&mut self, object: Object<'_>) -> Option<u8> {

@@ -1,10 +1,10 @@
 //! Our own format: the plans of the repository, the example of its document, and export.
 
-mod common;
+mod documents;
 
 use std::collections::BTreeSet;
 
-use common::{Random, imported, lines, own_plan};
+use documents::{Random, imported, lines, own_plan};
 use inventory_core::{
     ids::PlanDigest,
     limits::{AREAS_PER_PLAN_MAX, PLACES_PER_EVENT_MAX},
@@ -88,6 +88,20 @@ fn the_arena_has_about_20_000_places() {
     assert_eq!(tables.map(|table| table.seats.len()).collect::<Vec<_>>(), [6; 20]);
     assert_eq!((count(&spec, ACCESSIBLE), count(&spec, COMPANION)), (72, 72));
     assert_spacing(&spec, 480, 720);
+}
+
+/// FNV-1a: enough to see that bytes differ.
+fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+#[test]
+fn our_plans_have_the_same_bytes_on_every_machine() {
+    // A plan is named by its digest. The arena's arcs are where a mathematics library would show.
+    for (name, expected) in [("theatre-300.json", 0x19f4_a7c7_82dd_ac20), ("arena-20000.json", 0xda64_4635_eb36_785f)] {
+        let found = hash(&encode_plan(&good(&own_plan(name))));
+        assert_eq!(found, expected, "{name}: found {found:#018x}");
+    }
 }
 
 #[test]

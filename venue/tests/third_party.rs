@@ -1,10 +1,10 @@
 //! Plans that nobody here drew: six seats.io charts and a pretix stadium.
 
-mod common;
+mod documents;
 
 use std::collections::BTreeSet;
 
-use common::{imported, imported_by_uuid, lines, third_party};
+use documents::{imported, imported_by_uuid, lines, third_party};
 use inventory_core::{
     ids::PlanDigest,
     plan::{Plan, Point, RowKind, Severity},
@@ -23,7 +23,7 @@ fn sells(imported: &Imported) {
     assert_eq!(imported.errors().collect::<Vec<_>>(), Vec::<&_>::new());
     let spec = &imported.spec;
     assert_eq!(decode_plan(&encode_plan(spec)).as_ref(), Ok(spec));
-    let again = common::imported(Format::Usher, &export(spec));
+    let again = documents::imported(Format::Usher, &export(spec));
     assert_eq!(&again.spec, spec);
     let plan = Plan::build(spec, PlanDigest([0; 32])).expect("no errors");
     assert_eq!(plan.seat_count() as usize, spec.seat_count());
@@ -76,7 +76,9 @@ fn the_chart_with_floors() {
     assert_eq!(chart.spec.sections.iter().map(|section| &*section.key).collect::<Vec<_>>(), ["S1", "S2"]);
     assert_eq!(
         lines(&chart),
-        ["Warning subChart.focalPoint: none given: \"best\" is measured from the middle of the top edge of the plan"]
+        [
+            "Warning subChartFloors[0].focalPoint: none given: \"best\" is measured from the middle of the top edge of the plan"
+        ]
     );
 }
 
