@@ -383,6 +383,16 @@ impl Survey {
                         ),
                     ));
                 }
+                if reader.bytes() < header.capacity {
+                    // A segment has its full length before it has a header.
+                    return Err(contradiction(
+                        &name,
+                        reader.bytes(),
+                        header.first_batch_seq,
+                        header.first_position,
+                        format!("the file ends there, and its header says that it has {} bytes", header.capacity),
+                    ));
+                }
                 self.time_ms = self.time_ms.max(header.time_ms);
                 self.segments.push(Headed { name, place, header, kept_seq: u64::MAX });
             }
@@ -479,9 +489,19 @@ impl Survey {
                     continue;
                 }
             }
+            let newest = self.segments.last().map_or(0, |segment| segment.header.epoch);
+            if watermark.epoch > newest {
+                // A segment of its epoch was durable before it was written, and the newest one is never removed.
+                return Err(contradiction(
+                    WATERMARK_NAME,
+                    0,
+                    watermark.durable_seq.saturating_add(1),
+                    watermark.position.saturating_add(1),
+                    format!("it was written in epoch {}, and no segment of that epoch is left", watermark.epoch),
+                ));
+            }
             self.watermark_seq = self.watermark_seq.max(watermark.durable_seq);
             self.time_ms = self.time_ms.max(watermark.time_ms);
-            self.epoch = self.epoch.max(watermark.epoch);
         }
         Ok(())
     }

@@ -240,6 +240,8 @@ impl LogWriter {
         if !recovered.relog.is_empty() {
             writer.sync()?;
         }
+        // From here on a start that finds no segment of this epoch knows that one is missing.
+        writer.write_watermark(recovered.time_ms)?;
         writer.ask_for_next();
         Ok(writer)
     }
