@@ -33,11 +33,13 @@ pub(crate) struct Event {
     plan: Arc<Plan>,
     plan_revision: u32,
     holds: BTreeMap<HoldId, Hold>,
-    /// Remembered requests with when they are forgotten.
+    /// Requests that were done, with when they are forgotten.
     requests: BTreeMap<RequestId, (Content, TimestampMs)>,
     /// Ids of this time and before are too old.
     floor: TimestampMs,
-    etag: u64,
+    /// Every content (settings and plan revision) there was; the place of the present one is what
+    /// stands for the etag here.
+    contents: Vec<Content>,
 }
 
 /// Places a command asks for, with names resolved.
@@ -60,7 +62,7 @@ pub(crate) fn check_ttl(ttl_ms: u32) -> Result<(), Reject> {
 
 impl Event {
     pub(crate) fn new(create: &CreateEvent, made_of: Content) -> Self {
-        Self {
+        let mut event = Self {
             made_of,
             settings: create.settings.clone(),
             plan: Arc::clone(&create.plan),
@@ -68,8 +70,10 @@ impl Event {
             holds: BTreeMap::new(),
             requests: BTreeMap::new(),
             floor: TimestampMs(0),
-            etag: 1,
-        }
+            contents: Vec::new(),
+        };
+        event.note_content();
+        event
     }
 
     pub(crate) fn is_made_of(&self, content: &Content) -> bool {
@@ -147,6 +151,7 @@ impl Event {
             order_last: None,
             request_last: None,
             arrangement,
+            dropped: false,
         };
         self.check_customer_places(hold.customer, hold.held_count(), command.replace)?;
         let holds_after = 1 + self
@@ -408,14 +413,12 @@ impl Event {
         let hold = &self.holds[&command.hold_id];
         let states = self.seat_states(None);
         let mut lost = Vec::new();
-        let mut gone = false;
         for seat in hold.seats_with(Fate::Held) {
             match self.plan.find_seat(&seat.key) {
-                None => gone = true,
-                Some(index) if states[index as usize] == PlaceState::Open => {}
-                Some(index) => {
+                Some(index) if states[index as usize] != PlaceState::Open => {
                     lost.push(PlaceInTheWay { place: Moved::Seat(index), state: states[index as usize] });
                 }
+                _ => {}
             }
         }
         let mut wanted: BTreeMap<&str, u32> = BTreeMap::new();
@@ -425,7 +428,6 @@ impl Event {
         let counts = self.area_counts(None);
         for (area, quantity) in wanted {
             let Some(index) = self.plan.find_area(area) else {
-                gone = true;
                 continue;
             };
             let (held, sold) = counts[usize::from(index)];
@@ -437,7 +439,7 @@ impl Event {
             }
         }
         let limit = self.check_customer_places(hold.customer, hold.held_count(), None);
-        if gone || !lost.is_empty() || limit.is_err() {
+        if hold.dropped || !lost.is_empty() || limit.is_err() {
             return Err(Reject::HoldExpired { executed: false, places_lost: lost });
         }
         let window_ms = self.settings.policies.retry_window_ms();
@@ -571,17 +573,17 @@ impl Event {
                     Err(Reject::RequestIdReused)
                 };
             }
-            if request.time() <= now.minus_ms(self.settings.policies.retry_window_ms()) {
+            if self.is_too_old(now, request.time()) {
                 return Err(Reject::RequestIdTooOld);
             }
             if is_from_future(now, request.time()) {
                 return Err(Reject::RequestIdInvalid);
             }
         }
-        let etag_differs = command.etag.is_some_and(|etag| etag != self.etag);
+        let etag_differs = command.etag.is_some_and(|etag| etag != self.etag());
         let state_differs = command.expected_state.is_some_and(|state| state != self.settings.state);
         if etag_differs || state_differs {
-            return Err(Reject::StateMismatch { etag: self.etag });
+            return Err(Reject::StateMismatch { etag: self.etag() });
         }
         let old = self.settings.clone();
         let new = command.over(&old);
@@ -597,14 +599,14 @@ impl Event {
             return Ok(Answer::Event { replayed: false });
         }
 
-        if new != old || plan.is_some() {
-            self.etag += 1;
-        }
         let (window_ms_old, window_ms) = (old.policies.retry_window_ms(), new.policies.retry_window_ms());
         if window_ms > window_ms_old {
             self.floor = self.floor.max(now.minus_ms(window_ms_old));
         }
         if let Some(plan) = plan {
+            for hold in self.holds.values_mut() {
+                hold.dropped |= !hold.held_is_in(&plan);
+            }
             self.plan = plan;
             self.plan_revision += 1;
         }
@@ -614,6 +616,7 @@ impl Event {
             }
         }
         self.settings = new;
+        self.note_content();
         if let Some(request) = command.request_id {
             self.requests.insert(request, (content, request.time().max(now).plus_ms(window_ms)));
         }
@@ -730,8 +733,21 @@ impl Event {
         self.plan_revision
     }
 
+    /// Equal for equal settings and plan revision, also when they were others meanwhile.
     pub(crate) fn etag(&self) -> u64 {
-        self.etag
+        let content = self.content();
+        self.contents.iter().position(|known| *known == content).expect("noted with each update") as u64
+    }
+
+    fn content(&self) -> Content {
+        format!("{:?}", (&self.settings, self.plan_revision))
+    }
+
+    fn note_content(&mut self) {
+        let content = self.content();
+        if !self.contents.contains(&content) {
+            self.contents.push(content);
+        }
     }
 
     pub(crate) fn assert_valid(&self) {

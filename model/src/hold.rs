@@ -60,6 +60,8 @@ pub(crate) struct Hold {
     pub(crate) order_last: Option<OrderRef>,
     pub(crate) request_last: Option<(RequestId, Content)>,
     pub(crate) arrangement: Arrangement,
+    /// A plan without some place it held when it ended has come: never to be reclaimed.
+    pub(crate) dropped: bool,
 }
 
 impl Hold {
@@ -109,6 +111,12 @@ impl Hold {
             self.orders.push(order.clone());
         }
         self.order_last = Some(order.clone());
+    }
+
+    /// Whether every place it held when it ended is in the plan.
+    pub(crate) fn held_is_in(&self, plan: &Plan) -> bool {
+        self.seats_with(Fate::Held).all(|seat| plan.find_seat(&seat.key).is_some())
+            && self.admissions.iter().all(|((area, _), admitted)| admitted.held == 0 || plan.find_area(area).is_some())
     }
 
     /// As a caller may see it. Of an ended hold only what is sold is named.

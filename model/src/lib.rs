@@ -174,7 +174,7 @@ impl Model {
         self.events.get(&key).map_or(0, Event::plan_revision)
     }
 
-    /// What stands for the etag of the event here: how often its settings or plan have changed.
+    /// What stands for the etag of the event here: which of the contents it ever had it has now.
     #[must_use]
     pub fn etag(&self, key: EventKey) -> u64 {
         self.events.get(&key).map_or(0, Event::etag)

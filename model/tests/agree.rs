@@ -28,7 +28,8 @@ use inventory_core::{
 };
 use model::{Answer, Model};
 
-const SEEDS: u64 = 300;
+/// `MODEL_SEEDS` runs more.
+const SEEDS_DEFAULT: u64 = 600;
 const STEPS: usize = 2_000;
 /// All events live in one slot.
 const SLOT: u8 = 7;
@@ -36,17 +37,27 @@ const START: TimestampMs = TimestampMs(1_700_000_000_000);
 
 #[test]
 fn core_and_model_answer_the_same() {
-    let seeds = match std::env::var("MODEL_SEED") {
-        Ok(seed) => {
-            let seed: u64 = seed.parse().expect("MODEL_SEED is a number");
-            seed..seed + 1
-        }
-        Err(_) => 0..SEEDS,
+    let number = |name: &str| {
+        let text = std::env::var(name).ok()?;
+        Some(text.parse::<u64>().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
     };
+    let seeds = match number("MODEL_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("MODEL_SEEDS").unwrap_or(SEEDS_DEFAULT),
+    };
+    let mut answers: BTreeMap<String, u64> = BTreeMap::new();
     for seed in seeds {
-        if let Err(report) = Run::new(seed).go() {
+        let mut run = Run::new(seed);
+        if let Err(report) = run.go() {
             panic!("{report}\nagain: MODEL_SEED={seed} cargo test -p model --test agree");
         }
+        for (answer, count) in run.answers {
+            *answers.entry(answer).or_default() += count;
+        }
+    }
+    // Seen with `--nocapture`: whether chance still reaches every answer.
+    for (answer, count) in answers {
+        println!("{count:>9}  {answer}");
     }
 }
 
@@ -73,6 +84,8 @@ struct Run {
     /// The core's etag for the model's.
     etags: BTreeMap<(EventKey, u64), u64>,
     said: VecDeque<(EventKey, String)>,
+    /// How often each kind of answer was given.
+    answers: BTreeMap<String, u64>,
     tombstones_max: u32,
     /// How wild this run is with plans and states.
     updates_percent: u64,
@@ -110,6 +123,7 @@ impl Run {
             sent: VecDeque::new(),
             etags: BTreeMap::new(),
             said: VecDeque::new(),
+            answers: BTreeMap::new(),
             tombstones_max,
             updates_percent: *rng.pick(&[1, 4, 12]),
             rng,
@@ -178,12 +192,10 @@ impl Run {
         let core = panic::catch_unwind(AssertUnwindSafe(|| self.core.execute(self.now, key, &for_core)));
         let Ok(core) = core.map(normal) else {
             self.note(key, format!("{} event {} {}", self.now.0, key.0 >> 8, show_command(&command)));
-            if matches!(&command, Command::Hold(hold) if hold.replace.is_some() && !hold.customer.is_some()) {
-                return Ok(());
-            }
             return Err(self.report(key, "core panicked"));
         };
         let model = normal(self.model.execute(self.now, key, &command));
+        *self.answers.entry(kind_of(&command, &core)).or_default() += 1;
         self.note(
             key,
             format!("{} event {} {}\n   -> {}", self.now.0, key.0 >> 8, show_command(&command), show(&core)),
@@ -268,8 +280,8 @@ impl Run {
             return (key, command);
         }
         let events = self.model.events();
-        if events.len() < 2 || self.rng.percent(1) {
-            return self.create();
+        if events.len() < 2 || self.rng.percent(2) {
+            return self.create(events.len());
         }
         // The latest events are the busiest.
         let key = if self.rng.percent(80) {
@@ -283,10 +295,10 @@ impl Run {
             return (key, Command::UpdateEvent(Box::new(self.update(key))));
         }
         let command = match self.rng.below(100) {
-            0..=44 => Command::Hold(Box::new(self.hold(key))),
-            45..=54 => Command::Extend(self.extend(key)),
-            55..=76 => Command::Confirm(Box::new(self.confirm(key))),
-            77..=89 => Command::Release(Box::new(self.release(key))),
+            0..=49 => Command::Hold(Box::new(self.hold(key))),
+            50..=61 => Command::Extend(self.extend(key)),
+            62..=77 => Command::Confirm(Box::new(self.confirm(key))),
+            78..=93 => Command::Release(Box::new(self.release(key))),
             _ => Command::GetHold(self.known_id(key)),
         };
         (key, command)
@@ -315,10 +327,11 @@ impl Run {
         }
     }
 
-    fn create(&mut self) -> (EventKey, Command) {
-        let number = self.rng.below(8);
+    /// Mostly the next one, sometimes one that is there.
+    fn create(&mut self, count: usize) -> (EventKey, Command) {
+        let number = if self.rng.percent(85) { count } else { self.rng.below(count + 1) };
         let mut settings = Settings {
-            state: *self.rng.pick(&[EventState::OnSale, EventState::OnSale, EventState::OnSale, EventState::Draft]),
+            state: if self.rng.percent(93) { EventState::OnSale } else { EventState::Draft },
             policies: Policies {
                 hold_ttl_s: self.rng.within(1..=20) as u32,
                 lifetime_s_max: 30,
@@ -362,18 +375,26 @@ impl Run {
         update.validate_only = self.rng.percent(10);
         for _ in 0..1 + self.rng.below(2) {
             match self.rng.below(24) {
-                0..=5 => update.state = Some(EventState::OnSale),
+                0..=5 => {
+                    // Back on sale, as most often.
+                    update.state = Some(EventState::OnSale);
+                    update.closes_at = Some(TimestampMs(0));
+                }
                 6 => update.state = Some(EventState::Paused),
                 7 => update.state = Some(EventState::OffSale),
-                8 if self.rng.percent(25) => update.state = Some(EventState::Cancelled),
-                9 => update.state = Some(EventState::Draft),
+                8 if self.rng.percent(10) => update.state = Some(EventState::Cancelled),
+                9 if self.rng.percent(30) => update.state = Some(EventState::Draft),
                 10 => {
                     update.opens_at =
-                        Some(*self.rng.pick(&[TimestampMs(0), self.now, self.now.plus_ms(1), self.now.plus_ms(3_000)]));
+                        Some(*self.rng.pick(&[TimestampMs(0), self.now, self.now.plus_ms(1), self.now.plus_ms(1_000)]));
                 }
                 11 => {
-                    update.closes_at =
-                        Some(*self.rng.pick(&[TimestampMs(0), self.now.plus_ms(5), self.now.plus_ms(20_000)]));
+                    update.closes_at = Some(*self.rng.pick(&[
+                        TimestampMs(0),
+                        TimestampMs(0),
+                        self.now.plus_ms(5),
+                        self.now.plus_ms(20_000),
+                    ]));
                 }
                 12..=15 => update.plan = Some(Arc::clone(self.rng.pick(&self.plans))),
                 16 => update.policies.retry_window_s = Some(*self.rng.pick(&[60, 61, 90, 300])),
@@ -399,19 +420,19 @@ impl Run {
     fn hold(&mut self, key: EventKey) -> Hold {
         let plan = self.plan_of(key);
         let mut hold = Hold {
-            hold_id: if self.rng.percent(75) { self.new_id(key) } else { self.known_id(key) },
+            hold_id: if self.rng.percent(92) { self.new_id(key) } else { self.known_id(key) },
             seats: Vec::new(),
             seat_keys: Vec::new(),
             admissions: Vec::new(),
             best: None,
             ticket_types: Vec::new(),
             customer: CustomerKey(if self.rng.percent(85) { self.rng.within(1..=3) } else { 0 }),
-            ttl_ms: match self.rng.below(20) {
-                0..=9 => 0,
-                10 => 999,
-                11 => 7_200_001,
-                12 => 7_200_000,
-                13..=15 => 1_000,
+            ttl_ms: match self.rng.below(100) {
+                0..=49 => 0,
+                50 => 999,
+                51 => 7_200_001,
+                52 => 7_200_000,
+                53..=65 => 1_000,
                 _ => self.rng.within(1_000..=20_000) as u32,
             },
             replace: None,
@@ -427,7 +448,7 @@ impl Run {
         if self.rng.percent(25) {
             let chosen = hold.best.as_ref().map_or(0, |best| usize::from(best.quantity));
             let mut count = hold.seats.len() + hold.seat_keys.len() + chosen;
-            if self.rng.percent(10) {
+            if self.rng.percent(3) {
                 count += 1;
             }
             hold.ticket_types = (0..count).map(|_| self.rng.below(3) as u8).collect();
@@ -458,7 +479,7 @@ impl Run {
         let start = self.rng.below(plan.seat_count() as usize) as u32;
         for at in 0..1 + self.rng.below(4) as u32 {
             let seat =
-                if self.rng.percent(70) { start + at } else { self.rng.below(plan.seat_count() as usize + 1) as u32 };
+                if self.rng.percent(85) { start + at } else { self.rng.below(plan.seat_count() as usize + 1) as u32 };
             if seat < plan.seat_count() && self.rng.percent(40) {
                 hold.seat_keys.push(plan.seat_key(seat).into());
             } else if self.rng.percent(2) {
@@ -478,7 +499,7 @@ impl Run {
                 _ if self.rng.percent(2) => AreaName::Key("nowhere".into()),
                 _ => AreaName::Index(area),
             };
-            let quantity = self.rng.below(6) as u8 + u8::from(self.rng.percent(90));
+            let quantity = self.rng.below(4) as u8 + u8::from(self.rng.percent(96));
             hold.admissions.push(AdmissionWanted {
                 area: name,
                 quantity,
@@ -490,7 +511,7 @@ impl Run {
 
     fn best(&mut self, plan: &Plan) -> BestAvailable {
         let mut best = BestAvailable {
-            quantity: *self.rng.pick(&[1, 1, 2, 2, 2, 3, 3, 4, 5, 0]),
+            quantity: if self.rng.percent(2) { 0 } else { *self.rng.pick(&[1, 1, 2, 2, 2, 3, 3, 4, 5]) },
             contiguous_only: true,
             seats_only: self.rng.percent(50),
             ..BestAvailable::default()
@@ -587,7 +608,8 @@ impl Run {
     }
 
     fn revision(&mut self, key: EventKey) -> u32 {
-        match self.rng.below(30) {
+        match self.rng.below(60) {
+            3..=8 if self.model.plan_revision(key) == 1 => 0,
             0 => 0,
             1 => self.model.plan_revision(key) + 1,
             2 => self.model.plan_revision(key).saturating_sub(1),
@@ -601,7 +623,7 @@ impl Run {
 
     /// Time for an id: mostly now, sometimes at an edge of what is allowed.
     fn id_time(&mut self) -> TimestampMs {
-        match self.rng.below(40) {
+        match self.rng.below(120) {
             0 => self.now.plus_ms(59_999),
             1 => self.now.plus_ms(60_000),
             2 => self.now.plus_ms(60_001),
@@ -619,17 +641,19 @@ impl Run {
         let id = HoldId(uuid_v7(time, self.rng.below(256) as u64));
         let ids = self.ids.entry(key).or_default();
         ids.push(id);
-        if ids.len() > 14 {
+        if ids.len() > 24 {
             ids.remove(0);
         }
         id
     }
 
+    /// Mostly the id of a hold that is known, live or ended.
     fn known_id(&mut self, key: EventKey) -> HoldId {
-        match self.ids.get(&key) {
-            Some(ids) if self.rng.percent(98) => *self.rng.pick(ids),
-            _ => HoldId(uuid_v7(self.now, 0)),
-        }
+        let Some(ids) = self.ids.get(&key) else {
+            return HoldId(uuid_v7(self.now, 0));
+        };
+        let known: Vec<HoldId> = ids.iter().copied().filter(|&id| self.model.hold_view(key, id).is_some()).collect();
+        if !known.is_empty() && self.rng.percent(90) { *self.rng.pick(&known) } else { *self.rng.pick(ids) }
     }
 
     fn live_id(&mut self, key: EventKey) -> HoldId {
@@ -677,18 +701,11 @@ impl Run {
 
 fn known(command: &Command, core: &Result<Answer, Reject>, model: &Result<Answer, Reject>) -> bool {
     match (command, core, model) {
-        (Command::UpdateEvent(_), Err(Reject::RequestIdTooOld), Ok(Answer::Event { replayed: true })) => true,
-        (_, Err(Reject::EventExists), Err(Reject::Invalid { .. })) => true,
-        (
-            Command::Confirm(_),
-            Ok(Answer::Hold { view, replayed: true }),
-            Err(Reject::HoldAlreadyConfirmed { executed: false }),
-        ) => view.orders.len() > 1,
         (
             Command::Hold(hold),
             Err(Reject::NotEnoughPlaces { .. } | Reject::SoldOut),
             Err(Reject::NotEnoughPlaces { .. } | Reject::SoldOut),
-        ) => hold.admissions.len() > 1,
+        ) => hold.admissions.len() > 1 || hold.replace.is_some(),
         _ => false,
     }
 }
@@ -704,6 +721,36 @@ fn show_command(command: &Command) -> String {
         }
         other => show(other),
     }
+}
+
+/// Which command got which kind of answer.
+fn kind_of(command: &Command, answer: &Result<Answer, Reject>) -> String {
+    let first_word = |text: String| text.split([' ', '(', '{']).next().unwrap_or_default().to_owned();
+    let command = match command {
+        Command::Hold(hold) if hold.replace.is_some() => "Hold (replace)".to_owned(),
+        Command::Confirm(confirm) if !confirm.part.is_whole() => "Confirm (part)".to_owned(),
+        Command::Confirm(confirm) if confirm.allow_reclaim => "Confirm (reclaim)".to_owned(),
+        Command::Release(release) if !release.part.is_whole() => "Release (part)".to_owned(),
+        Command::UpdateEvent(update) if update.plan.is_some() => "UpdateEvent (plan)".to_owned(),
+        other => first_word(format!("{other:?}")),
+    };
+    let answer = match answer {
+        Ok(Answer::Hold { replayed, view }) => {
+            let arrangement =
+                if view.arrangement as u8 > 0 { format!(" {:?}", view.arrangement) } else { String::new() };
+            format!("{:?}{arrangement}{}", view.state, if *replayed { " replayed" } else { "" })
+        }
+        Ok(Answer::Event { replayed }) => format!("done{}", if *replayed { " replayed" } else { "" }),
+        Err(reject) => {
+            let executed = if reject.executed() { " executed" } else { "" };
+            let lost = match reject {
+                Reject::HoldExpired { places_lost, .. } if !places_lost.is_empty() => " lost",
+                _ => "",
+            };
+            format!("{}{executed}{lost}", first_word(format!("{reject:?}")))
+        }
+    };
+    format!("{command}: {answer}")
 }
 
 /// Short enough to read.

@@ -161,16 +161,16 @@ impl Core {
     fn apply(&mut self, now: TimestampMs, number: EventNumber, change: Change) {
         let mut moves = Vec::new();
         let applied = self.slot.apply(now, number, &change, &self.library, Some(&mut moves));
-        if let Change::EventCreated(_) = change {
+        // With a new plan indexes have another meaning: whoever follows moves starts again.
+        let starts_again = match &change {
+            Change::EventCreated(_) => true,
+            Change::EventUpdated(updated) => updated.plan.is_some(),
+            _ => false,
+        };
+        if starts_again {
             self.reset_shadow(number);
         } else {
             moves.iter().for_each(|one| self.follow(number, *one));
-        }
-        if let Change::EventUpdated(updated) = &change
-            && updated.plan.is_some()
-        {
-            // Indexes have another meaning now: whoever follows moves starts again.
-            self.reset_shadow(number);
         }
         let record = Record { event: number, event_seq: applied.event_seq, digest: applied.digest, change };
         self.log.push((now, record));
