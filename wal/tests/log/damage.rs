@@ -383,3 +383,52 @@ fn arbitrary_bytes_get_an_answer() {
         let _ = replay(&storage);
     }
 }
+
+/// Two histories of one log, as after a folder was copied and both copies were used: every page of one
+/// checks in the place of the other's.
+#[test]
+fn histories_do_not_mix() {
+    // Both begin with the first batch of `tags`; the second one differs or not.
+    let history = |tags: &[u64]| {
+        let storage = MemoryStorage::new();
+        let (mut writer, _) = reopen(&storage);
+        for &tag in tags {
+            writer.append(wal::BatchKind::Data, 9, 1, &[&payload(tag, 1)]).unwrap();
+            writer.sync().unwrap();
+        }
+        (storage, writer)
+    };
+    let refused = |storage: &MemoryStorage, expected: &str| {
+        let error = replay(storage).err().unwrap().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    let first = "wal-0-1-0.seg";
+
+    // A batch that continues another one.
+    let (ours, _) = history(&[1, 2, 3]);
+    let (theirs, _) = history(&[4, 5, 6]);
+    let page = theirs.contents(first).unwrap()[3 * PAGE_BYTES..4 * PAGE_BYTES].to_vec();
+    ours.overwrite(first, 3 * PAGE_BYTES, &page);
+    refused(&ours, "it continues another history");
+
+    // A copy in the next epoch that is no copy.
+    let (ours, writer) = history(&[1, 2]);
+    drop(writer);
+    let (theirs, writer) = history(&[1, 5]);
+    drop(writer);
+    for storage in [&ours, &theirs] {
+        drop(reopen(storage));
+    }
+    let second = "wal-0-2-0.seg";
+    ours.put(second, theirs.contents(second).unwrap());
+    refused(&ours, "an older segment holds another batch with its number");
+
+    // A header that begins where another log ended.
+    let (ours, mut writer) = history(&[1, 2]);
+    writer.rotate().unwrap();
+    let (theirs, mut writer) = history(&[4, 5]);
+    writer.rotate().unwrap();
+    let next = "wal-0-1-1.seg";
+    ours.put(next, theirs.contents(next).unwrap());
+    refused(&ours, "its header begins in another history");
+}

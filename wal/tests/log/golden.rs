@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use wal::{
-    BatchKind, Chain, CheckpointMeta, CheckpointReader, CheckpointWriter, MemoryStorage, PAGE_BYTES, WATERMARK_NAME,
-    list_checkpoints,
+    BatchKind, Chain, CheckpointMeta, CheckpointReader, CheckpointWriter, Keep, MemoryStorage, PAGE_BYTES,
+    WATERMARK_NAME, list_checkpoints,
 };
 
 use crate::support::{IDENTITY, reopen, replay};
@@ -112,6 +112,10 @@ fn a_checkpoint_has_these_bytes() {
     let name = writer.finish().unwrap();
     assert_eq!(name, "snap-0-12.ckpt");
     check("checkpoint_v1.bin", &storage.contents(&name).unwrap());
+    // Whole and under its name, also when the power fails right now.
+    let left = storage.crash(Keep::Nothing);
+    assert_eq!(list_checkpoints(&left).unwrap(), [name.as_str()]);
+    CheckpointReader::open(&left, &name).unwrap().verify_all().unwrap();
 }
 
 #[test]
