@@ -214,7 +214,7 @@ impl Checkpointer {
             None => [0; SLOTS],
         };
         let mut image = Vec::new();
-        for (index, runs) in (0_u8..).zip(&runs.by_slot) {
+        for (index, runs) in (0..=u8::MAX).zip(&runs.by_slot) {
             if self.stop.load(Ordering::Acquire) {
                 return Ok(false);
             }

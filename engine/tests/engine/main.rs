@@ -1,0 +1,8 @@
+//! The engine on one thread, over a disk and a clock in memory: no sleeping, no real time.
+
+mod crash;
+mod restart;
+mod turns;
+mod verdicts;
+mod workload;
+mod world;
