@@ -354,9 +354,6 @@ impl PlanSpec {
                     {
                         texts(&mut problems, &format!("{}.key", path()), &seat.key);
                     }
-                    if seat.label.len() > PLAN_TEXT_BYTES_MAX || seat.label.chars().any(char::is_control) {
-                        texts(&mut problems, &format!("{}.label", path()), &seat.label);
-                    }
                     seen.seat(&mut problems, &seat.key, path);
                     if labels.repeats(&seat.label) {
                         problems.push(PlanProblem::warning(
@@ -400,7 +397,36 @@ impl PlanSpec {
                 "none given: \"best\" is measured from the middle of the top edge of the plan".into(),
             ));
         }
+        self.check_labels(&mut problems);
         problems
+    }
+
+    /// Labels may be empty and repeat; they must fit a plan file and print on one line.
+    fn check_labels(&self, problems: &mut Vec<PlanProblem>) {
+        let mut check = |label: &str, path: &dyn Fn() -> String| {
+            if label.len() > PLAN_TEXT_BYTES_MAX || label.chars().any(char::is_control) {
+                problems.push(PlanProblem::error(
+                    path(),
+                    format!("found {label:?}; must be at most {PLAN_TEXT_BYTES_MAX} bytes without control characters"),
+                ));
+            }
+        };
+        check(&self.name, &|| "name".into());
+        for (i, zone) in self.zones.iter().enumerate() {
+            check(&zone.label, &|| format!("zones[{i}].label"));
+        }
+        for (s, section) in self.sections.iter().enumerate() {
+            check(&section.label, &|| format!("sections[{s}].label"));
+            for (r, row) in section.rows.iter().enumerate() {
+                check(&row.label, &|| format!("sections[{s}].rows[{r}].label"));
+                for (i, seat) in row.seats.iter().enumerate() {
+                    check(&seat.label, &|| format!("sections[{s}].rows[{r}].seats[{i}].label"));
+                }
+            }
+        }
+        for (i, area) in self.areas.iter().enumerate() {
+            check(&area.label, &|| format!("areas[{i}].label"));
+        }
     }
 
     fn check_sizes(&self, problems: &mut Vec<PlanProblem>) {
@@ -418,9 +444,6 @@ impl PlanSpec {
         most("places", usize::try_from(capacity).unwrap_or(usize::MAX), PLACES_PER_EVENT_MAX as usize);
         if capacity == 0 {
             problems.push(PlanProblem::error("places".into(), "found 0; a plan needs a seat or an area".into()));
-        }
-        if self.name.len() > PLAN_TEXT_BYTES_MAX {
-            problems.push(PlanProblem::error("name".into(), format!("at most {PLAN_TEXT_BYTES_MAX} bytes")));
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use inventory_core::{
     limits::PLAN_TEXT_BYTES_MAX,
-    plan::{ACCESSIBLE, ATTRIBUTES, Area, COMPANION, PlanSpec, Point, RowKind, RowSpec, SeatSpec, SectionSpec, Zone},
+    plan::{
+        ACCESSIBLE, ATTRIBUTES, Area, COMPANION, PlanSpec, Point, RowKind, RowSpec, SeatSpec, SectionSpec, Severity,
+        Zone,
+    },
     plan_codec::{PlanDecodeError, decode_plan, encode_plan},
 };
 
@@ -235,4 +238,23 @@ fn a_text_beyond_the_limit_is_never_written() {
     let mut spec = sample();
     spec.sections[0].label = "x".repeat(PLAN_TEXT_BYTES_MAX + 1).into();
     let _ = encode_plan(&spec);
+}
+
+#[test]
+fn a_label_that_no_plan_file_could_hold_is_a_problem_by_its_path() {
+    let long: Box<str> = "x".repeat(129).into();
+    let spec = PlanSpec {
+        price_levels: vec!["one".into()],
+        areas: vec![Area {
+            key: "floor".into(),
+            label: long,
+            zone: None,
+            level: 0,
+            capacity: 1,
+            centre: Point::default(),
+        }],
+        ..PlanSpec::default()
+    };
+    let paths: Vec<_> = spec.check().into_iter().filter(|p| p.severity == Severity::Error).map(|p| p.path).collect();
+    assert_eq!(paths, ["areas[0].label"]);
 }

@@ -7,10 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use inventory_core::{
-    limits::PLAN_TEXT_BYTES_MAX,
-    plan::{Area, PlanProblem, PlanSpec, RowSpec, SectionSpec, Severity, Zone},
-};
+use inventory_core::plan::{Area, PlanProblem, PlanSpec, RowSpec, SectionSpec, Severity, Zone};
 
 use crate::{Imported, walk::Report};
 
@@ -104,7 +101,7 @@ impl Draft {
         let mut problems = report.0;
         let told: BTreeSet<String> =
             problems.iter().filter(|p| p.severity == Severity::Error).map(|p| p.path.clone()).collect();
-        let checked = spec.check().into_iter().chain(check_labels(&spec));
+        let checked = spec.check().into_iter();
         // What the importer has told of a field, or of all of an object, is not told again.
         let known = |path: &str| told.contains(path) || path.rsplit_once('.').is_some_and(|(of, _)| told.contains(of));
         problems.extend(
@@ -112,34 +109,6 @@ impl Draft {
         );
         Imported { spec, problems }
     }
-}
-
-/// Texts for people that the core's check leaves alone and a plan file has no room for.
-fn check_labels(spec: &PlanSpec) -> Vec<PlanProblem> {
-    let mut problems = Vec::new();
-    let mut label = |path: String, text: &str| {
-        if text.len() > PLAN_TEXT_BYTES_MAX || text.chars().any(char::is_control) {
-            let problem = format!("must be at most {PLAN_TEXT_BYTES_MAX} bytes without control characters");
-            problems.push(PlanProblem::error(path, problem));
-        }
-    };
-    // Its length is the core's to check.
-    if spec.name.len() <= PLAN_TEXT_BYTES_MAX {
-        label("name".into(), &spec.name);
-    }
-    for (z, zone) in spec.zones.iter().enumerate() {
-        label(format!("zones[{z}].label"), &zone.label);
-    }
-    for (s, section) in spec.sections.iter().enumerate() {
-        label(format!("sections[{s}].label"), &section.label);
-        for (r, row) in section.rows.iter().enumerate() {
-            label(format!("sections[{s}].rows[{r}].label"), &row.label);
-        }
-    }
-    for (a, area) in spec.areas.iter().enumerate() {
-        label(format!("areas[{a}].label"), &area.label);
-    }
-    problems
 }
 
 /// `name[index]` at the head of a path, and what follows.
