@@ -82,11 +82,6 @@ impl GroupBuilder {
         self.changes
     }
 
-    /// The slots with changes, in order of first touch.
-    pub(crate) fn slots(&self) -> impl Iterator<Item = SlotIndex> + '_ {
-        self.runs.iter().map(|run| run.slot)
-    }
-
     /// Writes the runs behind each other and empties the builder. Gives back how many changes stand
     /// before each run.
     pub(crate) fn finish(&mut self, time: TimestampMs, payload: &mut Vec<u8>) -> Vec<u32> {

@@ -328,11 +328,9 @@ fn identity_of(replayed: &Replayed, config: &EngineConfig) -> LogIdentity {
 
 fn warnings_of(replayed: &Replayed, plans: &PlanFiles) -> Vec<String> {
     let mut warnings: Vec<String> = replayed
-        .passed_over
+        .bad_checkpoints
         .iter()
-        .map(|(name, error)| {
-            format!("{name} was passed over and an older checkpoint was used: {error}")
-        })
+        .map(|(name, error)| format!("{name} is no good and was not used: {error}"))
         .collect();
     warnings.extend(plans.bad.iter().map(|(file, why)| format!("{file} is damaged and nothing needs it: {why}")));
     warnings.extend(replayed.recovered.warnings.iter().map(|warning| format!("{}: {}", warning.file, warning.what)));

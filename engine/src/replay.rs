@@ -248,8 +248,8 @@ pub(crate) struct Replayed {
     pub(crate) recovered: Recovered,
     /// The checkpoint it began with, and its size.
     pub(crate) checkpoint: Option<(String, CheckpointMeta, u64)>,
-    /// Checkpoints that were passed over, and why.
-    pub(crate) passed_over: Vec<(String, StartError)>,
+    /// Checkpoints that are no good, and why: newer ones that were passed over, and older ones.
+    pub(crate) bad_checkpoints: Vec<(String, StartError)>,
 }
 
 /// Reads the newest good checkpoint and the log behind it.
@@ -260,19 +260,25 @@ pub(crate) fn replay(
     progress: &mut dyn FnMut(&str),
 ) -> Result<Replayed, StartError> {
     let names = list_checkpoints(storage).map_err(|source| StartError::Io { file: String::new(), source })?;
-    let mut passed_over = Vec::new();
+    let mut bad_checkpoints = Vec::new();
     let mut loaded = None;
     for name in names {
-        match load_checkpoint(storage, &name, config, plans) {
-            Ok(good) => {
+        let result = match &loaded {
+            None => load_checkpoint(storage, &name, config, plans).map(|good| {
                 progress(&format!("{name}: {} events", good.state.event_count()));
                 loaded = Some(good);
-                break;
-            }
+            }),
+            // Not needed now. It will be when the newer one is lost.
+            Some(_) => CheckpointReader::open(storage, &name)
+                .and_then(|reader| reader.verify_all())
+                .map_err(StartError::Checkpoint),
+        };
+        match result {
+            Ok(()) => {}
             // The older one is kept for this. A device that does not answer, or a newer program's file, is
             // nothing to go around.
             Err(error @ (StartError::Checkpoint(CheckpointError::Damaged { .. }) | StartError::Image { .. })) => {
-                passed_over.push((name, error));
+                bad_checkpoints.push((name, error));
             }
             Err(error) => return Err(error),
         }
@@ -297,7 +303,7 @@ pub(crate) fn replay(
     })
     .map_err(StartError::Log)?;
     assert_eq!(state.slots.len(), SLOTS);
-    Ok(Replayed { state, recovered, checkpoint, passed_over })
+    Ok(Replayed { state, recovered, checkpoint, bad_checkpoints })
 }
 
 const PROGRESS_EVERY: u64 = 1_000_000;

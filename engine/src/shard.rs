@@ -28,9 +28,11 @@ use crossbeam_channel::Receiver;
 use inventory_core::{
     change::{Change, HoldView},
     command::Command,
+    event::Event,
     ids::{EventKey, EventNumber, HoldId, SlotIndex, TimestampMs},
     limits::{COMMANDS_PER_TURN_MAX, EXPIRIES_PER_TURN_MAX, GROUP_BYTES_MAX},
     place::Move,
+    plan::Plan,
     reject::Reject,
     slot::{Decision, Slot},
 };
@@ -41,6 +43,7 @@ use crate::{
     group::{Finished, Group, GroupBuilder, Place},
     mailbox::Envelope,
     reply::Reply,
+    router::event_key,
     view::{EventView, ViewChange},
 };
 
@@ -76,6 +79,8 @@ pub struct Shard {
     builder: GroupBuilder,
     /// The group of this turn, as far as it stays here.
     open: Outstanding,
+    /// The events it changes: slot and number.
+    touched: Vec<(usize, EventNumber)>,
     /// Handed over and not durable, oldest first.
     outstanding: VecDeque<Outstanding>,
     /// The last group that is durable and shown.
@@ -98,8 +103,6 @@ struct SlotState {
     grown: ChangeRef,
     /// When something may be due.
     due: Option<TimestampMs>,
-    hash: u64,
-    live_holds: u64,
     /// The turn that raised the floors last.
     floors_turn: u64,
 }
@@ -110,6 +113,9 @@ struct EventMeta {
     last: ChangeRef,
     /// Position of its last durable change.
     position: u64,
+    /// What it adds to the shard's hash, as of the last group.
+    hash: u64,
+    live_holds: u64,
 }
 
 /// A change by the group it went out with. Group 0: before this start.
@@ -193,9 +199,10 @@ impl Shard {
     ) -> Shard {
         let slots: Vec<SlotState> =
             slots.into_iter().map(|(index, slot)| SlotState::new(index, slot, &engine, position)).collect();
+        let events = || slots.iter().flat_map(|state| &state.events);
         let shard = Shard {
-            hash: slots.iter().fold(0, |hash, state| hash ^ state.hash),
-            live_holds: slots.iter().map(|state| state.live_holds).sum(),
+            hash: events().fold(0, |hash, event| hash ^ event.hash),
+            live_holds: events().map(|event| event.live_holds).sum(),
             engine,
             index,
             finished,
@@ -206,6 +213,7 @@ impl Shard {
             taken: Vec::new(),
             builder: GroupBuilder::new(),
             open: Outstanding::new(1),
+            touched: Vec::new(),
             outstanding: VecDeque::new(),
             durable_group: 0,
             durable_position: position,
@@ -342,14 +350,20 @@ impl Shard {
         if self.engine.log.storage_low.load(Ordering::Relaxed) && needs_room(&command) {
             return self.answer_now(reply, Err(Refused::StorageLow));
         }
-        if !self.quarantine.is_empty() && self.quarantine.contains(&fingerprint(key, &command)) {
+        let poisonous = !self.quarantine.is_empty() && self.quarantine.contains(&fingerprint(key, &command));
+        if poisonous || !self.is_sound(key, &command) {
             return self.answer_now(reply, Err(Refused::Internal));
         }
         let at = self.slot_at(key);
         self.raise_floors(at);
         let slot = &self.slots[at].slot;
         let now = self.now;
-        let Ok(decided) = catch_unwind(AssertUnwindSafe(|| slot.decide(now, key, &command))) else {
+        let judge = || {
+            #[cfg(test)]
+            tests::panic_if_planted(&command);
+            slot.decide(now, key, &command)
+        };
+        let Ok(decided) = catch_unwind(AssertUnwindSafe(judge)) else {
             self.quarantine.insert(fingerprint(key, &command));
             return self.answer_now(reply, Err(Refused::Internal));
         };
@@ -376,6 +390,19 @@ impl Shard {
         }
     }
 
+    /// Whether a change made of the command could be applied: what the caller of the engine answers for
+    /// would end the process if it were wrong.
+    fn is_sound(&self, key: EventKey, command: &Command) -> bool {
+        let stored = |plan: &Plan| self.engine.plans.get(&plan.digest()).is_some();
+        match command {
+            Command::CreateEvent(create) => {
+                create.key == key && event_key(create.id.as_str()) == key && stored(&create.plan)
+            }
+            Command::UpdateEvent(update) => update.plan.as_deref().is_none_or(stored),
+            _ => true,
+        }
+    }
+
     /// What the hold looks like right after its change.
     fn hold_view(&self, at: usize, event: EventNumber, hold_id: HoldId) -> HoldView {
         self.slots[at].slot.hold_view(event, hold_id).expect("a hold is remembered past the change that ended it")
@@ -398,7 +425,7 @@ impl Shard {
         let shown = if created {
             let view = EventView::of(there, 0);
             assert_eq!(state.events.len(), event.0 as usize, "events of a slot are numbered without a gap");
-            state.events.push(EventMeta { view: Arc::new(view), last, position: 0 });
+            state.events.push(EventMeta::new(Arc::new(view), 0));
             state.grown = last;
             ViewChange::Moves
         } else if replanned {
@@ -411,7 +438,11 @@ impl Shard {
         } else {
             ViewChange::Moves
         };
-        state.events[event.0 as usize].last = last;
+        let meta = &mut state.events[event.0 as usize];
+        if meta.last.group != last.group {
+            self.touched.push((at, event));
+        }
+        meta.last = last;
         let slot = at;
         self.open.shown.push(Shown { slot, event, place, moves, change: shown, created });
         place
@@ -477,14 +508,16 @@ impl Shard {
             debug_assert!(self.open.replies.is_empty(), "an answer in a group looked at a change in it");
             return false;
         }
-        let touched: Vec<usize> = self.builder.slots().map(|slot| self.slot_index(slot)).collect();
-        for at in touched {
+        for (at, number) in self.touched.drain(..) {
             let state = &mut self.slots[at];
-            self.hash ^= state.hash;
-            self.live_holds -= state.live_holds;
-            state.refresh();
-            self.hash ^= state.hash;
-            self.live_holds += state.live_holds;
+            let meta = &mut state.events[number.0 as usize];
+            let event = state.slot.event(number).expect("a change is applied to an event that is there");
+            self.hash ^= meta.hash;
+            self.live_holds -= meta.live_holds;
+            meta.read(event);
+            self.hash ^= meta.hash;
+            self.live_holds += meta.live_holds;
+            state.due = state.slot.next_due();
         }
         let number = self.open.number;
         let mut open = std::mem::replace(&mut self.open, Outstanding::new(number + 1));
@@ -528,27 +561,23 @@ impl SlotState {
         for event in slot.events() {
             assert_eq!(event.number().0 as usize, events.len(), "events of a slot are numbered without a gap");
             let view = engine.directory.find_key(event.key()).expect("the directory was built from the slots");
-            events.push(EventMeta { view, last: ChangeRef::BEFORE, position });
+            let mut meta = EventMeta::new(view, position);
+            meta.read(event);
+            events.push(meta);
         }
-        let mut state = SlotState {
-            slot,
-            index,
-            events,
-            grown: ChangeRef::BEFORE,
-            due: None,
-            hash: 0,
-            live_holds: 0,
-            floors_turn: 0,
-        };
-        state.refresh();
-        state
+        SlotState { due: slot.next_due(), slot, index, events, grown: ChangeRef::BEFORE, floors_turn: 0 }
+    }
+}
+
+impl EventMeta {
+    fn new(view: Arc<EventView>, position: u64) -> EventMeta {
+        EventMeta { view, last: ChangeRef::BEFORE, position, hash: 0, live_holds: 0 }
     }
 
     /// Reads again what changes have changed.
-    fn refresh(&mut self) {
-        self.due = self.slot.next_due();
-        self.hash = self.slot.hash();
-        self.live_holds = self.slot.events().map(|event| u64::from(event.live_holds())).sum();
+    fn read(&mut self, event: &Event) {
+        self.hash = event.slot_hash();
+        self.live_holds = u64::from(event.live_holds());
     }
 }
 
@@ -586,4 +615,66 @@ fn fingerprint(key: EventKey, command: &Command) -> u64 {
         Command::UpdateEvent(update) => (update.request_id, update.fingerprint()).hash(&mut hasher),
     }
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use inventory_core::command::{CreateEvent, Release};
+    use inventory_core::ids::EventId;
+    use inventory_core::plan::PlanSpec;
+    use inventory_core::policy::Settings;
+    use wal::MemoryStorage;
+
+    use super::*;
+    use crate::{ClockSource, EngineConfig, ManualClock, Opened, open, reply_slot};
+
+    const PLANTED: HoldId = HoldId(0xbad);
+
+    pub(super) fn panic_if_planted(command: &Command) {
+        if let Command::GetHold(PLANTED) = command {
+            panic!("planted by a test");
+        }
+    }
+
+    fn opened() -> Opened {
+        let clock = ClockSource::Manual(ManualClock::new(TimestampMs(1_000)));
+        let config = EngineConfig { segment_bytes: 64 << 10, deterministic: true, ..EngineConfig::default() };
+        open(Arc::new(MemoryStorage::new()), clock, config, &mut |_| {}).expect("an empty folder opens")
+    }
+
+    fn ask(opened: &mut Opened, key: EventKey, command: Command) -> Result<Done, Refused> {
+        let (sender, mut receiver) = reply_slot();
+        opened.engine.submit(key, command, None, Reply::One(sender)).expect("there is room");
+        while !opened.engine.is_idle() {
+            opened.shards[0].turn();
+            opened.committer.turn().expect("the disk works");
+        }
+        receiver.try_take().expect("settled").expect("answered").result
+    }
+
+    #[test]
+    fn a_panic_while_judging_is_answered_and_not_repeated() {
+        let mut opened = opened();
+        let key = event_key("concert");
+        assert_eq!(ask(&mut opened, key, Command::GetHold(PLANTED)), Err(Refused::Internal));
+        assert_eq!(opened.shards[0].quarantine.len(), 1);
+        assert_eq!(ask(&mut opened, key, Command::GetHold(PLANTED)), Err(Refused::Internal));
+        let other = Release { hold_id: PLANTED, request_id: None, part: Default::default() };
+        let refused = ask(&mut opened, key, Command::Release(Box::new(other)));
+        assert_eq!(refused, Err(Refused::Reject(Reject::EventNotFound)), "the shard works on");
+    }
+
+    #[test]
+    fn an_event_under_another_key_or_plan_is_not_made() {
+        let mut opened = opened();
+        let key = event_key("concert");
+        let plan = Plan::build(&PlanSpec::default(), inventory_core::ids::PlanDigest([1; 32]));
+        let Ok(plan) = plan.map(Arc::new) else { return };
+        let id = EventId::parse("concert").expect("a good name");
+        let create = CreateEvent { id, key, plan, settings: Settings::default() };
+        let unstored = ask(&mut opened, key, Command::CreateEvent(Box::new(create.clone())));
+        assert_eq!(unstored, Err(Refused::Internal));
+        let elsewhere = EventKey(key.0 + 1);
+        assert_eq!(ask(&mut opened, elsewhere, Command::CreateEvent(Box::new(create))), Err(Refused::Internal));
+    }
 }
