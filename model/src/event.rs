@@ -421,20 +421,18 @@ impl Event {
                 _ => {}
             }
         }
-        let mut wanted: BTreeMap<&str, u32> = BTreeMap::new();
-        for ((area, _), admitted) in &hold.admissions {
-            *wanted.entry(area).or_default() += admitted.held;
-        }
-        let counts = self.area_counts(None);
-        for (area, quantity) in wanted {
-            let Some(index) = self.plan.find_area(area) else {
-                continue;
-            };
-            let (held, sold) = counts[usize::from(index)];
-            let open = self.plan.areas()[usize::from(index)].capacity - held - sold;
-            if open < quantity {
+        for (index, (held, sold)) in self.area_counts(None).into_iter().enumerate() {
+            let area = &self.plan.areas()[index];
+            let wanted: u32 = hold
+                .admissions
+                .iter()
+                .filter(|((key, _), _)| **key == *area.key)
+                .map(|(_, admitted)| admitted.held)
+                .sum();
+            let open = area.capacity - held - sold;
+            if open < wanted {
                 let state = if held > 0 { PlaceState::Held } else { PlaceState::Sold };
-                let place = Moved::Area { area: index, quantity: quantity - open };
+                let place = Moved::Area { area: index as u16, quantity: wanted - open };
                 lost.push(PlaceInTheWay { place, state });
             }
         }
@@ -605,7 +603,7 @@ impl Event {
         }
         if let Some(plan) = plan {
             for hold in self.holds.values_mut() {
-                hold.dropped |= !hold.held_is_in(&plan);
+                hold.drop_what_is_not_in(&plan);
             }
             self.plan = plan;
             self.plan_revision += 1;

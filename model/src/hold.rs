@@ -19,7 +19,7 @@ pub(crate) enum Fate {
     Held,
     /// Sold.
     Sold,
-    /// Given back while the hold lived, or by the confirm that ended it.
+    /// Given back while the hold lived, or by the confirm that ended it, or gone with an older plan.
     Freed,
 }
 
@@ -113,10 +113,21 @@ impl Hold {
         self.order_last = Some(order.clone());
     }
 
-    /// Whether every place it held when it ended is in the plan.
-    pub(crate) fn held_is_in(&self, plan: &Plan) -> bool {
-        self.seats_with(Fate::Held).all(|seat| plan.find_seat(&seat.key).is_some())
-            && self.admissions.iter().all(|((area, _), admitted)| admitted.held == 0 || plan.find_area(area).is_some())
+    /// Places it held when it ended that `plan` does not have are gone for good, also if a later plan
+    /// has their keys again.
+    pub(crate) fn drop_what_is_not_in(&mut self, plan: &Plan) {
+        for seat in self.seats.iter_mut().filter(|seat| seat.fate == Fate::Held) {
+            if plan.find_seat(&seat.key).is_none() {
+                seat.fate = Fate::Freed;
+                self.dropped = true;
+            }
+        }
+        for ((area, _), admitted) in &mut self.admissions {
+            if admitted.held > 0 && plan.find_area(area).is_none() {
+                admitted.held = 0;
+                self.dropped = true;
+            }
+        }
     }
 
     /// As a caller may see it. Of an ended hold only what is sold is named.

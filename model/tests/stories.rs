@@ -1,0 +1,714 @@
+//! The contract as stories. Each line is a command with its answer; core and model must both give it,
+//! and the core's log is replayed at the end of each story.
+//!
+//! ```text
+//!     0ms hold a 3,4 ttl=5000ms -> held 3,4 until 5000ms
+//! ```
+//!
+//! Times count from the start of the story. A hold has a name of one word; its id is made at the time
+//! of its first mention, or at `made=`. Seats are indexes in the plan. `map` shows the seats: `.` open,
+//! `h` held, `S` sold.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{build, core::Core, field, house, one_row};
+use inventory_core::{
+    best_available::Arrangement,
+    change::{HoldState, HoldView, ResumeCause},
+    command::{
+        AdmissionWanted, AreaName, BestAvailable, Command, Confirm, CreateEvent, Extend, Hold, Part, Release,
+        Remainder, UpdateEvent,
+    },
+    ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, SlotIndex, TimestampMs},
+    place::{Admission, Moved, PlaceState, Seat},
+    plan::PlanSpec,
+    policy::{EventState, Settings},
+    reject::{PlaceInTheWay, Reject},
+};
+use model::{Answer, Model};
+
+const START: TimestampMs = TimestampMs(1_700_000_000_000);
+const KEY: EventKey = EventKey(0x101);
+
+#[test]
+fn a_seat_can_be_held_again_at_the_instant_its_hold_expires() {
+    check(
+        &one_row("........"),
+        "
+           0ms hold a 3,4 ttl=5000ms -> held 3,4 until 5000ms
+        4999ms hold b 4 ttl=5000ms -> places unavailable: 4 held
+        5000ms hold c 4 ttl=5000ms -> held 4 until 10000ms
+        5000ms confirm a order=x -> hold expired
+        map ....h...
+        6000ms confirm c order=x -> sold 4
+        9999ms hold d 4 ttl=5000ms -> places unavailable: 4 sold
+        map ....S...
+    ",
+    );
+}
+
+#[test]
+fn a_repeated_hold_answers_as_it_is_now_and_never_holds_twice() {
+    check(
+        &one_row("...."),
+        "
+            0ms hold a 1 ttl=5000ms -> held 1 until 5000ms
+           10ms hold a 1 ttl=5000ms -> held 1 until 5000ms, again
+           20ms hold a 2 ttl=5000ms -> hold id reused
+         1000ms extend a request=1 ttl=8000ms -> held 1 until 9000ms
+         1001ms hold a 1 ttl=5000ms -> held 1 until 9000ms, again
+         9000ms hold a 1 ttl=5000ms -> hold expired, executed
+         9000ms hold a 2 ttl=5000ms -> hold id reused
+         9000ms hold b 1 ttl=5000ms -> held 1 until 14000ms
+         9001ms confirm b order=x -> sold 1
+         9002ms hold b 1 ttl=5000ms -> hold already confirmed, executed
+         9003ms hold c 2 -> held 2 until 609003ms
+         9004ms release c -> released
+         9005ms hold c 2 -> hold released, executed
+        map .S..
+    ",
+    );
+}
+
+#[test]
+fn an_ended_hold_is_forgotten_only_when_its_id_is_too_old() {
+    check(
+        &one_row("...."),
+        "
+             0ms hold a 1 ttl=1000ms -> held 1 until 1000ms
+          1000ms get a -> expired
+        300999ms get a -> expired
+        300999ms hold a 1 ttl=1000ms -> hold expired, executed
+        301000ms get a -> hold not found
+        301000ms hold a 1 ttl=1000ms -> hold id too old
+        301000ms hold b 1 made=1000ms -> hold id too old
+        301000ms hold c 1 made=1001ms ttl=1000ms -> held 1 until 302000ms
+        310000ms hold d 2 made=369999ms ttl=1000ms -> held 2 until 311000ms
+        310000ms hold e 3 made=370000ms -> hold id from future
+        311000ms get d -> expired
+        669998ms hold d 2 made=369999ms ttl=1000ms -> hold expired, executed
+        669999ms hold d 2 made=369999ms ttl=1000ms -> hold id too old
+    ",
+    );
+}
+
+#[test]
+fn a_longer_memory_does_not_bring_back_what_was_forgotten() {
+    check(
+        &one_row("...."),
+        "
+             0ms update retry_window=60s -> done
+             0ms hold a 1 ttl=1000ms -> held 1 until 1000ms
+          1000ms get a -> expired
+         61000ms update retry_window=300s -> done
+         61000ms hold a 1 ttl=1000ms -> hold id too old
+         61000ms hold b 1 made=1000ms -> hold id too old
+         61000ms hold c 1 made=1001ms ttl=1000ms -> held 1 until 62000ms
+    ",
+    );
+}
+
+#[test]
+fn every_seat_in_the_way_is_named_with_its_state_and_nothing_is_held() {
+    check(
+        &one_row("........"),
+        "
+        0ms hold a 1,2 -> held 1,2 until 600000ms
+        0ms hold b 4 -> held 4 until 600000ms
+        0ms confirm b order=x -> sold 4
+        1ms hold c 5,4,3,2 -> places unavailable: 4 sold, 2 held
+        1ms hold d 5,5 -> duplicate seat at 1
+        1ms hold e 5,8 -> unknown place in Seats at 1
+        map .hh.S...
+    ",
+    );
+}
+
+#[test]
+fn a_replacement_keeps_what_both_have_and_the_timer() {
+    check(
+        &one_row("........"),
+        "
+           0ms hold a 1,2 ttl=5000ms -> held 1,2 until 5000ms
+        1000ms extend a request=1 ttl=6000ms -> held 1,2 until 7000ms
+        2000ms hold b 2,3 ttl=7200000ms replacing=a -> held 2,3 until 7000ms
+        map ..hh....
+        2001ms get a -> released
+        2002ms confirm a order=x -> hold released
+        2003ms hold x 6 -> held 6 until 602003ms
+        2003ms hold c 2,6 replacing=b -> places unavailable: 6 held
+        2003ms get b -> held 2,3 until 7000ms
+        2004ms hold d 2 replacing=a -> hold released
+        2005ms hold e 2 replacing=nobody -> hold not found
+        7000ms hold f 2 replacing=b -> hold expired
+    ",
+    );
+}
+
+#[test]
+fn a_confirm_in_part_keeps_or_releases_the_rest() {
+    check(
+        &one_row("........"),
+        "
+           0ms hold a 1,2,3 ttl=5000ms -> held 1,2,3 until 5000ms
+           1ms confirm a 2 order=x -> request id invalid
+           1ms confirm a 2,4 order=x request=1 -> places unavailable: 4 open
+           1ms confirm a 2 order=x request=1 -> held 1,3 sold 2 until 5000ms for x
+           2ms confirm a 2 order=x request=1 -> held 1,3 sold 2 until 5000ms for x, again
+           2ms confirm a 1 order=x request=1 -> request id reused
+           3ms confirm a 3 order=y request=5 release -> sold 2,3 for x y
+           4ms confirm a 1 order=y request=6 -> hold already confirmed
+           4ms confirm a order=x -> hold already confirmed
+        map ..SS....
+    ",
+    );
+}
+
+#[test]
+fn an_older_request_is_refused_and_the_last_is_answered_even_when_the_hold_has_ended() {
+    check(
+        &one_row("........"),
+        "
+           0ms hold a 1,2 ttl=5000ms -> held 1,2 until 5000ms
+           1ms release a 1 request=5 -> held 2 until 5000ms
+           2ms release a 2 request=4 -> request id too old
+           3ms release a 2 request=6 -> released
+           4ms release a 2 request=6 -> released, again
+           4ms release a 2 request=7 -> hold released
+           4ms release a -> released, again
+        map ........
+    ",
+    );
+}
+
+#[test]
+fn a_whole_confirm_is_repeatable_under_its_own_order_only() {
+    check(
+        &one_row("........"),
+        "
+           0ms hold a 1,2,3 -> held 1,2,3 until 600000ms
+           1ms confirm a 1 order=x request=1 -> held 2,3 sold 1 until 600000ms for x
+           2ms confirm a 2 order=y request=2 -> held 3 sold 1,2 until 600000ms for x y
+           3ms confirm a order=x -> sold 1,2,3 for x y
+           4ms confirm a order=x -> sold 1,2,3 for x y, again
+           4ms confirm a order=y -> hold already confirmed
+           4ms release a -> hold already confirmed
+    ",
+    );
+}
+
+#[test]
+fn an_expired_hold_is_reclaimed_whole_or_not_at_all() {
+    check(
+        &one_row("........"),
+        "
+           0ms hold a 1,2 ttl=1000ms -> held 1,2 until 1000ms
+           0ms hold b 4,5 ttl=1000ms -> held 4,5 until 1000ms
+        2000ms confirm a order=x -> hold expired
+        2000ms confirm a 1 order=x request=1 reclaim -> hold expired
+        2000ms hold c 5 -> held 5 until 602000ms
+        2000ms confirm b order=x reclaim -> hold expired: 5 held
+        2001ms confirm a order=x reclaim -> sold 1,2
+        2002ms confirm a order=x reclaim -> sold 1,2, again
+        map .SS..h..
+    ",
+    );
+}
+
+#[test]
+fn an_extend_never_moves_the_timer_back_nor_past_the_lifetime() {
+    check(
+        &one_row("........"),
+        "
+           0ms update lifetime=10s ttl=5s renewals=2 -> done
+           0ms hold a 1 ttl=5000ms -> held 1 until 5000ms
+        1000ms extend a request=1 ttl=3000ms -> renewal cap
+        1000ms extend a request=2 ttl=4000ms -> renewal cap
+        1000ms extend a request=3 -> held 1 until 6000ms
+        1000ms extend a request=3 -> held 1 until 6000ms, again
+        2000ms extend a request=4 ttl=60000ms -> held 1 until 10000ms
+        3000ms extend a request=5 ttl=60000ms -> renewal cap
+        3000ms extend a request=6 ttl=999ms -> ttl out of range
+        9999ms extend a request=3 -> request id too old
+       10000ms extend a request=7 -> hold expired
+    ",
+    );
+}
+
+#[test]
+fn best_available_is_nearest_and_strands_nobody_if_it_can() {
+    check(
+        &one_row("......"),
+        "
+           0ms hold a best=2 -> held 2,3 until 600000ms, stranding nobody
+           0ms hold b best=1 -> held 1 until 600000ms, stranding one
+           0ms hold c best=3 -> not enough places, 3 held
+           1ms release a -> released
+           1ms hold d best=3 -> held 2,3,4 until 600001ms, stranding one
+           1ms hold e best=1 -> held 0 until 600001ms, stranding nobody
+           1ms hold f best=1 -> held 5 until 600001ms, stranding nobody
+           1ms hold g best=1 -> not enough places, 6 held
+           2ms confirm b order=x -> sold 1
+        map hShhhh
+    ",
+    );
+}
+
+#[test]
+fn accessible_seats_are_for_those_who_ask_and_companions_sit_beside_them() {
+    check(
+        &one_row("..cac.."),
+        "
+           0ms hold a best=3 -> not enough places, 0 held
+           0ms hold b best=2 accessible=1 -> held 2,3 until 600000ms, stranding nobody
+           0ms hold c best=1 accessible=1 -> not enough places, 2 held
+        map ..hh...
+    ",
+    );
+}
+
+#[test]
+fn an_area_gives_what_it_has_down_to_the_least_asked() {
+    check(
+        &field(),
+        "
+           0ms hold a floor=4 -> held floor*4 until 600000ms
+           0ms hold b floor=3 -> not enough places, 4 held
+           0ms hold c floor=3 least=2 -> held floor*2 until 600000ms
+           0ms hold d floor=1 hill=1 -> not enough places, 6 held
+           1ms confirm a order=x -> sold floor*4
+           1ms confirm c order=x -> sold floor*2
+           1ms hold e floor=1 -> sold out
+    ",
+    );
+}
+
+#[test]
+fn limits_by_customer_count_what_is_held_and_what_is_sold() {
+    check(
+        &one_row("........"),
+        "
+           0ms update places_per_customer=3 holds_per_customer=2 -> done
+           0ms hold a 1 -> invalid Customer
+           0ms hold b 1,2 for=7 ttl=1000ms -> held 1,2 until 1000ms
+           0ms confirm b order=x -> sold 1,2
+           0ms hold c 3,4 for=7 -> customer limit 3
+           0ms hold d 3,4 for=8 ttl=1000ms -> held 3,4 until 1000ms
+           0ms hold e 5 for=8 ttl=1000ms -> held 5 until 1000ms
+           0ms hold f 6 for=8 -> customer limit 3
+           0ms hold g 4,5,6 for=8 replacing=d -> places unavailable: 5 held
+           0ms hold h 4 for=8 replacing=d -> held 4 until 1000ms
+           0ms hold i 6 for=8 -> hold quota 2
+           0ms hold j 6 for=9 replacing=h -> invalid Customer
+        1000ms hold k 3,4,5 for=8 -> held 3,4,5 until 601000ms
+        map .SShhh..
+    ",
+    );
+}
+
+#[test]
+fn a_sale_that_is_not_open_says_why() {
+    check(
+        &one_row("...."),
+        "
+           0ms hold a 1 ttl=9000ms -> held 1 until 9000ms
+           0ms update opens=1000ms closes=2000ms -> done
+         999ms hold b 2 -> sale not open until 1000ms
+        1000ms hold b 2 ttl=9000ms -> held 2 until 10000ms
+        2000ms hold c 3 -> sale closed
+        2000ms update closes=0ms state=paused -> done
+        2000ms hold c 3 -> sale paused
+        2000ms extend a request=1 ttl=8000ms -> held 1 until 10000ms
+        2000ms update state=draft -> invalid State
+        2000ms update state=offsale -> done
+        2000ms hold c 3 -> sale closed
+        2000ms confirm a order=x -> sold 1
+        2000ms update state=paused -> invalid State
+        2000ms update state=onsale -> done
+        2000ms hold c 3 -> held 3 until 602000ms
+    ",
+    );
+}
+
+#[test]
+fn a_cancelled_event_ends_its_holds_and_keeps_its_sales() {
+    check(
+        &one_row("...."),
+        "
+           0ms hold a 1 -> held 1 until 600000ms
+           0ms hold b 2 -> held 2 until 600000ms
+           0ms confirm b order=x -> sold 2
+           1ms update state=cancelled -> done
+           2ms confirm a order=x -> event cancelled
+           2ms confirm b order=x -> sold 2, again
+           2ms extend a request=1 -> event cancelled
+           2ms get a -> released
+           2ms release a -> released, again
+           2ms hold c 3 -> event cancelled
+           2ms hold a 1 -> hold released, executed
+           2ms confirm nobody order=x -> hold not found
+           2ms update state=onsale -> invalid State
+        map ..S.
+    ",
+    );
+}
+
+#[test]
+fn a_request_on_an_event_takes_effect_once() {
+    check(
+        &one_row("...."),
+        "
+           0ms update request=1 state=paused -> done
+           1ms update state=onsale -> done
+           2ms update request=1 state=paused -> done, again
+           3ms update request=1 state=offsale -> request id reused
+           4ms hold a 1 ttl=1000ms -> held 1 until 1004ms
+           5ms update expecting=paused state=offsale -> state mismatch
+           5ms update validate state=paused -> done
+           5ms hold b 2 ttl=1000ms -> held 2 until 1005ms
+      300000ms update request=1 state=paused -> request id too old
+    ",
+    );
+}
+
+#[test]
+fn a_new_plan_follows_the_keys_and_drops_nothing_in_use() {
+    check(
+        &house(0),
+        "
+           0ms hold a 0,30 -> held 0,30 until 600000ms
+           0ms hold b floor=6 -> held floor*6 until 600000ms
+           1ms update plan=house2 -> places in use: 30 held, floor*1 held
+           1ms update plan=house1 -> done
+           2ms get a -> held 23,0 until 600000ms
+           2ms hold c 5 -> plan changed, now 2
+           2ms confirm a 0 order=x request=1 revision=1 -> plan changed, now 2
+           2ms confirm a 0 order=x request=1 revision=2 -> held 23 sold 0 until 600000ms for x
+           3ms hold d 5 revision=2 -> held 5 until 600003ms
+    ",
+    );
+}
+
+#[test]
+fn after_an_outage_live_holds_have_the_time_back() {
+    check(
+        &one_row("...."),
+        "
+           0ms hold a 1 ttl=5000ms -> held 1 until 5000ms
+           0ms hold b 2 ttl=1000ms -> held 2 until 1000ms
+        1000ms get b -> expired
+        9000ms resume 7000ms
+        9000ms get a -> held 1 until 12000ms
+        9000ms get b -> expired
+       12000ms get a -> expired
+    ",
+    );
+}
+
+/// Play the story on core and model.
+fn check(plan: &PlanSpec, story: &str) {
+    let mut stage = Stage::new(plan);
+    for line in story.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        stage.play(line);
+    }
+    stage.core.assert_replays();
+}
+
+struct Stage {
+    core: Core,
+    model: Model,
+    now: TimestampMs,
+    ids: BTreeMap<String, HoldId>,
+}
+
+/// Words of a line: `name=value` and bare ones.
+struct Words<'a>(Vec<&'a str>);
+
+impl<'a> Words<'a> {
+    fn value(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+    }
+
+    fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
+        let digits = self.value(name)?.trim_end_matches(char::is_alphabetic);
+        Some(digits.parse().unwrap_or_else(|_| panic!("{name}= is followed by a number")))
+    }
+
+    fn has(&self, word: &str) -> bool {
+        self.0.contains(&word)
+    }
+
+    /// `3,4` among the bare words.
+    fn seats(&self) -> Vec<u32> {
+        let list = self.0.iter().find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+        list.map_or_else(Vec::new, |list| list.split(',').map(|seat| seat.parse().expect("a seat")).collect())
+    }
+}
+
+fn uuid_v7(time: TimestampMs, low: u128) -> u128 {
+    u128::from(time.0) << 80 | 7 << 76 | 0b10 << 62 | low
+}
+
+fn since_start(ms: u64) -> TimestampMs {
+    START.plus_ms(ms)
+}
+
+impl Stage {
+    fn new(plan: &PlanSpec) -> Self {
+        let mut stage =
+            Self { core: Core::new(SlotIndex(1), 1_000, 7), model: Model::new(), now: START, ids: BTreeMap::new() };
+        let create = CreateEvent {
+            id: EventId::parse("story").expect("a right id"),
+            key: KEY,
+            plan: build(plan, 0),
+            settings: Settings::default(),
+        };
+        let answer = stage.both(&Command::CreateEvent(Box::new(create)), "the event");
+        assert_eq!(answer, Ok(Answer::Event { replayed: false }));
+        stage
+    }
+
+    fn play(&mut self, line: &str) {
+        if let Some(expected) = line.strip_prefix("map ") {
+            assert_eq!(self.map(self.core.seat_states(KEY)), expected, "the core's map");
+            assert_eq!(self.map(self.model.seat_states(KEY)), expected, "the model's map");
+            return;
+        }
+        let (said, expected) = line.split_once(" -> ").unwrap_or((line, ""));
+        let words = Words(said.split_whitespace().collect());
+        let time = words.0[0].strip_suffix("ms").and_then(|ms| ms.parse().ok()).expect("a line starts with a time");
+        self.now = since_start(time);
+        if words.0[1] == "resume" {
+            let shift_ms = words.0[2].trim_end_matches("ms").parse().expect("a time");
+            self.core.resume(self.now, shift_ms, ResumeCause::Outage);
+            self.model.resume(shift_ms, ResumeCause::Outage);
+            return;
+        }
+        let command = self.command(words.0[1], &Words(words.0[2..].to_vec()));
+        let answer = self.both(&command, line);
+        assert_eq!(self.tell(&answer), expected, "{line}");
+    }
+
+    fn both(&mut self, command: &Command, line: &str) -> Result<Answer, Reject> {
+        self.core.advance(self.now);
+        self.model.advance(self.now);
+        let core = self.core.execute(self.now, KEY, command);
+        let model = self.model.execute(self.now, KEY, command);
+        assert_eq!(self.tell(&core), self.tell(&model), "core, then model: {line}");
+        self.core.slot.assert_valid();
+        self.model.assert_valid();
+        core
+    }
+
+    fn map(&self, states: Vec<PlaceState>) -> String {
+        let letter = |state| match state {
+            PlaceState::Open => '.',
+            PlaceState::Held => 'h',
+            PlaceState::Sold => 'S',
+            PlaceState::Killed => 'x',
+        };
+        states.into_iter().map(letter).collect()
+    }
+
+    fn id(&mut self, name: &str, made: Option<u64>) -> HoldId {
+        let time = made.map_or(self.now, since_start);
+        let low = self.ids.len() as u128;
+        *self.ids.entry(name.to_owned()).or_insert_with(|| HoldId(uuid_v7(time, low)))
+    }
+
+    // ---- Text to commands ----
+
+    fn command(&mut self, verb: &str, words: &Words<'_>) -> Command {
+        let request = words.number("request").map(|number: u64| RequestId(uuid_v7(START, u128::from(number))));
+        if verb == "update" {
+            return Command::UpdateEvent(Box::new(UpdateEvent { request_id: request, ..self.update(words) }));
+        }
+        let hold_id = self.id(words.0[0], words.number("made"));
+        let words = &Words(words.0[1..].to_vec());
+        let part = Part {
+            plan_revision: words.number("revision").unwrap_or(0),
+            seats: words.seats(),
+            admissions: words
+                .number("floor")
+                .map(|quantity| Admission { area: 0, ticket_type: 0, quantity })
+                .into_iter()
+                .collect(),
+        };
+        match verb {
+            "hold" => Command::Hold(Box::new(self.hold(hold_id, words))),
+            "get" => Command::GetHold(hold_id),
+            "extend" => Command::Extend(Extend {
+                hold_id,
+                request_id: request.expect("an extend has a request="),
+                ttl_ms: words.number("ttl").unwrap_or(0),
+            }),
+            "release" => Command::Release(Box::new(Release { hold_id, request_id: request, part })),
+            "confirm" => Command::Confirm(Box::new(Confirm {
+                hold_id,
+                request_id: request,
+                order: OrderRef::parse(words.value("order").expect("a confirm has an order=")).expect("a right order"),
+                part,
+                remainder: if words.has("release") { Remainder::Release } else { Remainder::Keep },
+                allow_reclaim: words.has("reclaim"),
+            })),
+            _ => panic!("no story has the verb {verb}"),
+        }
+    }
+
+    fn hold(&mut self, hold_id: HoldId, words: &Words<'_>) -> Hold {
+        let mut admissions = Vec::new();
+        for area in ["floor", "hill"] {
+            if let Some(quantity) = words.number(area) {
+                admissions.push(AdmissionWanted {
+                    area: AreaName::Key(area.into()),
+                    quantity,
+                    quantity_min: words.number("least").unwrap_or(0),
+                    ticket_type: 0,
+                });
+            }
+        }
+        Hold {
+            hold_id,
+            seats: words.seats(),
+            seat_keys: Vec::new(),
+            admissions,
+            best: words.number("best").map(|quantity| BestAvailable {
+                quantity,
+                accessible_count: words.number("accessible").unwrap_or(0),
+                contiguous_only: true,
+                ..BestAvailable::default()
+            }),
+            ticket_types: Vec::new(),
+            customer: CustomerKey(words.number("for").unwrap_or(0)),
+            ttl_ms: words.number("ttl").unwrap_or(0),
+            replace: words.value("replacing").map(|name| self.id(name, None)),
+            plan_revision: words.number("revision").unwrap_or(0),
+        }
+    }
+
+    fn update(&self, words: &Words<'_>) -> UpdateEvent {
+        let state = |name: &str| {
+            words.value(name).map(|state| match state {
+                "draft" => EventState::Draft,
+                "onsale" => EventState::OnSale,
+                "paused" => EventState::Paused,
+                "offsale" => EventState::OffSale,
+                "cancelled" => EventState::Cancelled,
+                _ => panic!("no state {state}"),
+            })
+        };
+        let time = |name| words.number(name).map(|ms: u64| if ms == 0 { TimestampMs(0) } else { since_start(ms) });
+        let mut update = UpdateEvent {
+            state: state("state"),
+            expected_state: state("expecting"),
+            validate_only: words.has("validate"),
+            opens_at: time("opens"),
+            closes_at: time("closes"),
+            plan: words.value("plan").map(|plan| match plan {
+                "house1" => build(&house(1), 1),
+                "house2" => build(&house(2), 2),
+                _ => panic!("no plan {plan}"),
+            }),
+            ..UpdateEvent::default()
+        };
+        update.policies.retry_window_s = words.number("retry_window");
+        update.policies.lifetime_s_max = words.number("lifetime");
+        update.policies.hold_ttl_s = words.number("ttl");
+        update.policies.renewals_max = words.number("renewals");
+        update.policies.places_per_customer_max = words.number("places_per_customer");
+        update.policies.holds_per_customer_max = words.number("holds_per_customer");
+        update
+    }
+
+    // ---- Answers to text ----
+
+    fn tell(&self, answer: &Result<Answer, Reject>) -> String {
+        match answer {
+            Ok(Answer::Hold { view, replayed }) => {
+                format!("{}{}", self.tell_hold(view), if *replayed { ", again" } else { "" })
+            }
+            Ok(Answer::Event { replayed }) => format!("done{}", if *replayed { ", again" } else { "" }),
+            Err(reject) => self.tell_reject(reject),
+        }
+    }
+
+    fn tell_hold(&self, view: &HoldView) -> String {
+        let places = |seats: &[Seat], admissions: &[Admission]| {
+            let mut names: Vec<String> = seats.iter().map(|seat| seat.index.to_string()).collect();
+            names.extend(admissions.iter().map(|one| self.tell_area(one.area, u32::from(one.quantity))));
+            names.join(",")
+        };
+        let mut text = match view.state {
+            HoldState::Active | HoldState::Paying => format!("held {}", places(&view.seats, &view.admissions)),
+            HoldState::Released => "released".into(),
+            HoldState::Expired => "expired".into(),
+            HoldState::Confirmed => String::new(),
+        };
+        let sold = places(&view.sold_seats, &view.sold_admissions);
+        if !sold.is_empty() {
+            text = format!("{text} sold {sold}").trim_start().into();
+        }
+        if view.state == HoldState::Active {
+            text += &format!(" until {}ms", view.expires_at.since(START));
+        }
+        if view.orders.len() > 1 || view.state == HoldState::Active && !view.orders.is_empty() {
+            let orders: Vec<&str> = view.orders.iter().map(OrderRef::as_str).collect();
+            text += &format!(" for {}", orders.join(" "));
+        }
+        match view.arrangement {
+            Arrangement::Contiguous if view.state == HoldState::Active => text + ", stranding nobody",
+            Arrangement::Stranding if view.state == HoldState::Active => text + ", stranding one",
+            _ => text,
+        }
+    }
+
+    fn tell_area(&self, area: u16, quantity: u32) -> String {
+        let event = self.core.slot.find(KEY).and_then(|number| self.core.slot.event(number)).expect("the event");
+        format!("{}*{quantity}", event.plan().areas()[usize::from(area)].key)
+    }
+
+    fn tell_places(&self, places: &[PlaceInTheWay]) -> String {
+        let one = |place: &PlaceInTheWay| {
+            let name = match place.place {
+                Moved::Seat(seat) => seat.to_string(),
+                Moved::Area { area, quantity } => self.tell_area(area, quantity),
+            };
+            format!("{name} {}", format!("{:?}", place.state).to_lowercase())
+        };
+        places.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+
+    fn tell_reject(&self, reject: &Reject) -> String {
+        // `HoldIdTooOld { .. }` is "hold id too old".
+        let name = format!("{reject:?}");
+        let name = name.split([' ', '{', '(']).next().unwrap_or_default();
+        let mut words = String::new();
+        for letter in name.chars() {
+            if letter.is_uppercase() && !words.is_empty() {
+                words.push(' ');
+            }
+            words.extend(letter.to_lowercase());
+        }
+        let executed = if reject.executed() { ", executed" } else { "" };
+        words += executed;
+        match reject {
+            Reject::Invalid { field, .. } => format!("{words} {field:?}"),
+            Reject::DuplicateSeat { position } => format!("{words} at {position}"),
+            Reject::UnknownPlace { field, position } => format!("{words} in {field:?} at {position}"),
+            Reject::PlanChanged { plan_revision } => format!("{words}, now {plan_revision}"),
+            Reject::NotEnoughPlaces { held_unpaid } => format!("{words}, {held_unpaid} held"),
+            Reject::SaleNotOpen { opens_at } => format!("{words} until {}ms", opens_at.since(START)),
+            Reject::CustomerLimit { places_max } => format!("{words} {places_max}"),
+            Reject::HoldQuota { holds_max } => format!("{words} {holds_max}"),
+            Reject::PlacesUnavailable { places } | Reject::PlacesInUse { places } => {
+                format!("{words}: {}", self.tell_places(places))
+            }
+            Reject::HoldExpired { places_lost, .. } if !places_lost.is_empty() => {
+                format!("{words}: {}", self.tell_places(places_lost))
+            }
+            _ => words,
+        }
+    }
+}
