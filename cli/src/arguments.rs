@@ -1,0 +1,130 @@
+//! The command line as a whole.
+
+use clap::{Parser, Subcommand};
+
+use crate::availability::AvailabilityOptions;
+use crate::event::EventCommand;
+use crate::hold::{ConfirmOptions, ExtendOptions, HoldOptions, ReleaseOptions, ShowOptions};
+use crate::plan_check::CheckOptions;
+use crate::report::Output;
+use crate::seat_map::SeatMapOptions;
+use crate::verify::VerifyOptions;
+
+const EXAMPLES: &str = "Examples:
+  usherctl event create concert-1 --plan hall.json
+  usherctl hold concert-1 --best 2
+  usherctl confirm concert-1/HOLD --order O-4711
+  usherctl seatmap concert-1
+  usherctl verify /var/lib/usher
+
+Exit codes: 0 done, 1 refused, 2 wrong usage, 66 no such file, 69 server unavailable. `verify` has its own.
+Data goes to stdout, everything else to stderr.";
+
+/// Runs sales on an Usher server and checks its data
+#[derive(Parser, Debug)]
+#[command(name = "usherctl", version, after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// Address of the server
+    #[arg(long, global = true, env = "USHER_ENDPOINT", default_value = "http://127.0.0.1:7700", value_name = "URL")]
+    pub(crate) endpoint: String,
+    /// Form of the output
+    #[arg(long, short, global = true, value_enum, default_value = "table", value_name = "FORM")]
+    pub(crate) output: Output,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Prepare and run a sale
+    #[command(subcommand, after_help = "Examples:\n  usherctl event list\n  usherctl event create --help")]
+    Event(EventCommand),
+    Hold(HoldOptions),
+    Confirm(ConfirmOptions),
+    Release(ReleaseOptions),
+    Extend(ExtendOptions),
+    Show(ShowOptions),
+    Availability(AvailabilityOptions),
+    #[command(name = "seatmap")]
+    SeatMap(SeatMapOptions),
+    /// Tell how the server is
+    #[command(
+        after_help = "Examples:\n  usherctl status\n  usherctl status --endpoint http://10.0.0.7:7700 --output json"
+    )]
+    Status,
+    /// Work with venue plans
+    #[command(subcommand, after_help = "Examples:\n  usherctl plan check hall.json")]
+    Plan(PlanCommand),
+    Verify(VerifyOptions),
+}
+
+/// What to do with a plan.
+#[derive(Subcommand, Debug)]
+pub(crate) enum PlanCommand {
+    Check(CheckOptions),
+}
+
+/// Whether a command line that does not parse was meant for `verify`, whose exit codes are its own.
+pub(crate) fn means_verify<'a>(words: impl IntoIterator<Item = &'a str>) -> bool {
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        match word {
+            // Options that take the next word.
+            "--endpoint" | "--output" | "-o" => {
+                words.next();
+            }
+            word if word.starts_with('-') => {}
+            word => return word == "verify",
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parsed(line: &str) -> Arguments {
+        Arguments::try_parse_from(line.split(' ')).expect(line)
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn common_options_stand_before_or_behind_the_command() {
+        for line in [
+            "usherctl --output json --endpoint http://h:1 event list",
+            "usherctl event --output json list --endpoint http://h:1",
+            "usherctl event list --endpoint http://h:1 -o json",
+        ] {
+            let arguments = parsed(line);
+            assert_eq!((arguments.output, arguments.endpoint.as_str()), (Output::Json, "http://h:1"), "{line}");
+        }
+        assert_eq!(parsed("usherctl status").output, Output::Table);
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        fn walk(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Examples:\n  usherctl "), "{} has no examples", command.get_name());
+            assert!(command.get_about().is_some(), "{} does not say what it does", command.get_name());
+            command.get_subcommands().filter(|sub| sub.get_name() != "help").for_each(walk);
+        }
+        walk(&Arguments::command());
+    }
+
+    #[test]
+    fn a_line_meant_for_verify_is_recognised() {
+        let means = |line: &str| means_verify(line.split_whitespace());
+        assert!(means("verify") && means("--output json verify a b") && means("-o json --nonsense verify"));
+        assert!(means("--output=json verify --nonsense"));
+        assert!(!means("") && !means("event verify") && !means("--endpoint verify status"));
+    }
+}

@@ -1,0 +1,114 @@
+//! The rules of an event as options.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use proto::admin::v1::EventPolicies;
+use proto::inventory::v1::OrphanRule;
+
+use crate::duration;
+
+/// Rules of the event; what is not given takes its default, or stays as it is.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+#[command(next_help_heading = "Rules")]
+pub(crate) struct PolicyOptions {
+    /// Time to live of a hold that asks for none (default 10m; 1s to 2h)
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) hold_ttl: Option<Duration>,
+    /// Longest life of a hold with all extensions (default 2h; at most 24h)
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) lifetime_max: Option<Duration>,
+    /// How often a hold may be extended (default 10; at most 100)
+    #[arg(long, value_name = "N")]
+    pub(crate) renewals: Option<u32>,
+    /// Most places in one hold (default 10; at most 64)
+    #[arg(long, value_name = "N")]
+    pub(crate) places_per_hold: Option<u32>,
+    /// Most places of one customer, held and sold (default 0: no limit)
+    #[arg(long, value_name = "N")]
+    pub(crate) places_per_customer: Option<u32>,
+    /// Most live holds of one customer (default 0: no limit)
+    #[arg(long, value_name = "N")]
+    pub(crate) holds_per_customer: Option<u32>,
+    /// What to do about picks that leave a single seat alone (default lenient)
+    #[arg(long, value_name = "RULE", value_enum)]
+    pub(crate) orphan_rule: Option<OrphanChoice>,
+    /// How long a repeated command is recognised (default 5m; 1m to 24h)
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) retry_window: Option<Duration>,
+    /// Longest rest of a place after its hold expired (default 0s; at most 10m)
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) cooling_max: Option<Duration>,
+}
+
+/// What to do about picks that leave a single seat alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OrphanChoice {
+    /// Never refuse
+    Off,
+    /// Refuse if the same run of open seats has a pick that strands none
+    Lenient,
+    /// Refuse if the section has, at the same price levels, a pick that strands none
+    Strict,
+}
+
+impl OrphanChoice {
+    fn to_wire(self) -> OrphanRule {
+        match self {
+            OrphanChoice::Off => OrphanRule::Off,
+            OrphanChoice::Lenient => OrphanRule::Lenient,
+            OrphanChoice::Strict => OrphanRule::Strict,
+        }
+    }
+}
+
+impl PolicyOptions {
+    /// As the wire wants it, with the paths of what is set for an update mask.
+    pub(crate) fn to_wire(&self) -> (EventPolicies, Vec<String>) {
+        let policies = EventPolicies {
+            hold_ttl: self.hold_ttl.map(duration::to_wire),
+            lifetime_max: self.lifetime_max.map(duration::to_wire),
+            renewals_max: self.renewals,
+            places_per_hold_max: self.places_per_hold,
+            places_per_customer_max: self.places_per_customer,
+            holds_per_customer_max: self.holds_per_customer,
+            orphan_rule: self.orphan_rule.map_or(OrphanRule::Unspecified, OrphanChoice::to_wire) as i32,
+            retry_window: self.retry_window.map(duration::to_wire),
+            cooling_max: self.cooling_max.map(duration::to_wire),
+            ..EventPolicies::default()
+        };
+        let set = [
+            (self.hold_ttl.is_some(), "hold_ttl"),
+            (self.lifetime_max.is_some(), "lifetime_max"),
+            (self.renewals.is_some(), "renewals_max"),
+            (self.places_per_hold.is_some(), "places_per_hold_max"),
+            (self.places_per_customer.is_some(), "places_per_customer_max"),
+            (self.holds_per_customer.is_some(), "holds_per_customer_max"),
+            (self.orphan_rule.is_some(), "orphan_rule"),
+            (self.retry_window.is_some(), "retry_window"),
+            (self.cooling_max.is_some(), "cooling_max"),
+        ];
+        let paths = set.iter().filter(|(set, _)| *set).map(|(_, field)| format!("policies.{field}")).collect();
+        (policies, paths)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_given_is_in_the_mask() {
+        let options = PolicyOptions {
+            hold_ttl: Some(Duration::from_secs(90)),
+            places_per_hold: Some(4),
+            orphan_rule: Some(OrphanChoice::Off),
+            ..PolicyOptions::default()
+        };
+        let (policies, paths) = options.to_wire();
+        assert_eq!(paths, ["policies.hold_ttl", "policies.places_per_hold_max", "policies.orphan_rule"]);
+        assert_eq!(policies.hold_ttl.expect("set").seconds, 90);
+        assert_eq!(policies.orphan_rule, OrphanRule::Off as i32);
+        assert_eq!(PolicyOptions::default().to_wire(), (EventPolicies::default(), Vec::new()));
+    }
+}

@@ -1,0 +1,148 @@
+//! `usherctl status`: how the server is.
+
+use client::Client;
+use proto::admin::v1::{ServerState, ServerStatusRequest, ServerStatusResponse};
+use serde_json::{Value, json};
+
+use crate::duration;
+use crate::failure::Failure;
+use crate::report::Report;
+use crate::table::{Side, columns, fields, grouped};
+
+/// Runs the command.
+pub(crate) async fn status(client: &Client) -> Result<Report, Failure> {
+    let answer = client.unary().server_status(ServerStatusRequest {}).await?;
+    Ok(Report::new(text(&answer), json(&answer)))
+}
+
+fn state_word(state: ServerState) -> &'static str {
+    match state {
+        ServerState::Unspecified => "unknown",
+        ServerState::Recovering => "recovering",
+        ServerState::Serving => "serving",
+        ServerState::StorageLow => "storage_low",
+        ServerState::Draining => "draining",
+    }
+}
+
+/// `1.5 GiB` for people.
+fn bytes_text(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    UNITS.iter().find(|(unit, _)| bytes >= *unit).map_or_else(
+        || format!("{bytes} B"),
+        |(unit, name)| {
+            // Tenths in whole numbers: a float has no place in a count.
+            let tenths = u64::try_from(u128::from(bytes) * 10 / u128::from(*unit)).unwrap_or(u64::MAX);
+            format!("{}.{} {name}", grouped(tenths / 10), tenths % 10)
+        },
+    )
+}
+
+fn text(answer: &ServerStatusResponse) -> String {
+    let moment = |at: Option<prost_types::Timestamp>| at.map_or_else(String::new, |at| at.to_string());
+    // A budget of 0 is none.
+    let memory = match answer.memory_budget_bytes {
+        0 => bytes_text(answer.memory_bytes),
+        budget => format!("{} of {}", bytes_text(answer.memory_bytes), bytes_text(budget)),
+    };
+    let serving_ms = duration::wire_millis(answer.serving_for.as_ref());
+    let serving_for = std::time::Duration::from_secs(serving_ms / 1_000);
+    let mut text = fields(&[
+        ("state", state_word(answer.state()).replace('_', " ")),
+        ("version", answer.version.clone()),
+        ("serving for", duration::short(serving_for)),
+        ("started at", moment(answer.started_at)),
+        ("server time", moment(answer.server_time)),
+        ("events", grouped(answer.events)),
+        ("live holds", grouped(answer.live_holds)),
+        ("sessions", grouped(u64::from(answer.sessions))),
+        ("memory", memory),
+        ("disk free", bytes_text(answer.disk_free_bytes)),
+        ("instance", answer.instance_id.clone()),
+        ("incarnation", answer.incarnation.to_string()),
+    ]);
+    if !answer.partitions.is_empty() {
+        let header = [
+            ("PARTITION", Side::Right),
+            ("EPOCH", Side::Right),
+            ("DURABLE", Side::Right),
+            ("CHECKPOINT", Side::Right),
+            ("LOG", Side::Right),
+            ("SHARDS", Side::Right),
+        ];
+        let rows: Vec<Vec<String>> = answer
+            .partitions
+            .iter()
+            .map(|one| {
+                vec![
+                    one.partition.to_string(),
+                    one.epoch.to_string(),
+                    grouped(one.durable_position),
+                    grouped(one.checkpoint_position),
+                    bytes_text(one.log_bytes),
+                    one.shards.to_string(),
+                ]
+            })
+            .collect();
+        text.push('\n');
+        text.push_str(&columns(&header, &rows));
+    }
+    text
+}
+
+fn json(answer: &ServerStatusResponse) -> Value {
+    let moment = |at: Option<prost_types::Timestamp>| at.map(|at| at.to_string());
+    let partitions = answer.partitions.iter().map(|one| {
+        json!({
+            "partition": one.partition,
+            "epoch": one.epoch,
+            "durable_position": one.durable_position,
+            "checkpoint_position": one.checkpoint_position,
+            "log_bytes": one.log_bytes,
+            "shards": one.shards,
+        })
+    });
+    json!({
+        "state": state_word(answer.state()),
+        "version": answer.version,
+        "incarnation": answer.incarnation,
+        "instance_id": answer.instance_id,
+        "started_at": moment(answer.started_at),
+        "server_time": moment(answer.server_time),
+        "serving_for_ms": duration::wire_millis(answer.serving_for.as_ref()),
+        "events": answer.events,
+        "live_holds": answer.live_holds,
+        "sessions": answer.sessions,
+        "memory_bytes": answer.memory_bytes,
+        "memory_budget_bytes": answer.memory_budget_bytes,
+        "disk_free_bytes": answer.disk_free_bytes,
+        "partitions": partitions.collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_shown_in_the_largest_unit_that_fits() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1_023, "1023 B"),
+            (1_023 << 10, "1,023.0 KiB"),
+            (1_024, "1.0 KiB"),
+            (1_536 << 20, "1.5 GiB"),
+            (64 << 20, "64.0 MiB"),
+            (5_000 << 30, "5,000.0 GiB"),
+        ] {
+            assert_eq!(bytes_text(bytes), text, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn the_state_comes_first() {
+        let answer = ServerStatusResponse { state: ServerState::StorageLow as i32, ..Default::default() };
+        assert!(text(&answer).starts_with("state        storage low\n"), "{}", text(&answer));
+        assert_eq!(json(&answer)["state"], "storage_low");
+    }
+}
