@@ -473,3 +473,32 @@ fn a_second_crash_loses_nothing_and_stops_no_start() {
     }
     assert!(cases > 1_000, "{cases} cases");
 }
+
+/// What only a faulty writer writes, right in every checksum and in its chain.
+#[test]
+fn time_and_position_never_go_back() {
+    let log = |change: &dyn Fn(&mut FrameHead)| {
+        let mut segment = Segment::new(1, Some(&header(1, 1, 0, 0, Chain::START)));
+        let mut chain = Chain::START;
+        for batch in 1..=3 {
+            let mut head = segment.head(batch, batch - 1, 0, chain);
+            if batch == 2 {
+                change(&mut head);
+            }
+            chain = segment.put(head, &payload(b'a', batch, 1), true).1;
+        }
+        let storage = MemoryStorage::new();
+        segment.store(&storage);
+        run(&storage).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(log(&|_| {}), Ok(()));
+    for (change, expected) in [
+        (&(|head: &mut FrameHead| head.time_ms = 6) as &dyn Fn(&mut FrameHead), "its time is before"),
+        (&|head: &mut FrameHead| head.first_position = 1, "its first position does not follow"),
+        (&|head: &mut FrameHead| head.first_position = 3, "its first position does not follow"),
+        (&|head: &mut FrameHead| head.batch_seq = 1, "durable before it was written"),
+    ] {
+        let error = log(change).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+}
