@@ -550,7 +550,8 @@ fn admit(event: &Event, hold: &Hold, areas: &[u16], replaced: Option<&Entry>) ->
         let open = event.area_open(area) + freed - given;
         let must = u32::from(if wanted.quantity_min == 0 { wanted.quantity } else { wanted.quantity_min });
         if open < must {
-            let held = event.area_counts(area).held - freed + given;
+            // The public state: what this very command frees or takes is no news to its caller.
+            let held = event.area_counts(area).held;
             let none = open == 0 && held == 0;
             return Err(if none { Reject::SoldOut } else { Reject::NotEnoughPlaces { held_unpaid: held } });
         }
