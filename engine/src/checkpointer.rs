@@ -265,12 +265,7 @@ impl Checkpointer {
     /// Takes the new checkpoint into use and removes what nothing needs any more: first the checkpoints
     /// before the last two, then the log that both of these cover, oldest first. A crash in between leaves
     /// more than is needed, never less.
-    fn adopt(
-        &self,
-        name: &str,
-        meta: &CheckpointMeta,
-        previous: Option<(&str, u64)>,
-    ) -> Result<(), CheckpointFailure> {
+    fn adopt(&self, name: &str, meta: &CheckpointMeta, previous: Option<(&str, u64)>) -> Result<(), CheckpointFailure> {
         let storage = self.storage.as_ref();
         let io = |file: &str| {
             let file = file.to_owned();
@@ -312,12 +307,8 @@ impl Checkpointer {
 }
 
 fn read_runs_by_slot(storage: &dyn Storage, segments: &[SegmentInfo], covered: u64) -> Result<Runs, CheckpointFailure> {
-    let mut all = Runs {
-        by_slot: (0..SLOTS).map(|_| Vec::new()).collect(),
-        batch_seq: covered,
-        next_position: 0,
-        time_ms: 0,
-    };
+    let mut all =
+        Runs { by_slot: (0..SLOTS).map(|_| Vec::new()).collect(), batch_seq: covered, next_position: 0, time_ms: 0 };
     for segment in segments {
         read_segment(storage, segment, &mut |batch| {
             if batch.batch_seq <= covered {

@@ -121,8 +121,7 @@ impl Door {
 
     fn is_idle(&self) -> bool {
         // In this order: a shard hands its group over before it counts the commands as judged.
-        self.mailbox.waiting() == 0
-            && self.released.load(Ordering::Acquire) == self.handed.load(Ordering::Acquire)
+        self.mailbox.waiting() == 0 && self.released.load(Ordering::Acquire) == self.handed.load(Ordering::Acquire)
     }
 
     fn status(&self) -> ShardStatus {

@@ -29,7 +29,7 @@ use crate::{
     clock::{Clock, ClockSource},
     committer::Committer,
     directory::Directory,
-    engine::{Door, Engine, EngineConfig, LogFiles, LogNumbers, },
+    engine::{Door, Engine, EngineConfig, LogFiles, LogNumbers},
     group::{Finished, GroupBuilder},
     plan_store::{PLANS_DIR, PlanFiles, PlanStore, PlanStoreError},
     replay::{Replayed, StartError, State, log_time, replay},
@@ -128,7 +128,8 @@ impl fmt::Display for OpenError {
             OpenError::Log(error) => error.fmt(f),
             OpenError::Checkpoint(error) => error.fmt(f),
             OpenError::ClockJump { log, wall } => {
-                let (apart, direction) = if wall < log { (log.since(*wall), "behind") } else { (wall.since(*log), "ahead of") };
+                let (apart, direction) =
+                    if wall < log { (log.since(*wall), "behind") } else { (wall.since(*log), "ahead of") };
                 write!(
                     f,
                     "the machine's clock is {} h {direction} the latest time in the log ({} ms and {} ms of Unix \
@@ -285,8 +286,7 @@ fn assemble(parts: Parts, report: StartReport) -> Opened {
         .map(|(index, (slots, finished))| Shard::new(Arc::clone(&engine), index, finished, slots, start, position))
         .collect();
     let digests = shards.iter().map(Shard::digest).collect();
-    let committer =
-        Committer::new(Arc::clone(&engine), Arc::clone(&storage), writer, inbox, senders, digests, start.0);
+    let committer = Committer::new(Arc::clone(&engine), Arc::clone(&storage), writer, inbox, senders, digests, start.0);
     let checkpointer = Checkpointer::new(Arc::clone(&engine), storage, slot_config);
     Opened { engine, shards, committer, checkpointer, report }
 }

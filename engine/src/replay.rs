@@ -313,3 +313,105 @@ pub(crate) fn log_time(replayed: &Replayed) -> TimestampMs {
     let in_checkpoint = replayed.checkpoint.as_ref().map_or(0, |(_, meta, _)| meta.time_ms);
     TimestampMs(replayed.recovered.time_ms.max(in_checkpoint))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashMap};
+    use std::sync::Arc;
+
+    use inventory_core::{
+        change::{EventCreated, Record},
+        ids::{EventId, EventNumber},
+        plan::{Area, Plan, PlanSpec, Point},
+        policy::Settings,
+        slot::Applied,
+    };
+
+    use super::*;
+    use crate::{group::GroupBuilder, router::event_key};
+
+    const CONFIG: SlotConfig = SlotConfig { seed: 0, tombstones_max: 100 };
+    const EVENT: EventNumber = EventNumber(0);
+    const NOW: TimestampMs = TimestampMs(10);
+
+    fn plans() -> PlanFiles {
+        let area = Area {
+            key: "floor".into(),
+            label: "Floor".into(),
+            zone: None,
+            level: 0,
+            capacity: 5,
+            centre: Point { x: 0, y: 0 },
+        };
+        let spec = PlanSpec {
+            name: "hall".into(),
+            price_levels: vec!["gold".into()],
+            focal_point: Some(Point { x: 0, y: 0 }),
+            areas: vec![area],
+            ..PlanSpec::default()
+        };
+        let digest = PlanDigest([1; 32]);
+        let plan = Plan::build(&spec, digest).expect("a good plan");
+        PlanFiles { plans: HashMap::from([(digest, Arc::new(plan))]), bad: BTreeMap::new() }
+    }
+
+    fn created() -> Change {
+        Change::EventCreated(Box::new(EventCreated {
+            id: EventId::parse("concert").expect("a good name"),
+            key: event_key("concert"),
+            plan: PlanDigest([1; 32]),
+            fingerprint: 0,
+            settings: Settings::default(),
+        }))
+    }
+
+    /// Replays one change as if it had been logged with these numbers.
+    fn replay_one(change: &Change, applied: Applied, plans: &PlanFiles) -> Result<(), ReplayError> {
+        let index = event_key("concert").slot();
+        let mut builder = GroupBuilder::new();
+        builder.push(index, EVENT, applied, change);
+        let mut payload = Vec::new();
+        builder.finish(NOW, &mut payload);
+        let runs = read_runs(&payload, 1).expect("one change");
+        replay_run(&mut Slot::new(index, CONFIG), &runs[0], plans)
+    }
+
+    fn honest() -> Applied {
+        let mut slot = Slot::new(event_key("concert").slot(), CONFIG);
+        slot.apply(NOW, EVENT, &created(), &plans(), None)
+    }
+
+    #[test]
+    fn a_change_must_give_what_it_gave() {
+        let applied = honest();
+        assert!(replay_one(&created(), applied, &plans()).is_ok());
+        let wrong = Applied { digest: applied.digest ^ 1, ..applied };
+        assert!(matches!(replay_one(&created(), wrong, &plans()), Err(ReplayError::Differs(_))));
+        let wrong = Applied { event_seq: applied.event_seq + 1, ..applied };
+        assert!(matches!(replay_one(&created(), wrong, &plans()), Err(ReplayError::Differs(_))));
+    }
+
+    #[test]
+    fn a_change_needs_its_plan_and_its_event() {
+        let none = PlanFiles { plans: HashMap::new(), bad: BTreeMap::new() };
+        assert!(matches!(replay_one(&created(), honest(), &none), Err(ReplayError::NoPlan(_))));
+        let orphan = Change::FloorRaised(TimestampMs(1));
+        assert!(matches!(replay_one(&orphan, honest(), &plans()), Err(ReplayError::Differs(_))));
+    }
+
+    #[test]
+    fn a_run_is_read_to_its_last_byte() {
+        let mut records = Vec::new();
+        let Applied { event_seq, digest } = honest();
+        codec::encode_record(&Record { event: EVENT, event_seq, digest, change: created() }, &mut records);
+        let index = event_key("concert").slot();
+        let run = |records: &[u8], count| {
+            let view = RunView { slot: index, count, time: NOW, records };
+            replay_run(&mut Slot::new(index, CONFIG), &view, &plans())
+        };
+        assert!(run(&records, 1).is_ok());
+        assert!(matches!(run(&records, 2), Err(ReplayError::Unreadable(_))));
+        records.push(0);
+        assert!(matches!(run(&records, 1), Err(ReplayError::Unreadable(_))));
+    }
+}

@@ -129,7 +129,8 @@ pub fn verify(storage: &dyn Storage) -> Result<VerifyReport, VerifyError> {
     };
     // The log's own warnings are about what it could prove in another way.
     warnings.extend(recovered.warnings.iter().map(|warning| format!("{}: {}", warning.file, warning.what)));
-    let live = |slot: &inventory_core::slot::Slot| slot.events().map(|event| u64::from(event.live_holds())).sum::<u64>();
+    let live =
+        |slot: &inventory_core::slot::Slot| slot.events().map(|event| u64::from(event.live_holds())).sum::<u64>();
     Ok(VerifyReport {
         verdict,
         position: recovered.next_position - 1,
@@ -163,4 +164,26 @@ fn read(storage: &dyn Storage) -> Result<(Replayed, PlanFiles), StartError> {
     let plans = PlanFiles::read(storage).map_err(StartError::Plans)?;
     let replayed = replay(storage, config, &plans, &mut |_| {})?;
     Ok((replayed, plans))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verdict_has_its_exit_code() {
+        let codes = [Verdict::Clean, Verdict::TornTail, Verdict::Damaged, Verdict::Io, Verdict::NewerFormat]
+            .map(Verdict::exit_code);
+        assert_eq!(codes, [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_newer_file_is_told_from_a_damaged_one() {
+        let newer = StartError::Log(RecoverError::NewerFormat { file: "a".into(), offset: 0, found: 2, known: 1 });
+        assert_eq!(VerifyError::from(newer).verdict, Verdict::NewerFormat);
+        let newer = StartError::Checkpoint(CheckpointError::NewerFormat { file: "a".into(), found: 2, known: 1 });
+        assert_eq!(VerifyError::from(newer).verdict, Verdict::NewerFormat);
+        let damaged = StartError::Checkpoint(CheckpointError::Damaged { file: "a".into(), offset: 0, what: "crc" });
+        assert_eq!(VerifyError::from(damaged).verdict, Verdict::Damaged);
+    }
 }

@@ -326,11 +326,7 @@ fn spread(bits: u32) -> u64 {
 impl EventView {
     /// The event as it is now, said to be true at `position`.
     pub(crate) fn of(event: &Event, position: u64) -> EventView {
-        EventView {
-            id: event.id().clone(),
-            key: event.key(),
-            body: ArcSwap::from_pointee(Body::of(event, position)),
-        }
+        EventView { id: event.id().clone(), key: event.key(), body: ArcSwap::from_pointee(Body::of(event, position)) }
     }
 
     /// Shows a change that is durable.

@@ -36,7 +36,12 @@ fn crash_at_every_operation(shards: usize, seed: u64) {
     let operations = disk.operations();
     assert!(whole.checkpoints >= 3, "{} checkpoints", whole.checkpoints);
     whole.hash_at.insert(0, 0);
-    eprintln!("{operations} operations, {} commands, {} answered, {} positions", whole.sent.len(), whole.answered().count(), whole.hash_at.len());
+    eprintln!(
+        "{operations} operations, {} commands, {} answered, {} positions",
+        whole.sent.len(),
+        whole.answered().count(),
+        whole.hash_at.len()
+    );
 
     for stop_at in 1..=operations {
         let mut ledger = Ledger::default();

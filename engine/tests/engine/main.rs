@@ -2,6 +2,7 @@
 
 mod crash;
 mod restart;
+mod threads;
 mod turns;
 mod verdicts;
 mod workload;

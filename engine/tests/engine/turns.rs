@@ -1,6 +1,6 @@
 //! What a caller sees of turns: effects, order, durability, time.
 
-
+use crate::{workload::used_bytes, world::*};
 use engine::{AreaCounts, Counts, Done, Refused, Reply, reply_slot};
 use inventory_core::{
     change::{HoldCause, HoldState},
@@ -10,7 +10,6 @@ use inventory_core::{
     policy::EventState,
     reject::Reject,
 };
-use crate::{workload::used_bytes, world::*};
 
 fn seat_state(states: &[u8], seat: usize) -> u8 {
     states[seat / 4] >> (seat % 4 * 2) & 3
@@ -121,9 +120,8 @@ fn an_event_is_seen_when_it_is_durable() {
     world.settle();
     let view = world.engine.directory().find("concert").expect("it is durable");
     assert_eq!((view.counts().held, view.position()), (1, 2));
-    let positions = [&mut created, &mut again, &mut held].map(|receiver| {
-        receiver.try_take().expect("settled").expect("answered").position
-    });
+    let positions = [&mut created, &mut again, &mut held]
+        .map(|receiver| receiver.try_take().expect("settled").expect("answered").position);
     assert_eq!(positions, [1, 1, 2]);
     assert_eq!(world.engine.directory().event_count(), 1);
 }
@@ -163,7 +161,9 @@ fn many_holds_due_take_several_turns() {
         }
         world.settle();
     }
-    assert!(receivers.iter_mut().all(|receiver| matches!(receiver.try_take(), Some(Ok(answer)) if answer.result.is_ok())));
+    assert!(
+        receivers.iter_mut().all(|receiver| matches!(receiver.try_take(), Some(Ok(answer)) if answer.result.is_ok()))
+    );
     world.clock.advance_ms(60_000);
     let mut confirmed = world.send(keys[299], confirm(hold_id(START, 29_900), "late"));
     let wake = world.shards[0].turn();

@@ -48,7 +48,8 @@ fn a_write_that_was_cut_off_is_a_torn_tail() {
     assert!(world.try_settle().is_err());
     let verdicts: Vec<Verdict> = (0..32)
         .map(|seed| {
-            let report = verify(&world.disk.crash(Keep::SeededSectors(seed))).expect("everything acknowledged is there");
+            let report =
+                verify(&world.disk.crash(Keep::SeededSectors(seed))).expect("everything acknowledged is there");
             assert!([6, 36].contains(&report.position));
             report.verdict
         })

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use engine::{
-    Answer, CheckpointFailure, Checkpointer, ClockSource, Committer, Done, Engine, EngineConfig, ManualClock, OpenError,
-    Opened, Refused, Reply, ReplyReceiver, Shard, StartReport, event_key, open, reply_slot,
+    Answer, CheckpointFailure, Checkpointer, ClockSource, Committer, Done, Engine, EngineConfig, ManualClock,
+    OpenError, Opened, Refused, Reply, ReplyReceiver, Shard, StartReport, event_key, open, reply_slot,
 };
 use inventory_core::{
     change::{HoldState, HoldView},
