@@ -1,0 +1,17 @@
+//! The door: everything that knows gRPC, HTTP/2 and protobuf.
+
+pub(crate) mod admin;
+pub(crate) mod admission;
+pub(crate) mod convert;
+pub(crate) mod convert_admin;
+pub(crate) mod deadline;
+pub(crate) mod health;
+pub(crate) mod inventory;
+pub mod limits;
+pub(crate) mod limits_check;
+pub(crate) mod listen;
+pub(crate) mod plan_chunks;
+pub(crate) mod refusal;
+pub(crate) mod service;
+pub(crate) mod session;
+pub(crate) mod state;

@@ -1,0 +1,150 @@
+//! One connection as a service of HTTP requests: the sale by its path first, everything else by the
+//! router; the time a call may take; the stack's own refusals in our words.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{HeaderMap, HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use proto::{
+    admin::v1::admin_service_server::AdminServiceServer,
+    inventory::v1::inventory_service_server::InventoryServiceServer,
+};
+use tonic::{Status, body::Body, service::Routes};
+use tower::Service as _;
+
+use super::{
+    admin::Admin,
+    deadline::{CallTime, time_allowed},
+    inventory::Inventory,
+    limits::{ADMIN_CALL_TIME_MAX, ADMIN_MESSAGE_BYTES_MAX, SALE_CALL_TIME_MAX, SALE_MESSAGE_BYTES_MAX},
+    refusal::{Refusal, in_our_words, message_limit},
+    state::Edge,
+};
+
+/// Beginning of the path of every sale call.
+const SALE: &str = "/usher.inventory.v1.InventoryService/";
+/// Beginning of the path of every admin call.
+const ADMIN: &str = "/usher.admin.v1.AdminService/";
+/// The two whose answer is a stream that may last.
+const SESSION: &str = "/usher.inventory.v1.InventoryService/Session";
+
+/// One connection, as far as calls of it need to know of each other.
+#[derive(Debug, Default)]
+pub(crate) struct Connection {
+    /// Sessions open on it.
+    pub(crate) sessions: AtomicUsize,
+}
+
+impl Connection {
+    /// Takes one of the Sessions a connection may have.
+    pub(crate) fn take_session(&self, most: usize) -> bool {
+        let take = |open: usize| (open < most).then_some(open + 1);
+        self.sessions.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+
+    /// Gives it back.
+    pub(crate) fn give_back_session(&self) {
+        self.sessions.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// All services; cheap to clone, one clone for each connection.
+#[derive(Clone)]
+pub(crate) struct Services {
+    sale: InventoryServiceServer<Inventory>,
+    rest: Routes,
+}
+
+impl Services {
+    /// The services over the state of the edge. `rest` has health and reflection.
+    pub(crate) fn new(edge: &Arc<Edge>, rest: Routes) -> Services {
+        let sale = InventoryServiceServer::new(Inventory::new(Arc::clone(edge)))
+            .max_decoding_message_size(SALE_MESSAGE_BYTES_MAX);
+        let admin =
+            AdminServiceServer::new(Admin::new(Arc::clone(edge))).max_decoding_message_size(ADMIN_MESSAGE_BYTES_MAX);
+        Services { sale, rest: rest.add_service(admin).prepare() }
+    }
+
+    /// The service of one connection.
+    pub(crate) fn connection(&self) -> ConnectionService {
+        ConnectionService { services: self.clone(), connection: Arc::default() }
+    }
+}
+
+/// The service of one connection.
+pub(crate) struct ConnectionService {
+    services: Services,
+    connection: Arc<Connection>,
+}
+
+type Answer = Result<Response<Body>, Infallible>;
+
+impl hyper::service::Service<Request<Incoming>> for ConnectionService {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let path = request.uri().path();
+        if path.starts_with(SALE) {
+            if path == SESSION {
+                request.extensions_mut().insert(Arc::clone(&self.connection));
+                return Box::pin(self.services.sale.clone().call(request));
+            }
+            let time = call_time(&mut request, SALE_CALL_TIME_MAX);
+            return Box::pin(within(time, true, self.services.sale.clone().call(request)));
+        }
+        if path.starts_with(ADMIN) {
+            let time = call_time(&mut request, ADMIN_CALL_TIME_MAX);
+            return Box::pin(within(time, false, self.services.rest.clone().call(request)));
+        }
+        // Health and reflection have streams that last.
+        Box::pin(self.services.rest.clone().call(request))
+    }
+}
+
+fn call_time(request: &mut Request<Incoming>, limit: Duration) -> CallTime {
+    let time = CallTime::new(time_allowed(request.headers(), limit));
+    request.extensions_mut().insert(time.clone());
+    time
+}
+
+/// Waits for the answer as long as the call may take, from the first byte of its message on. The command
+/// goes on without its caller once it is handed over.
+async fn within(time: CallTime, is_sale: bool, answer: impl Future<Output = Answer>) -> Answer {
+    // A time that has passed on arrival is not worth a shard's turn.
+    let answer =
+        if time.allowed.as_millis() == 0 { None } else { tokio::time::timeout(time.allowed, answer).await.ok() };
+    let Some(answer) = answer else {
+        return Ok(Refusal::deadline(time.executed()).into_status().into_http());
+    };
+    Ok(match answer {
+        Ok(response) => renamed(response, is_sale),
+        Err(never) => match never {},
+    })
+}
+
+/// An answer the stack made itself because the message was too long has no details: give it ours.
+fn renamed(response: Response<Body>, is_sale: bool) -> Response<Body> {
+    let by_the_stack = |headers: &HeaderMap<HeaderValue>| {
+        headers.contains_key("grpc-status") && !headers.contains_key("grpc-status-details-bin")
+    };
+    if !by_the_stack(response.headers()) {
+        return response;
+    }
+    match Status::from_header_map(response.headers()) {
+        Some(status) if status.code() == tonic::Code::OutOfRange => {
+            in_our_words(status, message_limit(is_sale)).into_http()
+        }
+        Some(_) | None => response,
+    }
+}

@@ -1,0 +1,483 @@
+//! Sessions: many commands and their answers on one stream.
+//!
+//! The stream of answers is the whole Session: polled for an answer, it first gives what is there, then
+//! reads commands as long as there are reply slots, and hands them over. So nothing is locked but the
+//! outbox, an answer needs no task of its own, and a peer that does not read its answers is not read.
+//! The stack calls again and again until nothing is ready and only then writes, so that answers travel in
+//! full frames.
+//!
+//! A refusal never ends the stream. A message that does not decode does, after everything accepted before
+//! it is answered.
+
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use engine::{Answer, Done, Engine, Refused, Reply, ReplySink};
+use futures_core::Stream;
+use inventory_core::{command::Command, ids::EventKey, limits::PLACES_PER_HOLD_MAX};
+use parking_lot::Mutex;
+use proto::inventory::v1::{self as wire, Reason, session_request};
+use tonic::{Status, Streaming};
+
+use super::{
+    convert::{self, SessionKind},
+    inventory::refuse_other_future,
+    limits::{SALE_CALL_TIME_MAX, SALE_MESSAGE_BYTES_MAX, SESSION_SLOTS, SESSIONS_PER_CONNECTION_MAX},
+    refusal::{Asked, Refusable, Refusal, in_our_words},
+    service::Connection,
+    state::{Edge, Phase},
+};
+
+/// Bytes that a command of a Session stands for in the count of what is in flight.
+const COMMAND_BYTES: usize = 256;
+/// Answers of one engine turn for which the outbox keeps room.
+const OUTBOX_ROOM: usize = 1_024;
+
+/// The open Sessions, to tell them that the server is going away.
+#[derive(Default)]
+pub(crate) struct Sessions {
+    open: AtomicU32,
+    outboxes: Mutex<Vec<Weak<Outbox>>>,
+}
+
+impl Sessions {
+    /// How many are open.
+    pub(crate) fn open(&self) -> u32 {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    fn begin(&self, outbox: &Arc<Outbox>) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        let mut outboxes = self.outboxes.lock();
+        outboxes.retain(|outbox| outbox.strong_count() > 0);
+        outboxes.push(Arc::downgrade(outbox));
+    }
+
+    fn end(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Tells every Session that the server is stopping.
+    pub(crate) fn go_away(&self) {
+        self.tell(Farewell::GoingAway);
+    }
+
+    /// Ends every Session once what it accepted is answered.
+    pub(crate) fn close(&self) {
+        self.tell(Farewell::Close);
+    }
+
+    fn tell(&self, farewell: Farewell) {
+        let outboxes: Vec<_> = self.outboxes.lock().iter().filter_map(Weak::upgrade).collect();
+        for outbox in outboxes {
+            outbox.tell(farewell);
+        }
+    }
+}
+
+/// How a Session is told that the server is stopping.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Farewell {
+    /// It is not.
+    #[default]
+    None,
+    /// Say so to the client.
+    GoingAway,
+    /// And end when all is answered.
+    Close,
+}
+
+/// Where the shards put the answers for one Session.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    state: Mutex<OutboxState>,
+}
+
+#[derive(Default)]
+struct OutboxState {
+    answers: Vec<(u64, Answer)>,
+    farewell: Farewell,
+    /// Who waits. Taken by the first answer: a batch wakes once.
+    waker: Option<Waker>,
+}
+
+impl ReplySink for Outbox {
+    fn deliver(&self, tag: u64, answer: Answer) {
+        let waker = {
+            let mut state = self.state.lock();
+            state.answers.push((tag, answer));
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Outbox {
+    fn tell(&self, farewell: Farewell) {
+        let waker = {
+            let mut state = self.state.lock();
+            state.farewell = state.farewell.max(farewell);
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Swaps what is there for the empty `answers`. With nothing there, the caller is woken by what comes.
+    fn take(&self, answers: &mut Vec<(u64, Answer)>, context: &Context<'_>) -> Farewell {
+        let mut state = self.state.lock();
+        if state.answers.is_empty() {
+            match &mut state.waker {
+                Some(waker) => waker.clone_from(context.waker()),
+                none => *none = Some(context.waker().clone()),
+            }
+        } else {
+            std::mem::swap(&mut state.answers, answers);
+        }
+        state.farewell
+    }
+}
+
+/// A command that was handed over.
+#[derive(Clone, Copy)]
+struct InFlight {
+    correlation_id: u64,
+    event_key: EventKey,
+    kind: SessionKind,
+    asked: Asked,
+    min_position: u64,
+}
+
+/// The reply slots: what was handed over, by the mark that its answer will carry.
+struct Slots {
+    taken: Vec<Option<InFlight>>,
+    free: Vec<u16>,
+}
+
+impl Slots {
+    fn new() -> Slots {
+        Slots { taken: Vec::new(), free: Vec::new() }
+    }
+
+    fn in_flight(&self) -> usize {
+        self.taken.len() - self.free.len()
+    }
+
+    fn has_room(&self) -> bool {
+        self.in_flight() < SESSION_SLOTS
+    }
+
+    /// A free slot. There is room.
+    fn take(&mut self, command: InFlight) -> u64 {
+        assert!(self.has_room(), "a command was read without a reply slot for it");
+        if let Some(slot) = self.free.pop() {
+            self.taken[usize::from(slot)] = Some(command);
+            return u64::from(slot);
+        }
+        self.taken.push(Some(command));
+        self.taken.len() as u64 - 1
+    }
+
+    fn give_back(&mut self, tag: u64) -> Option<InFlight> {
+        let slot = u16::try_from(tag).ok()?;
+        let command = self.taken.get_mut(usize::from(slot))?.take()?;
+        self.free.push(slot);
+        Some(command)
+    }
+}
+
+/// How far reading is.
+enum Reading {
+    /// The first message is awaited.
+    Beginning,
+    /// Commands come.
+    Open,
+    /// No more will come; this ends the stream when all is answered. `None`: well.
+    Over(Option<Status>),
+    /// The end has been said.
+    Done,
+}
+
+/// A Session: the stream of its answers.
+pub(crate) struct SessionStream {
+    edge: Arc<Edge>,
+    engine: Arc<Engine>,
+    connection: Option<Arc<Connection>>,
+    requests: Streaming<wire::SessionRequest>,
+    outbox: Arc<Outbox>,
+    slots: Slots,
+    reading: Reading,
+    farewell_said: bool,
+    answers: Vec<(u64, Answer)>,
+    ready: VecDeque<wire::SessionResponse>,
+}
+
+impl SessionStream {
+    /// A new Session over the commands in `requests`.
+    pub(crate) fn open(
+        edge: &Arc<Edge>,
+        connection: Option<Arc<Connection>>,
+        requests: Streaming<wire::SessionRequest>,
+    ) -> Refusable<SessionStream> {
+        let engine = Arc::clone(edge.engine()?);
+        if let Some(connection) = &connection
+            && !connection.take_session(SESSIONS_PER_CONNECTION_MAX)
+        {
+            let what = format!("a connection may have {SESSIONS_PER_CONNECTION_MAX} Sessions; open another connection");
+            return Err(Refusal::new(Reason::RateLimited, what).with("limit", SESSIONS_PER_CONNECTION_MAX));
+        }
+        let outbox = Arc::new(Outbox::default());
+        edge.sessions.begin(&outbox);
+        Ok(SessionStream {
+            edge: Arc::clone(edge),
+            engine,
+            connection,
+            requests,
+            outbox,
+            slots: Slots::new(),
+            reading: Reading::Beginning,
+            farewell_said: false,
+            answers: Vec::with_capacity(OUTBOX_ROOM),
+            ready: VecDeque::with_capacity(OUTBOX_ROOM),
+        })
+    }
+
+    /// Makes messages of the answers that came.
+    fn convert_answers(&mut self) {
+        let count = self.answers.len();
+        for (tag, answer) in self.answers.drain(..) {
+            if let Some(command) = self.slots.give_back(tag) {
+                self.ready.push_back(message_of(&self.engine, command, answer));
+            }
+        }
+        self.edge.admission.give_back(count, count * COMMAND_BYTES);
+    }
+
+    /// Takes in one message. Some are answered at once.
+    fn accept(&mut self, request: wire::SessionRequest) {
+        let correlation_id = request.correlation_id;
+        if let Err(refusal) = self.try_accept(request) {
+            self.ready.push_back(refusal.into_session(correlation_id));
+        }
+    }
+
+    fn try_accept(&mut self, request: wire::SessionRequest) -> Refusable<()> {
+        let correlation_id = request.correlation_id;
+        let Some(command) = request.command else {
+            return Err(Refusal::invalid("command", "is missing, or not known to this version"));
+        };
+        if let Reading::Beginning = self.reading {
+            return self.begin(correlation_id, command);
+        }
+        if correlation_id == 0 {
+            return Err(Refusal::invalid("correlation_id", "must not be 0"));
+        }
+        self.edge.engine()?;
+        let (event_key, command, kind, asked, min_position) = self.convert(command)?;
+        let allowed = match request.timeout_ms {
+            0 => SALE_CALL_TIME_MAX,
+            ms => Duration::from_millis(u64::from(ms)).min(SALE_CALL_TIME_MAX),
+        };
+        let allowed_ms = u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX);
+        let deadline = self.engine.clock().now().plus_ms(allowed_ms);
+        self.edge.admission.take(COMMAND_BYTES)?;
+        let tag = self.slots.take(InFlight { correlation_id, event_key, kind, asked, min_position });
+        let sink = Arc::clone(&self.outbox) as Arc<dyn ReplySink>;
+        if let Err(refused) = self.engine.submit(event_key, command, Some(deadline), Reply::Many { sink, tag }) {
+            self.slots.give_back(tag);
+            self.edge.admission.give_back(1, COMMAND_BYTES);
+            return Err(Refusal::of_refused(refused, asked));
+        }
+        Ok(())
+    }
+
+    /// The first message.
+    fn begin(&mut self, correlation_id: u64, command: session_request::Command) -> Refusable<()> {
+        let session_request::Command::Open(open) = command else {
+            let refusal = Refusal::invalid("open", "must be the first message of a Session");
+            self.reading = Reading::Over(Some(refusal.into_status()));
+            return Ok(());
+        };
+        if let Err(refusal) = refuse_other_future(&self.engine, open.incarnation, 0) {
+            self.reading = Reading::Over(Some(refusal.into_status()));
+            return Ok(());
+        }
+        tracing::debug!(client = %open.client, version = %open.version, "a session opened");
+        self.reading = Reading::Open;
+        let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        self.ready.push_back(wire::SessionResponse {
+            correlation_id,
+            opened: Some(Box::new(wire::SessionOpened {
+                max_in_flight: number(SESSION_SLOTS),
+                incarnation: self.engine.incarnation(),
+                limits: Some(wire::SessionLimits {
+                    message_bytes_max: number(SALE_MESSAGE_BYTES_MAX),
+                    places_per_hold_max: number(PLACES_PER_HOLD_MAX),
+                    timeout_ms_max: u32::try_from(SALE_CALL_TIME_MAX.as_millis()).unwrap_or(u32::MAX),
+                }),
+                server_time_ms: self.engine.clock().now().0,
+                server_version: env!("CARGO_PKG_VERSION").to_owned(),
+            })),
+            ..Default::default()
+        });
+        Ok(())
+    }
+
+    fn convert(&self, command: session_request::Command) -> Refusable<(EventKey, Command, SessionKind, Asked, u64)> {
+        match command {
+            session_request::Command::Open(_) => Err(Refusal::invalid("open", "the Session is open already")),
+            session_request::Command::Hold(request) => {
+                let key = EventKey(request.event_key);
+                let (hold, asked) = convert::session_hold(request)?;
+                Ok((key, Command::Hold(Box::new(hold)), SessionKind::Hold, asked, 0))
+            }
+            session_request::Command::Confirm(request) => {
+                let key = EventKey(request.event_key);
+                let (confirm, asked) = convert::session_confirm(request)?;
+                Ok((key, Command::Confirm(Box::new(confirm)), SessionKind::Confirm, asked, 0))
+            }
+            session_request::Command::Release(request) => {
+                let key = EventKey(request.event_key);
+                let (release, asked) = convert::session_release(request)?;
+                Ok((key, Command::Release(Box::new(release)), SessionKind::Release, asked, 0))
+            }
+            session_request::Command::Extend(request) => {
+                let extend = convert::session_extend(&request)?;
+                let key = EventKey(request.event_key);
+                Ok((key, Command::Extend(extend), SessionKind::Extend, Asked::default(), 0))
+            }
+            session_request::Command::GetHold(request) => {
+                let hold_id = convert::session_get_hold(&request)?;
+                refuse_other_future(&self.engine, 0, request.min_position)?;
+                let key = EventKey(request.event_key);
+                let command = Command::GetHold(hold_id);
+                Ok((key, command, SessionKind::GetHold, Asked::default(), request.min_position))
+            }
+        }
+    }
+
+    /// What the stream gives when nothing more will be read.
+    fn finish(&mut self) -> Poll<Option<Result<wire::SessionResponse, Status>>> {
+        if self.slots.in_flight() > 0 {
+            // The answers wake us.
+            return Poll::Pending;
+        }
+        match std::mem::replace(&mut self.reading, Reading::Done) {
+            Reading::Over(Some(status)) => Poll::Ready(Some(Err(status))),
+            Reading::Beginning | Reading::Open | Reading::Over(None) | Reading::Done => Poll::Ready(None),
+        }
+    }
+}
+
+/// The message of one answer.
+fn message_of(engine: &Engine, command: InFlight, mut answer: Answer) -> wire::SessionResponse {
+    answer.position = answer.position.max(command.min_position);
+    // The answer keeps its position and time; what came of it goes into the message.
+    let result = std::mem::replace(&mut answer.result, Err(Refused::Internal));
+    let refused = match result {
+        Ok(Done::Hold { view, replayed }) => {
+            let event = match command.kind {
+                SessionKind::GetHold => engine.directory().find_key(command.event_key),
+                SessionKind::Hold | SessionKind::Confirm | SessionKind::Release | SessionKind::Extend => None,
+            };
+            let event_id = event.as_ref().map_or("", |event| event.id().as_str());
+            return convert::session_done(command.correlation_id, command.kind, &view, replayed, &answer, event_id);
+        }
+        Ok(Done::Event { .. }) => Refused::Internal,
+        Err(refused) => refused,
+    };
+    let mut refusal = Refusal::of_refused(refused, command.asked);
+    refusal.position = answer.position;
+    refusal.time_ms = answer.time.0;
+    refusal.into_session(command.correlation_id)
+}
+
+impl Stream for SessionStream {
+    type Item = Result<wire::SessionResponse, Status>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        loop {
+            if let Some(message) = this.ready.pop_front() {
+                return Poll::Ready(Some(Ok(message)));
+            }
+            let farewell = this.outbox.take(&mut this.answers, context);
+            if !this.answers.is_empty() {
+                this.convert_answers();
+                continue;
+            }
+            if farewell >= Farewell::GoingAway && !this.farewell_said {
+                this.farewell_said = true;
+                return Poll::Ready(Some(Ok(wire::SessionResponse { going_away: true, ..Default::default() })));
+            }
+            if farewell == Farewell::Close && matches!(this.reading, Reading::Beginning | Reading::Open) {
+                this.reading = Reading::Over(Some(Refusal::draining().into_status()));
+            }
+            match this.reading {
+                Reading::Beginning | Reading::Open => {}
+                Reading::Over(_) | Reading::Done => return this.finish(),
+            }
+            if !this.slots.has_room() {
+                // The answers wake us.
+                return Poll::Pending;
+            }
+            match Pin::new(&mut this.requests).poll_next(context) {
+                Poll::Ready(Some(Ok(request))) => this.accept(request),
+                Poll::Ready(None) => this.reading = Reading::Over(None),
+                Poll::Ready(Some(Err(status))) => {
+                    this.reading = Reading::Over(Some(in_our_words(status, SALE_MESSAGE_BYTES_MAX)));
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl Drop for SessionStream {
+    fn drop(&mut self) {
+        // Commands that were handed over are judged all the same; their answers find nobody.
+        let lost = self.slots.in_flight();
+        self.edge.admission.give_back(lost, lost * COMMAND_BYTES);
+        self.edge.sessions.end();
+        if let Some(connection) = &self.connection {
+            connection.give_back_session();
+        }
+        if lost > 0 && self.edge.phase() == Phase::Serving {
+            tracing::debug!(in_flight = lost, "a session ended before its answers");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_used_again_and_never_more_than_promised() {
+        let command = InFlight {
+            correlation_id: 7,
+            event_key: EventKey(1),
+            kind: SessionKind::Hold,
+            asked: Asked::default(),
+            min_position: 0,
+        };
+        let mut slots = Slots::new();
+        let tags: Vec<u64> = (0..SESSION_SLOTS).map(|_| slots.take(command)).collect();
+        assert!(!slots.has_room());
+        assert!(slots.give_back(tags[17]).is_some());
+        assert!(slots.give_back(tags[17]).is_none(), "an answer comes once");
+        assert_eq!(slots.take(command), tags[17]);
+        assert!(!slots.has_room());
+    }
+}
