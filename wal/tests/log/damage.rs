@@ -46,7 +46,7 @@ fn judge(storage: &MemoryStorage, whole: &[Batch], may_lose: usize, story: &str)
 #[test]
 fn every_damaged_byte_is_harmless_or_noticed() {
     for vouched in [true, false] {
-        let (storage, whole) = log(7, vouched);
+        let (storage, whole) = log(5, vouched);
         let names = segment_names(&storage);
         assert_eq!(names.len(), 2);
         let mut bytes = 0;

@@ -1,11 +1,12 @@
 //! The bytes of version 1, as files. With `USHER_UPDATE_GOLDEN=1` the files are written anew: only when
 //! the format gets a new number.
 
+use std::io;
 use std::path::Path;
 
 use wal::{
-    BatchKind, Chain, CheckpointMeta, CheckpointReader, CheckpointWriter, Keep, MemoryStorage, PAGE_BYTES,
-    WATERMARK_NAME, list_checkpoints,
+    BatchKind, Chain, CheckpointMeta, CheckpointReader, CheckpointWriter, Keep, MemoryStorage, PAGE_BYTES, ReadFile,
+    Storage, WATERMARK_NAME, WriteFile, list_checkpoints,
 };
 
 use crate::support::{IDENTITY, reopen, replay};
@@ -154,4 +155,54 @@ fn every_damaged_byte_of_a_checkpoint_is_noticed() {
         storage.put(name, whole[..length].to_vec());
         assert!(CheckpointReader::open(&storage, name).is_err(), "length {length}");
     }
+}
+
+/// A device that loses a bit of what it was given.
+struct Rotting(MemoryStorage);
+
+impl Storage for Rotting {
+    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
+        self.0.list(dir)
+    }
+    fn open_read(&self, name: &str) -> io::Result<Box<dyn ReadFile>> {
+        self.0.overwrite(name, PAGE_BYTES + 20, &[0xFF]);
+        self.0.open_read(name)
+    }
+    fn create_new(&self, name: &str) -> io::Result<Box<dyn WriteFile>> {
+        self.0.create_new(name)
+    }
+    fn open_write(&self, name: &str) -> io::Result<Box<dyn WriteFile>> {
+        self.0.open_write(name)
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.remove(name)
+    }
+    fn create_dir(&self, dir: &str) -> io::Result<()> {
+        self.0.create_dir(dir)
+    }
+    fn sync_dir(&self, dir: &str) -> io::Result<()> {
+        self.0.sync_dir(dir)
+    }
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        self.0.exists(name)
+    }
+    fn space_available(&self) -> io::Result<u64> {
+        self.0.space_available()
+    }
+}
+
+#[test]
+fn a_checkpoint_that_reads_back_differently_gets_no_name() {
+    let storage = Rotting(MemoryStorage::new());
+    let mut writer = CheckpointWriter::create(&storage, meta()).unwrap();
+    writer.add_section(7, &[7; 1000]).unwrap();
+    assert!(writer.finish().is_err());
+    assert_eq!(list_checkpoints(&storage).unwrap(), [""; 0]);
+    // The next one takes the remains away.
+    let writer = CheckpointWriter::create(&storage.0, meta()).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(storage.0.list("").unwrap(), ["snap-0-12.ckpt"]);
 }
