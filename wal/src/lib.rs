@@ -9,7 +9,7 @@
 //! What it does not do: it knows nothing of seats, reads no clock, retries no failed sync and starts
 //! no thread but the one that prepares the next segment.
 //!
-//! The byte layout of every file is in [`format`] and [`checkpoint`], beside its encoder.
+//! The byte layout of every file is in [`mod@format`] and [`checkpoint`], beside its encoder.
 
 pub mod checkpoint;
 mod error;
