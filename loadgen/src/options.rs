@@ -1,0 +1,229 @@
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+use crate::duration;
+use crate::party::PartySizes;
+use crate::thresholds::Threshold;
+
+const EXAMPLES: &str = "\
+Examples:
+  loadgen --event concert-1
+      sell concert-1 to its last place and audit the sale
+  loadgen
+      the same with an event of its own of 50,000 places
+  loadgen --event concert-1 --ledger run.jsonl --json report.json --fail-if 'oversold>0' --fail-if 'lost>0'
+      keep what was acknowledged, write the report as JSON, exit with 99 if a threshold fails
+  loadgen --audit-only --ledger run.jsonl
+      audit that run again, now: after a crash, a restart, a restore
+  loadgen --scenario churn --mode session --duration 20s
+      how many commands a second, pipelined
+  loadgen --scenario churn --mode unary --concurrency 256 --rate 40000
+      latency of unary calls at 40,000 holds a second, counted from the intended time
+  loadgen --scenario one-seat --concurrency 1000 --fail-if 'winners!=1'
+      a thousand people, one seat
+
+Exit status: 0 clean, 1 the audit is broken or the run failed, 2 wrong usage, 99 a threshold failed.";
+
+/// Sells places as a crowd would, and proves that none was sold twice.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "loadgen", version, about, after_help = EXAMPLES)]
+pub(crate) struct Options {
+    /// What to do.
+    #[arg(long, value_enum, default_value_t = Scenario::Sale)]
+    pub(crate) scenario: Scenario,
+    /// Address of the server; may be given several times.
+    #[arg(long, env = "USHER_ENDPOINT", default_value = "http://127.0.0.1:7700", value_delimiter = ',')]
+    pub(crate) endpoint: Vec<String>,
+    /// The event. Without it the scenario makes its own.
+    #[arg(long)]
+    pub(crate) event: Option<String>,
+    /// How commands travel: many on a stream, or each as a call.
+    #[arg(long, value_enum, default_value_t = Mode::Session)]
+    pub(crate) mode: Mode,
+    /// HTTP/2 connections over all threads.
+    #[arg(long, default_value_t = 4)]
+    pub(crate) connections: usize,
+    /// Threads, each with a runtime of its own [default: half of the processors, at most 4].
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+    /// Buyers at a time (sale), calls at a time (churn, unary), rivals (one-seat) [default: 500, 256, 1000].
+    #[arg(long, visible_alias = "buyers")]
+    pub(crate) concurrency: Option<usize>,
+    /// Begin so many a second however fast answers come (open loop), instead of one when another ends.
+    #[arg(long)]
+    pub(crate) rate: Option<f64>,
+    /// Commands in flight over all streams (churn, session).
+    #[arg(long, default_value_t = 4_096)]
+    pub(crate) in_flight: usize,
+    /// Stop after this time [default: 10s for churn, no limit for a sale until it is sold out].
+    #[arg(long, value_parser = duration::parse)]
+    pub(crate) duration: Option<Duration>,
+    /// Measure nothing for this time at the beginning (churn).
+    #[arg(long, value_parser = duration::parse, default_value = "0s")]
+    pub(crate) warmup: Duration,
+    /// Stop after so many commands (churn).
+    #[arg(long)]
+    pub(crate) commands: Option<u64>,
+    /// When a sale is over.
+    #[arg(long, value_enum, default_value_t = Until::SoldOut)]
+    pub(crate) until: Until,
+    /// Sizes of parties with their weights.
+    #[arg(long, default_value = "1:20,2:50,3:10,4:20")]
+    pub(crate) party: PartySizes,
+    /// Percent of buyers who let the server choose; the others point at seats.
+    #[arg(long, default_value_t = 70, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub(crate) best: u32,
+    /// Percent of holds nobody comes back to.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub(crate) abandon: u32,
+    /// Percent of holds that are given back.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub(crate) release: u32,
+    /// Percent of holds that are prolonged once before they are paid.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub(crate) extend: u32,
+    /// How long buyers take to pay.
+    #[arg(long, value_parser = duration::parse_range, default_value = "0..2s")]
+    pub(crate) confirm_delay: RangeInclusive<Duration>,
+    /// Time to live of holds (sale). Short, so that abandoned places come back while people still want them.
+    #[arg(long, value_parser = duration::parse, default_value = "5s")]
+    pub(crate) hold_ttl: Duration,
+    /// Percent of holds that are confirmed instead of released (churn).
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub(crate) confirm_share: u32,
+    /// Places of the scenario's own events together [default: 50,000 for a sale, 1,000,000 for churn].
+    #[arg(long)]
+    pub(crate) places: Option<u32>,
+    /// Spread churn over so many events.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) events: u32,
+    /// The seat everybody wants (one-seat), by index.
+    #[arg(long, default_value_t = 4)]
+    pub(crate) seat: u32,
+    /// Seed of every choice. Timing still differs from run to run.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Keep asking so long while the server is away.
+    #[arg(long, value_parser = duration::parse, default_value = "60s")]
+    pub(crate) patience: Duration,
+    /// Time for one attempt of a call.
+    #[arg(long, value_parser = duration::parse, default_value = "5s")]
+    pub(crate) timeout: Duration,
+    /// Write what was acknowledged to this file, or audit what it says.
+    #[arg(long)]
+    pub(crate) ledger: Option<PathBuf>,
+    /// Only audit the ledger file of an earlier run.
+    #[arg(long, requires = "ledger")]
+    pub(crate) audit_only: bool,
+    /// Others sell the same event: sales the ledger does not explain are theirs.
+    #[arg(long)]
+    pub(crate) others: bool,
+    /// Write the report as JSON to this file; `-` is standard output, and then nothing else is written there.
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+    /// Fail with exit status 99 if this holds for the report, as `oversold>0` or `per_command.hold.p99_us>5000`.
+    /// May be given several times.
+    #[arg(long)]
+    pub(crate) fail_if: Vec<Threshold>,
+    /// Report the processor time of this process, the server, for each command.
+    #[arg(long)]
+    pub(crate) server_pid: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scenario {
+    /// A crowd buys a house to its last place.
+    Sale,
+    /// Holds of two seats, released or confirmed at once: for rates.
+    Churn,
+    /// Everybody wants the same seat.
+    OneSeat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    Session,
+    Unary,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Until {
+    /// Everything that can be sold is sold.
+    SoldOut,
+    /// `--duration` has passed.
+    Duration,
+}
+
+impl Options {
+    pub(crate) fn scenario_name(&self) -> &'static str {
+        match self.scenario {
+            Scenario::Sale => "sale",
+            Scenario::Churn => "churn",
+            Scenario::OneSeat => "one-seat",
+        }
+    }
+
+    pub(crate) fn mode_name(&self) -> &'static str {
+        match self.mode {
+            Mode::Session => "session",
+            Mode::Unary => "unary",
+        }
+    }
+
+    pub(crate) fn threads(&self) -> usize {
+        let half = std::thread::available_parallelism().map_or(1, |count| count.get() / 2);
+        self.threads.unwrap_or(half.min(4)).max(1)
+    }
+
+    pub(crate) fn concurrency(&self) -> usize {
+        let default = match self.scenario {
+            Scenario::Sale => 500,
+            Scenario::Churn => 256,
+            Scenario::OneSeat => 1_000,
+        };
+        self.concurrency.unwrap_or(default).max(1)
+    }
+
+    /// What cannot be asked for together.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.abandon + self.release > 100 {
+            return Err("--abandon and --release together are over 100 percent".to_owned());
+        }
+        if self.until == Until::Duration && self.duration.is_none() {
+            return Err("--until duration needs --duration".to_owned());
+        }
+        if self.rate.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
+            return Err("--rate must be above 0".to_owned());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_the_canonical_sale() {
+        let options = Options::parse_from(["loadgen", "--event", "e"]);
+        assert_eq!((options.scenario, options.until, options.concurrency()), (Scenario::Sale, Until::SoldOut, 500));
+        assert_eq!(options.hold_ttl, Duration::from_secs(5));
+        assert!(options.check().is_ok());
+    }
+
+    #[test]
+    fn shares_over_a_whole_are_refused() {
+        let options = Options::parse_from(["loadgen", "--abandon", "60", "--release", "50"]);
+        assert!(options.check().is_err());
+        assert!(Options::parse_from(["loadgen", "--until", "duration"]).check().is_err());
+    }
+}

@@ -1,0 +1,315 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use client::{Client, Error};
+use parking_lot::Mutex;
+use proto::inventory::v1::GetSeatMapResponse;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::audit;
+use crate::board::{Board, Counts, SOLD};
+use crate::buyer::Buyer;
+use crate::house::{House, unpack_states};
+use crate::ledger::{EventFact, Fact, Ledger};
+use crate::made_venue;
+use crate::measure::Measure;
+use crate::options::{Options, Until};
+use crate::pacing::Pacer;
+use crate::patience::Patience;
+use crate::picks;
+use crate::progress::Progress;
+use crate::report::{Outcome, Window};
+use crate::{connect, own_event, server_view, topology};
+
+/// How often the seat map is read: buyers look at a map that old.
+const READING_INTERVAL: Duration = Duration::from_millis(500);
+/// The same when only leftovers are left.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
+/// Below this share of the capacity, or this many places, buyers take whatever is left.
+const SWEEP_SHARE: u64 = 100;
+const SWEEP_PLACES_MIN: u64 = 50;
+/// Visits at a time of an open loop, beyond which arrivals are dropped and counted.
+const VISITS_MAX: usize = 20_000;
+
+/// One sale as all threads see it.
+#[derive(Debug)]
+pub(crate) struct Sale {
+    pub(crate) options: Options,
+    pub(crate) house: House,
+    pub(crate) board: Board,
+    ledger: Mutex<Ledger>,
+    readings: watch::Sender<u64>,
+    over: AtomicBool,
+    sweeping: AtomicBool,
+    dropped: AtomicU64,
+    failure: Mutex<Option<String>>,
+    wrong: Mutex<Vec<String>>,
+}
+
+impl Sale {
+    fn new(options: Options, house: House, ledger: Ledger) -> Self {
+        Self {
+            options,
+            house,
+            board: Board::new(),
+            ledger: Mutex::new(ledger),
+            readings: watch::Sender::new(0),
+            over: AtomicBool::new(false),
+            sweeping: AtomicBool::new(false),
+            dropped: AtomicU64::new(0),
+            failure: Mutex::new(None),
+            wrong: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub(crate) fn patience(&self) -> Patience {
+        Patience(self.options.patience)
+    }
+
+    pub(crate) fn note(&self, fact: Fact) {
+        self.ledger.lock().note(fact);
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_sweeping(&self) -> bool {
+        self.sweeping.load(Ordering::Relaxed)
+    }
+
+    /// Nothing fits any more: from now on buyers take what is left.
+    pub(crate) fn sweep(&self) {
+        self.sweeping.store(true, Ordering::Relaxed);
+    }
+
+    /// The sale cannot go on.
+    pub(crate) fn fail(&self, problem: String) {
+        self.failure.lock().get_or_insert(problem);
+        self.end();
+    }
+
+    /// An answer that is not what was asked for.
+    pub(crate) fn wrong_answer(&self, problem: String) {
+        self.wrong.lock().push(problem);
+    }
+
+    /// Waits until the seat map has been read again, or the sale is over.
+    pub(crate) async fn next_reading(&self) {
+        let mut readings = self.readings.subscribe();
+        // Subscribed first: an end after this line wakes us, an end before it is seen here.
+        if !self.is_over() {
+            // The sender lives as long as the sale, so waiting cannot fail.
+            let _ = readings.changed().await;
+        }
+    }
+
+    fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
+        self.readings.send_modify(|count| *count += 1);
+    }
+
+    /// Reads the seat map every now and then until the sale is over.
+    async fn watch(&self, client: &Client, started: Instant, progress: &Progress) {
+        while !self.is_over() {
+            let map = match self.patience().ask(|| House::seat_map(client, &self.house.event_id)).await {
+                Ok(map) => map,
+                Err(error) => return self.fail(format!("the seat map cannot be read: {error}")),
+            };
+            self.take_reading(&map);
+            let counts = self.board.counts();
+            progress.set(counts.sold, format!("sold, {} held, {} open", counts.held, counts.open));
+            let sold_out = self.options.until == Until::SoldOut && counts.is_sold_out();
+            let late = self.options.duration.is_some_and(|duration| started.elapsed() >= duration);
+            if sold_out || late {
+                return self.end();
+            }
+            self.readings.send_modify(|count| *count += 1);
+            let interval = if self.is_sweeping() { SWEEP_INTERVAL } else { READING_INTERVAL };
+            let left = self.options.duration.map_or(interval, |duration| duration.saturating_sub(started.elapsed()));
+            tokio::time::sleep(interval.min(left)).await;
+        }
+    }
+
+    fn take_reading(&self, map: &GetSeatMapResponse) {
+        let few = (u64::from(self.house.capacity) / SWEEP_SHARE).max(SWEEP_PLACES_MIN);
+        if Counts::of(map).open <= few && self.options.until == Until::SoldOut {
+            self.sweep();
+        }
+        let sweeping = self.is_sweeping();
+        self.board.refresh(
+            map,
+            |codes, ga_open| {
+                if sweeping { picks::leftovers(&self.house, codes, ga_open) } else { Vec::new() }
+            },
+        );
+    }
+
+    /// One thread's buyers until the sale is over.
+    async fn sell(self: &Arc<Self>, index: usize, started: Instant, progress: &Progress) -> anyhow::Result<Measure> {
+        let threads = self.options.threads();
+        let client = connect::client(&self.options, connect::share(self.options.connections, threads, index))?;
+        let measure = Arc::new(Mutex::new(Measure::new()));
+        let mut tasks = JoinSet::new();
+        let first = index * self.options.concurrency();
+        if let Some(rate) = self.options.rate {
+            let task = (Arc::clone(self), client.clone(), Arc::clone(&measure));
+            tasks.spawn(async move {
+                let (sale, client, measure) = task;
+                sale.arrivals(&client, &measure, Pacer::new(started, rate / threads as f64), first as u64).await;
+            });
+        } else {
+            for number in 0..connect::share(self.options.concurrency(), threads, index) {
+                let task = (Arc::clone(self), client.clone(), Arc::clone(&measure));
+                tasks.spawn(async move {
+                    let (sale, client, measure) = task;
+                    Buyer::new(&sale, &client, &measure, (first + number) as u64).run().await;
+                });
+            }
+        }
+        if index == 0 {
+            self.watch(&client, started, progress).await;
+        }
+        while tasks.join_next().await.is_some() {}
+        let measure = measure.lock().clone();
+        Ok(measure)
+    }
+
+    /// Customers who come at their own times, whether or not those before them have been served.
+    async fn arrivals(self: &Arc<Self>, client: &Client, measure: &Arc<Mutex<Measure>>, mut pacer: Pacer, first: u64) {
+        let mut visits = JoinSet::new();
+        let mut number = first;
+        while !self.is_over() {
+            let intended = pacer.wait().await;
+            while visits.try_join_next().is_some() {}
+            if visits.len() >= VISITS_MAX {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            number += 1;
+            let task = (Arc::clone(self), client.clone(), Arc::clone(measure));
+            visits.spawn(async move {
+                let (sale, client, measure) = task;
+                Buyer::new(&sale, &client, &measure, number).visit(Some(intended)).await;
+            });
+        }
+        while visits.join_next().await.is_some() {}
+    }
+}
+
+/// Sells an event and audits the sale.
+pub(crate) fn run(options: &Options) -> anyhow::Result<Outcome> {
+    let runtime = topology::runtime()?;
+    let (house, ledger, for_sale) = runtime.block_on(open(options))?;
+    drop(runtime);
+    let sale = Arc::new(Sale::new(options.clone(), house, ledger));
+    let progress = Progress::new(Some(for_sale), "places");
+    let window = Window::begin(options);
+    let measures = topology::run(options.threads(), |index| sale.sell(index, window.started(), &progress))?;
+    let window = window.end(None);
+    progress.finish();
+    let mut measure = Measure::new();
+    for one in measures {
+        measure.merge(&one?);
+    }
+    sale.ledger.lock().close().context("cannot write the ledger file")?;
+    let failure = sale.failure.lock().take();
+    let mut outcome = topology::runtime()?.block_on(judge(options, &sale.ledger.lock()))?;
+    for problem in sale.wrong.lock().drain(..) {
+        outcome.findings.wrong += 1;
+        outcome.findings.problem(|| problem);
+    }
+    outcome.measure = Some((measure, window));
+    outcome.failure = failure;
+    outcome.extra.push(("dropped", sale.dropped.load(Ordering::Relaxed).into()));
+    Ok(outcome)
+}
+
+/// Finds or makes the event and takes down how it was before the run.
+async fn open(options: &Options) -> anyhow::Result<(House, Ledger, u64)> {
+    let patience = Patience(options.patience);
+    let client = connect::client(options, 1)?;
+    let event_id = match &options.event {
+        Some(event_id) => event_id.clone(),
+        None => {
+            let plan = made_venue::sale_plan(options.places.unwrap_or(50_000));
+            let digest = own_event::create_plan(&client, &plan, patience).await?;
+            own_event::create_event(&client, "sale", &digest, patience).await?
+        }
+    };
+    let house = patience
+        .ask(|| House::read(&client, &event_id))
+        .await
+        .with_context(|| format!("cannot read event {event_id}"))?;
+    let map = patience.ask(|| House::seat_map(&client, &event_id)).await.context("cannot read the seat map")?;
+    let counts = Counts::of(&map);
+    if counts.is_sold_out() && options.until == Until::SoldOut {
+        bail!("event {event_id} is sold out already");
+    }
+    let ledger = begin_ledger(options, &house, &map)?;
+    Ok((house, ledger, counts.open + counts.held + counts.sold))
+}
+
+/// Takes down an event as it is before a run.
+pub(crate) async fn open_ledger(options: &Options, client: &Client, event_id: &str) -> anyhow::Result<Ledger> {
+    let patience = Patience(options.patience);
+    let cannot_read = || format!("cannot read event {event_id}");
+    let house = patience.ask(|| House::read(client, event_id)).await.with_context(cannot_read)?;
+    let map = patience.ask(|| House::seat_map(client, event_id)).await.with_context(cannot_read)?;
+    begin_ledger(options, &house, &map)
+}
+
+fn begin_ledger(options: &Options, house: &House, map: &GetSeatMapResponse) -> anyhow::Result<Ledger> {
+    let ledger = Ledger::new(event_fact(house, map));
+    match &options.ledger {
+        Some(path) => ledger.with_file(path),
+        None => Ok(ledger),
+    }
+}
+
+fn event_fact(house: &House, map: &GetSeatMapResponse) -> EventFact {
+    let seats = map.seat_map.as_ref();
+    let codes = seats.map_or_else(Vec::new, |map| unpack_states(&map.states, map.seat_count));
+    let sold = (0u32..).zip(&codes).filter(|(_, code)| **code == SOLD);
+    EventFact {
+        event_id: house.event_id.clone(),
+        seat_count: house.seat_count,
+        capacity: house.capacity,
+        incarnation: map.incarnation,
+        sold_seats: sold.map(|(seat, _)| seat).collect(),
+        sold_ga: seats.map_or_else(Vec::new, |map| {
+            map.ga.iter().map(|area| area.counts.map_or(0, |counts| counts.sold)).collect()
+        }),
+    }
+}
+
+/// Compares a ledger with the server as it is now.
+pub(crate) async fn judge(options: &Options, ledger: &Ledger) -> anyhow::Result<Outcome> {
+    let client = connect::client(options, options.connections)?;
+    let event_id = &ledger.event.event_id;
+    let progress = Progress::new(Some(ledger.entries.len() as u64), "holds audited");
+    let holds = ledger.entries.keys().cloned();
+    let read = server_view::read(&client, event_id, holds, Patience(options.patience), &progress).await;
+    progress.finish();
+    let view = read.map_err(|error: Error| anyhow::anyhow!("the audit cannot read event {event_id}: {error}"))?;
+    let totals = view.availability.totals.unwrap_or_default();
+    Ok(Outcome {
+        event: event_id.clone(),
+        findings: audit::judge(ledger, &view, options.others),
+        sold: totals.sold.into(),
+        held: totals.held.into(),
+        open: totals.open.into(),
+        capacity: totals.capacity.into(),
+        ..Outcome::default()
+    })
+}
+
+/// Audits the ledger file of an earlier run.
+pub(crate) fn audit_only(options: &Options) -> anyhow::Result<Outcome> {
+    let path = options.ledger.as_ref().context("--audit-only needs --ledger")?;
+    let ledger = Ledger::read(path)?;
+    topology::runtime()?.block_on(judge(options, &ledger))
+}
