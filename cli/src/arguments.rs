@@ -25,7 +25,14 @@ Data goes to stdout, everything else to stderr.";
 #[command(name = "usherctl", version, after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// Address of the server
-    #[arg(long, global = true, env = "USHER_ENDPOINT", default_value = "http://127.0.0.1:7700", value_name = "URL")]
+    #[arg(
+        long,
+        alias = "server",
+        global = true,
+        env = "USHER_ENDPOINT",
+        default_value = "http://127.0.0.1:7700",
+        value_name = "URL"
+    )]
     pub(crate) endpoint: String,
     /// Form of the output
     #[arg(long, short, global = true, value_enum, default_value = "table", value_name = "FORM")]
@@ -72,7 +79,7 @@ pub(crate) fn means_verify<'a>(words: impl IntoIterator<Item = &'a str>) -> bool
     while let Some(word) = words.next() {
         match word {
             // Options that take the next word.
-            "--endpoint" | "--output" | "-o" => {
+            "--endpoint" | "--server" | "--output" | "-o" => {
                 words.next();
             }
             word if word.starts_with('-') => {}

@@ -195,7 +195,8 @@ async fn create(client: &Client, options: CreateOptions) -> Result<Report, Failu
             validate_only: false,
             plan: Some(Plan::PlanDigest(plan.plan_digest)),
         })
-        .await?;
+        .await
+        .map_err(|error| Failure::from(error).advise(|| "send the same command again, it is safe".to_owned()))?;
     let card = EventCard::from(answer.event.ok_or_else(|| without("the event"))?);
     let again = if answer.replayed { " (it was made before)" } else { "" };
     let text = format!("{} is {}: {}{again}\n", options.id, made_words(&card), card.size());

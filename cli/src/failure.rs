@@ -36,9 +36,9 @@ pub(crate) enum Failure {
     Unavailable {
         /// What happened.
         problem: String,
-        /// The command may have been done.
+        /// No answer told whether the call was done. That matters only where `advice` is set.
         outcome_unknown: bool,
-        /// How to find out, in words.
+        /// For a command that may have changed something: how to find out, in words.
         advice: Option<String>,
     },
     /// An answer came that this program cannot use.
@@ -144,6 +144,14 @@ impl Failure {
         self
     }
 
+    /// With the address that does not answer: it may be the wrong one.
+    pub(crate) fn at(mut self, endpoint: &str) -> Self {
+        if let Failure::Unavailable { problem, .. } = &mut self {
+            *problem = format!("{endpoint}: {problem}");
+        }
+        self
+    }
+
     /// What the program ends with.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
@@ -160,9 +168,9 @@ impl Failure {
     pub(crate) fn text(&self) -> String {
         match self {
             Failure::Refused { refusal, places } => refused_text(refusal, places),
-            Failure::Unavailable { problem, outcome_unknown, advice } => {
+            Failure::Unavailable { problem, advice, .. } => {
                 let mut text = format!("unavailable: {problem}");
-                if *outcome_unknown && let Some(advice) = advice {
+                if let Some(advice) = advice {
                     text.push_str(&format!("\nthe command may have been done: {advice}"));
                 }
                 text
@@ -191,10 +199,10 @@ impl Failure {
                     "metadata": refusal.metadata,
                 })
             }
-            Failure::Unavailable { problem, outcome_unknown, .. } => json!({
+            Failure::Unavailable { problem, advice, .. } => json!({
                 "kind": "unavailable",
                 "message": problem,
-                "executed": executed_word(if *outcome_unknown { Executed::Unknown } else { Executed::False }),
+                "executed": executed_word(if advice.is_some() { Executed::Unknown } else { Executed::False }),
             }),
             Failure::Unusable { problem } => json!({ "kind": "unusable", "message": problem }),
             Failure::Usage { problem } => json!({ "kind": "usage", "message": problem }),

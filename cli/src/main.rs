@@ -107,7 +107,7 @@ fn online(endpoint: &str, command: impl AsyncFnOnce(&Client) -> Result<Report, F
         .map_err(|error| Failure::Unusable { problem: format!("the runtime does not start: {error}") })?;
     runtime.block_on(async {
         let client = connection::open(endpoint)?;
-        command(&client).await
+        command(&client).await.map_err(|failure| failure.at(endpoint))
     })
 }
 

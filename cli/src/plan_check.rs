@@ -135,14 +135,19 @@ fn summary(file: &str, errors: usize, warnings: usize, counts: Option<&Counts>) 
         format!("{}, {}", counted(errors as u64, "error", "errors"), counted(warnings as u64, "warning", "warnings"));
     match counts {
         // A plan with errors is only as large as the importer came: its size would mislead.
-        Some(counts) if errors == 0 => format!(
-            "{file}: {found}; {} in {} of {}, {} in {}\n",
-            counted(counts.seats as u64, "seat", "seats"),
-            counted(counts.rows as u64, "row", "rows"),
-            counted(counts.sections as u64, "section", "sections"),
-            grouped(counts.admissions),
-            counted(counts.areas as u64, "general admission area", "general admission areas"),
-        ),
+        Some(counts) if errors == 0 => {
+            let seats = format!(
+                "{} in {} of {}",
+                counted(counts.seats as u64, "seat", "seats"),
+                counted(counts.rows as u64, "row", "rows"),
+                counted(counts.sections as u64, "section", "sections"),
+            );
+            let areas = counted(counts.areas as u64, "general admission area", "general admission areas");
+            match counts.areas {
+                0 => format!("{file}: {found}; {seats}\n"),
+                _ => format!("{file}: {found}; {seats}, {} in {areas}\n", grouped(counts.admissions)),
+            }
+        }
         Some(_) | None => format!("{file}: {found}\n"),
     }
 }

@@ -111,7 +111,7 @@ fn guess(document: &Value) -> Option<Format> {
     let fields = document.as_object()?;
     if fields.contains_key("usher_plan") {
         Some(Format::Usher)
-    } else if fields.contains_key("subChart") {
+    } else if fields.contains_key("subChart") || fields.contains_key("subChartFloors") {
         Some(Format::Seatsio)
     } else if fields.get("zones").is_some_and(Value::is_array) {
         Some(Format::Pretix)
@@ -138,6 +138,7 @@ mod tests {
         for (text, format) in [
             (r#"{"usher_plan": 1, "zones": []}"#, Format::Usher),
             (r#"{"subChart": {}, "zones": []}"#, Format::Seatsio),
+            (r#"{"subChartFloors": {}, "zones": []}"#, Format::Seatsio),
             ("\u{feff}{\"categories\": [], \"zones\": []}", Format::Pretix),
         ] {
             assert_eq!(format_of("f", text.as_bytes(), None).expect(text), (format, true));

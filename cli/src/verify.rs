@@ -43,7 +43,7 @@ pub(crate) fn verify(options: &VerifyOptions) -> Report {
     let in_use = matches!(storage.lock(), Err(OpenError::Locked { .. }));
     let report = match engine::verify(&storage) {
         // An empty folder has nothing wrong with it, but whoever asked meant another one.
-        Ok(found) if found.segments == 0 && found.checkpoints == 0 => {
+        Ok(found) if found.verdict == Verdict::Clean && found.segments == 0 && found.checkpoints == 0 => {
             failed(&dir, Verdict::Io, "no data of a server in this folder")
         }
         Ok(found) => whole(&dir, &found),

@@ -1,0 +1,9 @@
+//! The program as a person or a script meets it: arguments in, stdout, stderr and an exit code out.
+
+mod program;
+mod folder;
+
+mod verify;
+mod plan_check;
+mod usage;
+mod sale;

@@ -1,0 +1,48 @@
+//! Arguments, help and a server that is not there.
+
+use std::net::TcpListener;
+
+use crate::program::usherctl;
+
+#[test]
+fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
+    for (words, expected) in [
+        (&["event", "show", "Concert 1"][..], "is no event id"),
+        (&["show", "concert-1"], "write EVENT/HOLD"),
+        (&["show", "concert-1/17"], "is no hold id"),
+        (&["hold", "concert-1"], "required"),
+        (&["hold", "concert-1", "A-1", "--ttl", "soon"], "write 90s"),
+        (&["event", "create", "e", "--plan", "p", "--opens-at", "soon"], "write 2027-05-01T10:00:00Z"),
+        (&["--endpoint", "not an address", "status"], "endpoint"),
+        (&["nonsense"], "unrecognized"),
+    ] {
+        let run = usherctl(words.iter().copied());
+        assert_eq!(run.code, 2, "{run:?}");
+        assert!(run.beside.contains(expected) && run.data.is_empty(), "{words:?}: {run:?}");
+    }
+}
+
+#[test]
+fn help_goes_to_stdout_and_has_examples() {
+    for words in [&["--help"][..], &["hold", "--help"], &["event", "create", "--help"], &["verify", "-h"]] {
+        let run = usherctl(words.iter().copied()).done();
+        assert!(run.data.contains("Examples:") && run.beside.is_empty(), "{run:?}");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_ends_with_69() {
+    // A port that was free a moment ago.
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+    let endpoint = format!("http://127.0.0.1:{port}");
+    let run = usherctl(["status", "--endpoint", &endpoint]);
+    assert_eq!(run.code, 69, "{run:?}");
+    assert!(run.beside.starts_with(&format!("unavailable: {endpoint}: ")), "{run:?}");
+    let run = usherctl(["hold", "concert-1", "A-1", "--endpoint", &endpoint, "-o", "json"]);
+    assert_eq!(run.code, 69, "{run:?}");
+    let error: serde_json::Value = serde_json::from_str(&run.beside).expect("JSON on stderr");
+    assert_eq!(
+        (error["error"]["kind"].as_str(), error["error"]["executed"].as_str()),
+        (Some("unavailable"), Some("false"))
+    );
+}
