@@ -125,6 +125,7 @@ struct Runs {
     by_slot: Vec<Vec<Run>>,
     batch_seq: u64,
     next_position: u64,
+    chain: Chain,
     time_ms: u64,
 }
 
@@ -202,8 +203,7 @@ impl Checkpointer {
             identity: self.engine.identity,
             batch_seq: runs.batch_seq,
             next_position: runs.next_position,
-            // A segment does not tell the chain at its end; the log proves itself.
-            chain: Chain::START,
+            chain: runs.chain,
             time_ms: runs.time_ms,
             // Known only at the end; it has a section.
             hash: [0; 16],
@@ -307,8 +307,13 @@ impl Checkpointer {
 }
 
 fn read_runs_by_slot(storage: &dyn Storage, segments: &[SegmentInfo], covered: u64) -> Result<Runs, CheckpointFailure> {
-    let mut all =
-        Runs { by_slot: (0..SLOTS).map(|_| Vec::new()).collect(), batch_seq: covered, next_position: 0, time_ms: 0 };
+    let mut all = Runs {
+        by_slot: (0..SLOTS).map(|_| Vec::new()).collect(),
+        batch_seq: covered,
+        next_position: 0,
+        chain: Chain::START,
+        time_ms: 0,
+    };
     for segment in segments {
         read_segment(storage, segment, &mut |batch| {
             if batch.batch_seq <= covered {
@@ -319,6 +324,7 @@ fn read_runs_by_slot(storage: &dyn Storage, segments: &[SegmentInfo], covered: u
             }
             all.batch_seq = batch.batch_seq;
             all.next_position = batch.first_position + u64::from(batch.count);
+            all.chain = batch.chain;
             all.time_ms = batch.time_ms;
             if batch.kind == BatchKind::Data {
                 for run in read_runs(batch.payload, batch.count)? {

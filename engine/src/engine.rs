@@ -12,6 +12,7 @@ use crossbeam_channel::Sender;
 use inventory_core::{
     command::Command,
     ids::{EventKey, TimestampMs},
+    limits::EVENTS_PER_SERVER_MAX,
 };
 use parking_lot::{Mutex, RwLock};
 use wal::{LogIdentity, SegmentInfo};
@@ -42,7 +43,8 @@ pub struct EngineConfig {
     pub shards: usize,
     /// Size of a segment of the log.
     pub segment_bytes: u64,
-    /// Memory that state may use; bounds the memory of ended holds.
+    /// Memory that state may use. Three quarters of it bound the places of all events together, each
+    /// counted as if it were taken with one other; one quarter the ended holds that are remembered.
     pub memory_budget_bytes: u64,
     /// Commands that may wait for one shard. Holds are taken up to 70 % of it.
     pub mailbox_commands_max: usize,
@@ -199,9 +201,21 @@ pub struct Engine {
     pub(crate) log: LogNumbers,
     pub(crate) files: Mutex<LogFiles>,
     pub(crate) draining: AtomicBool,
+    /// Places of all events.
+    pub(crate) places: AtomicU64,
 }
 
+/// Memory of a place when all are taken: its part of the event's tables, and half of a hold.
+const BYTES_PER_PLACE: u64 = 64;
+
 impl Engine {
+    /// Whether there is room for one more event with so many places.
+    pub(crate) fn has_room(&self, places: u32) -> bool {
+        let room = self.config.memory_budget_bytes / 4 * 3 / BYTES_PER_PLACE;
+        self.directory.event_count() < EVENTS_PER_SERVER_MAX as usize
+            && self.places.load(Ordering::Relaxed).saturating_add(u64::from(places)) <= room
+    }
+
     /// Sets what is called when a shard's turn should be: mail arrived, or a group was taken or is durable.
     /// Called from any thread, also while a turn runs: the next turn must then follow. It must not wait.
     pub fn set_wake(&self, shard: usize, wake: Arc<dyn Fn() + Send + Sync>) {

@@ -9,7 +9,10 @@ use std::{
     fmt,
     hash::{BuildHasher, Hasher},
     io,
-    sync::{Arc, atomic::AtomicBool, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -17,7 +20,7 @@ use inventory_core::{
     change::ResumeCause,
     ids::{EventNumber, SlotIndex, TimestampMs},
     limits::{GROUP_BYTES_MAX, OUTAGE_GRACE_MS_MAX, SLOTS},
-    slot::SlotConfig,
+    slot::{Slot, SlotConfig},
 };
 use parking_lot::Mutex;
 use wal::{
@@ -46,7 +49,7 @@ const CLOCK_AHEAD_MS_MAX: u64 = 30 * 24 * 3_600_000;
 const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
 /// Memory of one remembered ended hold, its places included.
 const TOMBSTONE_BYTES: u64 = 112;
-/// The part of the memory budget that ended holds of one slot may use.
+/// The part of the memory budget for ended holds. Any slot may use all of it: a sale fills one slot.
 const TOMBSTONE_SHARE: u64 = 4;
 
 /// A started engine and its working parts, each for a thread of the caller's choice.
@@ -250,6 +253,7 @@ fn assemble(parts: Parts, report: StartReport) -> Opened {
     let position = report.position;
     let views = state.slots.iter().flat_map(|slot| slot.events().map(|event| Arc::new(EventView::of(event, position))));
     let directory = Directory::new(views);
+    let places = state.slots.iter().flat_map(Slot::events).map(|event| u64::from(event.plan().capacity())).sum();
     let (to_committer, inbox) = unbounded();
     let files = checkpoint.map_or_else(LogFiles::default, |(name, meta, bytes)| LogFiles {
         checkpoint_name: Some(name),
@@ -268,6 +272,7 @@ fn assemble(parts: Parts, report: StartReport) -> Opened {
         log: LogNumbers::default(),
         files: Mutex::new(files),
         draining: AtomicBool::new(false),
+        places: AtomicU64::new(places),
         config,
     });
     engine.log.position.store(position, Ordering::Release);

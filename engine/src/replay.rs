@@ -287,11 +287,7 @@ pub(crate) fn replay(
         Some(Loaded { name, bytes, meta, state }) => (state, Some((name, meta, bytes))),
         None => (State::empty(config), None),
     };
-    let from = checkpoint.as_ref().map_or_else(RecoverFrom::start, |(_, meta, _)| RecoverFrom {
-        // What a checkpoint is made from does not tell the chain.
-        chain: None,
-        ..RecoverFrom::checkpoint(meta)
-    });
+    let from = checkpoint.as_ref().map_or_else(RecoverFrom::start, |(_, meta, _)| RecoverFrom::checkpoint(meta));
     let mut told = 0;
     let recovered = recover(storage, from, &mut |batch| {
         state.replay(&batch, plans)?;

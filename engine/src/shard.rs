@@ -368,6 +368,9 @@ impl Shard {
             return self.answer_now(reply, Err(Refused::Internal));
         };
         match decided {
+            Ok(Decision::Change(_, Change::EventCreated(_))) if !self.has_room(&command) => {
+                self.answer_reject(at, key, reply, Reject::CapacityBudget);
+            }
             Ok(Decision::Change(event, change)) => {
                 let hold_id = hold_of(&change);
                 let place = self.make(at, event, change);
@@ -403,6 +406,14 @@ impl Shard {
         }
     }
 
+    /// Whether the event to be made has room beside the others.
+    fn has_room(&self, command: &Command) -> bool {
+        match command {
+            Command::CreateEvent(create) => self.engine.has_room(create.plan.capacity()),
+            _ => true,
+        }
+    }
+
     /// What the hold looks like right after its change.
     fn hold_view(&self, at: usize, event: EventNumber, hold_id: HoldId) -> HoldView {
         self.slots[at].slot.hold_view(event, hold_id).expect("a hold is remembered past the change that ended it")
@@ -423,6 +434,7 @@ impl Shard {
         let there = state.slot.event(event).expect("a change is applied to an event that is there");
         let mut moves = moves_before..self.open.moves.len();
         let shown = if created {
+            self.engine.places.fetch_add(u64::from(there.plan().capacity()), Ordering::Relaxed);
             let view = EventView::of(there, 0);
             assert_eq!(state.events.len(), event.0 as usize, "events of a slot are numbered without a gap");
             state.events.push(EventMeta::new(Arc::new(view), 0));

@@ -247,3 +247,21 @@ fn a_refused_start_writes_nothing() {
     assert!(error.to_string().contains(&plan), "{error}");
     assert_eq!(disk.operations(), before);
 }
+
+#[test]
+fn a_checkpoint_of_another_history_is_refused() {
+    let history = |seat| {
+        let mut world = World::new(1);
+        let key = world.create("concert");
+        world.hold(key, hold_id(START, 1), &[seat]).expect("open");
+        world.engine.request_checkpoint();
+        world.settle();
+        assert!(world.checkpoint().expect("the disk works"));
+        world
+    };
+    let (one, other) = (history(1).stop(), history(2).stop());
+    let name = wal::list_checkpoints(&one).expect("lists").remove(0);
+    one.put(&name, other.contents(&name).expect("it has the same name"));
+    let error = verify(&one).expect_err("the log goes another way");
+    assert_eq!(error.verdict, engine::Verdict::Damaged, "{error}");
+}

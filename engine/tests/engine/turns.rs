@@ -1,7 +1,7 @@
 //! What a caller sees of turns: effects, order, durability, time.
 
 use crate::{workload::used_bytes, world::*};
-use engine::{AreaCounts, Counts, Done, Refused, Reply, reply_slot};
+use engine::{AreaCounts, Counts, Done, EngineConfig, Refused, Reply, reply_slot};
 use inventory_core::{
     change::{HoldCause, HoldState},
     command::Command,
@@ -347,4 +347,47 @@ fn a_low_disk_takes_only_what_ends_holds() {
     world.clock.advance_ms(1_000);
     world.settle();
     assert!(world.hold(key, hold_id(START, 3), &[1]).is_ok());
+}
+
+#[test]
+fn events_must_fit_into_memory() {
+    // Room for two halls.
+    let places = u64::from(SEATS + AREA_CAPACITY);
+    let small = EngineConfig { memory_budget_bytes: places * 64 * 2 * 4 / 3 + 64, ..config(1) };
+    let mut world = World::open(&wal::MemoryStorage::new(), START, small.clone()).expect("opens");
+    world.create("one");
+    world.create("two");
+    let command = create_command(&world.engine, "three", settings());
+    let refused = Err(Refused::Reject(Reject::CapacityBudget));
+    assert_eq!(world.ask(engine::event_key("three"), command).result, refused);
+    let settings = inventory_core::policy::Settings::default();
+    let again = create_command(&world.engine, "two", settings);
+    assert!(matches!(world.ask(engine::event_key("two"), again).result, Ok(Done::Event { replayed: true, .. })));
+    // What is there is there, whatever the budget says now.
+    let disk = world.stop();
+    let world = World::open(&disk, START, EngineConfig { memory_budget_bytes: 0, ..small }).expect("opens");
+    assert_eq!(world.report.events, 2);
+}
+
+#[test]
+fn forgetting_early_is_in_the_log() {
+    // The least memory of ended holds there is.
+    let small = EngineConfig { memory_budget_bytes: 64 << 10, ..config(1) };
+    let mut world = World::open(&wal::MemoryStorage::new(), START, small.clone()).expect("opens");
+    let key = world.create("concert");
+    for n in 0..1_024 {
+        drop(world.send(key, hold(hold_id(START, n), &[0])));
+        drop(world.send(key, release(hold_id(START, n))));
+    }
+    world.settle();
+    let before = world.engine.position();
+    world.clock.advance_ms(10_000);
+    let now = world.engine.clock().now();
+    world.hold(key, hold_id(now, 5_000), &[0]).expect("room was made");
+    assert_eq!(world.engine.position(), before + 2, "the floor was raised, and the hold made");
+    let too_old = Err(Refused::Reject(Reject::HoldIdTooOld { now }));
+    assert_eq!(world.ask(key, hold(hold_id(START, 3), &[1])).result, too_old);
+    let disk = world.stop();
+    let mut world = World::open(&disk, now, small).expect("it is whole");
+    assert_eq!(world.ask(key, hold(hold_id(START, 3), &[1])).result, too_old, "also after a restart");
 }
