@@ -15,7 +15,7 @@ fn tiny(shards: usize) -> EngineConfig {
     EngineConfig { segment_bytes: 24 << 10, checkpoint_segments: 2, ..config(shards) }
 }
 
-const STEPS: usize = 120;
+const STEPS: usize = 100;
 
 /// A run from an empty folder. What it leaves on the disk, and the time it ended at.
 fn run_once(shards: usize, seed: u64, stop_at: Option<u64>, ledger: &mut Ledger) -> (MemoryStorage, TimestampMs) {
@@ -36,12 +36,6 @@ fn crash_at_every_operation(shards: usize, seed: u64) {
     let operations = disk.operations();
     assert!(whole.checkpoints >= 3, "{} checkpoints", whole.checkpoints);
     whole.hash_at.insert(0, 0);
-    eprintln!(
-        "{operations} operations, {} commands, {} answered, {} positions",
-        whole.sent.len(),
-        whole.answered().count(),
-        whole.hash_at.len()
-    );
 
     for stop_at in 1..=operations {
         let mut ledger = Ledger::default();
@@ -53,7 +47,7 @@ fn crash_at_every_operation(shards: usize, seed: u64) {
             2 => [Keep::SeededSectors(stop_at), Keep::Nothing],
             _ => [Keep::Seeded(stop_at), Keep::SeededSectors(!stop_at)],
         };
-        for keep in keeps {
+        for (nth, keep) in keeps.into_iter().enumerate() {
             let context = format!("seed {seed}, stopped at operation {stop_at}, {keep:?}");
             let left = stopped.crash(keep);
             let found = verify(&left).unwrap_or_else(|error| panic!("{context}: {error}"));
@@ -84,6 +78,9 @@ fn crash_at_every_operation(shards: usize, seed: u64) {
             assert_eq!(second.report.state_hash, after_start, "{context}: reading changes nothing");
 
             // It goes on from there, checkpoints and all. The hash at the clean end is that of the live state.
+            if nth > 0 {
+                continue;
+            }
             let mut ledger = Ledger::default();
             run(&mut world, !stop_at, 25, &mut ledger).unwrap_or_else(|_| panic!("{context}: the disk works"));
             let disk = world.stop();
