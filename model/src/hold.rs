@@ -113,20 +113,16 @@ impl Hold {
         self.order_last = Some(order.clone());
     }
 
-    /// Places it held when it ended that `plan` does not have are gone for good, also if a later plan
-    /// has their keys again.
+    /// A hold that ended with a place that `plan` does not have forgets all it held: it can never be
+    /// reclaimed, also if a later plan has the key again.
     pub(crate) fn drop_what_is_not_in(&mut self, plan: &Plan) {
-        for seat in self.seats.iter_mut().filter(|seat| seat.fate == Fate::Held) {
-            if plan.find_seat(&seat.key).is_none() {
-                seat.fate = Fate::Freed;
-                self.dropped = true;
-            }
-        }
-        for ((area, _), admitted) in &mut self.admissions {
-            if admitted.held > 0 && plan.find_area(area).is_none() {
-                admitted.held = 0;
-                self.dropped = true;
-            }
+        let seat_gone = self.seats_with(Fate::Held).any(|seat| plan.find_seat(&seat.key).is_none());
+        let mut areas = self.admissions.iter();
+        let area_gone = areas.any(|((area, _), admitted)| admitted.held > 0 && plan.find_area(area).is_none());
+        if seat_gone || area_gone {
+            assert!(!self.is_live(), "a plan keeps what live holds hold");
+            self.free_held();
+            self.dropped = true;
         }
     }
 

@@ -13,7 +13,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{build, core::Core, field, house, one_row};
+use common::{build, core::Core, field, hall, house, one_row};
 use inventory_core::{
     best_available::Arrangement,
     change::{HoldState, HoldView, ResumeCause},
@@ -711,4 +711,31 @@ impl Stage {
             _ => words,
         }
     }
+}
+
+#[test]
+fn many_holds_of_one_deadline_all_end_at_it() {
+    let mut story = String::new();
+    for seat in 0..150 {
+        story += &format!("{seat}ms hold h{seat} {seat} ttl={}ms -> held {seat} until 5000ms\n", 5_000 - seat);
+    }
+    story += "4999ms hold late 149 -> places unavailable: 149 held\n";
+    story += "5000ms hold next 149 -> held 149 until 605000ms\n";
+    story += &format!("map {}h{}\n", ".".repeat(149), ".".repeat(7));
+    for seat in 0..150 {
+        story += &format!("5001ms confirm h{seat} order=x -> hold expired\n");
+    }
+    check(&hall(), &story);
+}
+
+#[test]
+fn requests_on_an_event_are_remembered_however_many() {
+    let mut story = String::new();
+    for request in 0..64 {
+        story += &format!("{request}ms update request={request} ttl={}s -> done\n", 10 + request);
+    }
+    for request in 0..64 {
+        story += &format!("200ms update request={request} ttl={}s -> done, again\n", 10 + request);
+    }
+    check(&one_row("...."), &story);
 }

@@ -139,6 +139,21 @@ pub fn one_row(text: &str) -> PlanSpec {
     }
 }
 
+/// Rows of many seats and an area of many places, for large holds.
+pub fn hall() -> PlanSpec {
+    let at = |y| Point { x: 0, y };
+    let long = format!("{}|{}", ".".repeat(40), ":".repeat(37));
+    let rows =
+        vec![row("A", at(1_000), &long), row("B", at(2_000), &".".repeat(70)), row("C", at(3_000), "....ca....")];
+    PlanSpec {
+        name: "hall".into(),
+        price_levels: vec!["high".into(), "low".into()],
+        sections: vec![section("all", None, rows)],
+        areas: vec![area("floor", None, 0, 90, 0)],
+        ..PlanSpec::default()
+    }
+}
+
 /// A plan of areas only.
 pub fn field() -> PlanSpec {
     PlanSpec {
