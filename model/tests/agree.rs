@@ -192,6 +192,8 @@ impl Run {
                 if view.expires_at > self.now {
                     continue;
                 }
+                let wakes = self.core.slot.next_due().is_some_and(|time| time <= self.now);
+                assert!(wakes, "seed {} step {}: the slot sleeps past a deadline", self.seed, self.step);
                 // Later than any request there was: judged afresh.
                 let request_id = RequestId(uuid_v7(self.now.plus_ms(1 << 40), 0));
                 let order = self.order();
@@ -212,7 +214,7 @@ impl Run {
                     let answer = self.core.execute(self.now, key, &command);
                     let dead = Err(Reject::HoldExpired { executed: false, places_lost: Vec::new() });
                     let cancelled = Err(Reject::EventCancelled);
-                    assert!(answer == dead || answer == cancelled, "seed {}: {answer:?} of a dead hold", self.seed);
+                    assert!(answer == dead || answer == cancelled, "seed {} step {}: {answer:?}", self.seed, self.step);
                 }
             }
         }
@@ -357,14 +359,25 @@ impl Run {
                 _ => hold.seat_keys.reverse(),
             },
             Command::Extend(extend) => extend.ttl_ms += 1_000,
-            Command::Confirm(confirm) => match self.rng.below(3) {
+            Command::Confirm(confirm) => match self.rng.below(5) {
                 0 => confirm.order = self.order(),
                 1 => confirm.part.seats.reverse(),
+                2 => confirm.part.plan_revision += 1,
+                3 => confirm.part.admissions.reverse(),
                 _ => confirm.allow_reclaim = !confirm.allow_reclaim,
             },
-            Command::Release(release) => release.part.seats.reverse(),
+            Command::Release(release) => match self.rng.below(3) {
+                0 => release.part.seats.reverse(),
+                1 => release.part.plan_revision += 1,
+                _ => release.part.admissions.reverse(),
+            },
             Command::CreateEvent(create) => create.settings.display_name = "another".into(),
-            Command::UpdateEvent(update) => update.display_name = Some("another".into()),
+            Command::UpdateEvent(update) => match self.rng.below(4) {
+                0 => update.display_name = Some("another".into()),
+                1 => update.plan = None,
+                2 => update.validate_only = !update.validate_only,
+                _ => update.expected_state = None,
+            },
             Command::GetHold(_) => {}
         }
     }
@@ -757,7 +770,7 @@ impl Run {
     fn report(&self, key: EventKey, what: &str) -> String {
         let mut text = format!("seed {} step {}: core and model differ\n", self.seed, self.step);
         let said: Vec<_> = self.said.iter().filter(|(other, _)| *other == key).collect();
-        for (_, line) in &said[said.len().saturating_sub(90)..] {
+        for (_, line) in &said[said.len().saturating_sub(40)..] {
             let _ = writeln!(text, "{line}");
         }
         text + what
@@ -769,6 +782,11 @@ fn known(command: &Command, core: &Result<Answer, Reject>, model: &Result<Answer
         (Command::Hold(hold), Err(Reject::SoldOut), Err(Reject::NotEnoughPlaces { held_unpaid: 0 })) => {
             hold.admissions.len() > 1
         }
+        (
+            Command::Confirm(_) | Command::Release(_),
+            Ok(Answer::Hold { replayed: true, .. }),
+            Err(Reject::RequestIdReused),
+        ) => true,
         _ => false,
     }
 }
