@@ -8,13 +8,14 @@ use proto::admin::v1::create_event_request::Plan;
 use proto::admin::v1::{ListEventsRequest, PlanImportOptions, ProblemSeverity};
 use proto::inventory::v1::{EventState, GetEventRequest};
 use serde_json::{Value, json};
+use tonic::codegen::Bytes;
 
 use crate::connection;
 use crate::event_card::EventCard;
 use crate::failure::{Failure, exit};
 use crate::instant::{self, Bound};
 use crate::name::{EventName, Label};
-use crate::plan_check::{Line, problem_lines};
+use crate::plan_check::{self, Line, problem_lines};
 use crate::plan_document::{self, PlanOptions, SeatIdChoice};
 use crate::policy::PolicyOptions;
 use crate::report::Report;
@@ -146,13 +147,13 @@ pub(crate) async fn run(client: &Client, command: EventCommand) -> Result<Report
 }
 
 async fn create(client: &Client, options: CreateOptions) -> Result<Report, Failure> {
-    let document = plan_document::read(&options.file)?;
+    let document = Bytes::from(plan_document::read(&options.file)?);
     let (format, guessed) = plan_document::format_of(&options.file, &document, options.plan.format)?;
     let read_as = format!("{} read as {}", options.file, plan_document::words(format));
     let plan = client
         .unary()
         .create_plan(admin::CreatePlanRequest {
-            document: document.into(),
+            document: document.clone(),
             format: plan_document::wire_format(format) as i32,
             options: Some(PlanImportOptions {
                 use_uuid_as_key: options.plan.seat_id == SeatIdChoice::Uuid,
@@ -161,7 +162,14 @@ async fn create(client: &Client, options: CreateOptions) -> Result<Report, Failu
             validate_only: false,
         })
         .await?;
-    let problems: Vec<Line> = plan.problems.iter().map(line_of_server).collect();
+    let mut problems: Vec<Line> = plan.problems.iter().map(line_of_server).collect();
+    if problems.iter().any(|problem| problem.is_error) {
+        // An answer has room for some hundred problems; the importer here is the server's and finds all of them.
+        let found = plan_check::lines(format, &document, options.plan.seat_id);
+        if found.len() > problems.len() {
+            problems = found;
+        }
+    }
     let plan_json = json!({
         "file": options.file,
         "format": format.name(),

@@ -31,6 +31,8 @@ pub(crate) enum Failure {
         refusal: Box<Refusal>,
         /// The places in the way by name, where their names could be learned.
         places: Vec<NamedPlace>,
+        /// For fields of the request that hold what the person typed: the field and the word.
+        typed: Vec<(String, String)>,
     },
     /// No usable answer came.
     Unavailable {
@@ -75,7 +77,7 @@ impl From<client::Error> for Failure {
         match error {
             client::Error::Refused(refusal) => {
                 let places = refusal.places.iter().map(|&place| NamedPlace::unnamed(place)).collect();
-                Failure::Refused { refusal, places }
+                Failure::Refused { refusal, places, typed: Vec::new() }
             }
             client::Error::Config { problem } => Failure::Usage { problem },
             client::Error::Deadline { .. } => Failure::Unavailable {
@@ -144,6 +146,15 @@ impl Failure {
         self
     }
 
+    /// With the words a list of the request was made of, so that a refusal can name `A-1` instead of `seat_keys[0]`.
+    pub(crate) fn typed<'a>(mut self, field: &str, words: impl IntoIterator<Item = &'a str>) -> Self {
+        if let Failure::Refused { typed, .. } = &mut self {
+            let words = words.into_iter().enumerate();
+            typed.extend(words.map(|(nth, word)| (format!("{field}[{nth}]"), word.to_owned())));
+        }
+        self
+    }
+
     /// With the address that does not answer: it may be the wrong one.
     pub(crate) fn at(mut self, endpoint: &str) -> Self {
         if let Failure::Unavailable { problem, .. } = &mut self {
@@ -167,7 +178,7 @@ impl Failure {
     /// One line for people.
     pub(crate) fn text(&self) -> String {
         match self {
-            Failure::Refused { refusal, places } => refused_text(refusal, places),
+            Failure::Refused { refusal, places, typed } => refused_text(refusal, places, typed),
             Failure::Unavailable { problem, advice, .. } => {
                 let mut text = format!("unavailable: {problem}");
                 if let Some(advice) = advice {
@@ -183,7 +194,7 @@ impl Failure {
     /// The same for programs.
     pub(crate) fn json(&self) -> Value {
         let error = match self {
-            Failure::Refused { refusal, places } => {
+            Failure::Refused { refusal, places, .. } => {
                 let fields: Vec<Value> = refusal
                     .fields
                     .iter()
@@ -215,13 +226,14 @@ impl Failure {
 }
 
 /// `refused: PLACES_UNAVAILABLE: A-1 is held, A-2 is sold`.
-fn refused_text(refusal: &Refusal, places: &[NamedPlace]) -> String {
+fn refused_text(refusal: &Refusal, places: &[NamedPlace], typed: &[(String, String)]) -> String {
     // The most exact words the server gave: places, then fields, then its sentence.
     let why = if !places.is_empty() {
         places.iter().map(NamedPlace::text).collect::<Vec<_>>().join(", ")
     } else if !refusal.fields.is_empty() {
         let one = |(field, problem): &(String, String)| {
-            if field.is_empty() { problem.clone() } else { format!("{field}: {problem}") }
+            let word = typed.iter().find(|(of, _)| of == field).map_or(field, |(_, word)| word);
+            if word.is_empty() { problem.clone() } else { format!("{word}: {problem}") }
         };
         refusal.fields.iter().map(one).collect::<Vec<_>>().join(", ")
     } else {
@@ -286,6 +298,7 @@ pub(crate) mod tests {
                 seat("A-2", 1, PlaceState::Sold),
                 NamedPlace { key: "FLOOR".into(), place: PlaceInTheWay::Area { area: 0, open: 3 } },
             ],
+            typed: Vec::new(),
         };
         assert_eq!(failure.text(), "refused: PLACES_UNAVAILABLE: A-1 is held, A-2 is sold, FLOOR has 3 open");
         assert_eq!(failure.exit_code(), 1);
@@ -302,9 +315,15 @@ pub(crate) mod tests {
     fn a_refusal_without_places_uses_the_fields_or_the_sentence() {
         let mut one = refusal(Reason::ValidationFailed, "bad request");
         one.fields.push(("order_ref".into(), "is empty".into()));
-        let failure = Failure::Refused { refusal: Box::new(one), places: Vec::new() };
+        let failure = Failure::Refused { refusal: Box::new(one), places: Vec::new(), typed: Vec::new() };
         assert_eq!(failure.text(), "refused: VALIDATION_FAILED: order_ref: is empty");
-        let sold_out = Failure::Refused { refusal: Box::new(refusal(Reason::SoldOut, "")), places: Vec::new() };
+        let mut unknown = refusal(Reason::UnknownPlace, "no such place");
+        unknown.fields.push(("seat_keys[1]".into(), "the plan has none of this name".into()));
+        let failure = Failure::from(client::Error::Refused(Box::new(unknown))).typed("seat_keys", ["A-1", "Q-9"]);
+        assert_eq!(failure.text(), "refused: UNKNOWN_PLACE: Q-9: the plan has none of this name");
+        assert_eq!(failure.json()["error"]["fields"][0]["field"], "seat_keys[1]");
+        let sold_out =
+            Failure::Refused { refusal: Box::new(refusal(Reason::SoldOut, "")), places: Vec::new(), typed: Vec::new() };
         assert_eq!(sold_out.text(), "refused: SOLD_OUT");
     }
 
@@ -312,17 +331,21 @@ pub(crate) mod tests {
     fn a_refusal_says_what_helps_to_act_on_it() {
         let mut few = refusal(Reason::NotEnoughPlaces, "2 open");
         few.metadata.insert("heldUnpaid".into(), "7".into());
-        let few = Failure::Refused { refusal: Box::new(few), places: Vec::new() };
+        let few = Failure::Refused { refusal: Box::new(few), places: Vec::new(), typed: Vec::new() };
         assert_eq!(few.text(), "refused: NOT_ENOUGH_PLACES: 2 open (7 held unpaid may come back)");
         let mut early = refusal(Reason::SaleNotOpen, "the sale has not begun");
         early.metadata.insert("opensAtMs".into(), "1809079200000".into());
-        let early = Failure::Refused { refusal: Box::new(early), places: Vec::new() };
+        let early = Failure::Refused { refusal: Box::new(early), places: Vec::new(), typed: Vec::new() };
         assert!(early.text().ends_with("(opens at 2027-04-30T10:00:00Z)"), "{}", early.text());
     }
 
     #[test]
     fn a_server_that_is_stopping_counts_as_unavailable() {
-        let draining = Failure::Refused { refusal: Box::new(refusal(Reason::Draining, "")), places: Vec::new() };
+        let draining = Failure::Refused {
+            refusal: Box::new(refusal(Reason::Draining, "")),
+            places: Vec::new(),
+            typed: Vec::new(),
+        };
         assert_eq!(draining.exit_code(), exit::UNAVAILABLE);
     }
 

@@ -220,7 +220,12 @@ pub(crate) async fn hold(client: &Client, options: &HoldOptions) -> Result<Repor
     let name = HoldName { event: options.event.clone(), hold: id };
     let answer = match client.unary().hold(options.to_wire(id)).await {
         Ok(answer) => answer,
-        Err(error) => return Err(refused(client, &name, error).await),
+        Err(error) => {
+            let failure = refused(client, &name, error, &options.seats, &options.ga).await;
+            return Err(failure
+                .typed("best_available.sections", options.section.iter().map(String::as_str))
+                .typed("best_available.price_levels", options.level.iter().map(String::as_str)));
+        }
     };
     let arrangement = answer.arrangement();
     let hold = answer.hold.ok_or_else(without_hold)?;
@@ -246,7 +251,7 @@ pub(crate) async fn confirm(client: &Client, options: &ConfirmOptions) -> Result
     }
     let answer = match client.unary().confirm_hold(options.to_wire()).await {
         Ok(answer) => answer,
-        Err(error) => return Err(refused(client, name, error).await),
+        Err(error) => return Err(refused(client, name, error, &options.seats, &options.ga).await),
     };
     let hold = answer.hold.ok_or_else(without_hold)?;
     let card = HoldCard::of_answer(client, &name.event, hold, answer.seat_labels).await;
@@ -277,7 +282,7 @@ pub(crate) async fn release(client: &Client, options: &ReleaseOptions) -> Result
     };
     let answer = match client.unary().release_hold(request).await {
         Ok(answer) => answer,
-        Err(error) => return Err(refused(client, name, error).await),
+        Err(error) => return Err(refused(client, name, error, &options.seats, &options.ga).await),
     };
     let hold = answer.hold.ok_or_else(without_hold)?;
     let card = named_card(client, name, hold, answer.position, answer.incarnation).await;
@@ -301,7 +306,7 @@ pub(crate) async fn extend(client: &Client, options: &ExtendOptions) -> Result<R
     };
     let answer = match client.unary().extend_hold(request).await {
         Ok(answer) => answer,
-        Err(error) => return Err(refused(client, name, error).await),
+        Err(error) => return Err(refused(client, name, error, &[], &[]).await),
     };
     let hold = answer.hold.ok_or_else(without_hold)?;
     let card = named_card(client, name, hold, answer.position, answer.incarnation).await;
@@ -338,8 +343,18 @@ fn get_request(name: &HoldName) -> GetHoldRequest {
     GetHoldRequest { event_id: name.event.to_string(), hold_id: name.hold.to_string(), ..GetHoldRequest::default() }
 }
 
-async fn refused(client: &Client, name: &HoldName, error: client::Error) -> Failure {
-    let failure = Failure::from(error).advise(|| format!("usherctl show {name} tells"));
+/// A failure in the words of the person who typed these seats and areas.
+async fn refused(
+    client: &Client,
+    name: &HoldName,
+    error: client::Error,
+    seats: &[String],
+    ga: &[Admissions],
+) -> Failure {
+    let failure = Failure::from(error)
+        .advise(|| format!("usherctl show {name} tells"))
+        .typed("seat_keys", seats.iter().map(String::as_str))
+        .typed("ga", ga.iter().map(|part| part.area.as_str()));
     name_places(client, &name.event, failure).await
 }
 

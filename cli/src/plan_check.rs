@@ -3,10 +3,10 @@
 use clap::Args;
 use inventory_core::plan::{PlanProblem, Severity};
 use serde_json::{Value, json};
-use venue::{ImportOptions, Imported};
+use venue::{Format, ImportOptions, Imported};
 
 use crate::failure::{Failure, exit};
-use crate::plan_document::{self, PlanOptions};
+use crate::plan_document::{self, PlanOptions, SeatIdChoice};
 use crate::report::Report;
 use crate::table::{counted, grouped};
 
@@ -28,18 +28,27 @@ pub(crate) struct CheckOptions {
     plan: PlanOptions,
 }
 
-/// Runs the command.
-pub(crate) fn check(options: &CheckOptions) -> Result<Report, Failure> {
-    let bytes = plan_document::read(&options.file)?;
-    let (format, guessed) = plan_document::format_of(&options.file, &bytes, options.plan.format)?;
-    let import = ImportOptions { seat_key: options.plan.seat_id.to_venue(), ..ImportOptions::default() };
-    let (problems, counts) = match venue::import(format, &bytes, &import) {
+/// Every problem of a document.
+pub(crate) fn lines(format: Format, bytes: &[u8], seat_id: SeatIdChoice) -> Vec<Line> {
+    import(format, bytes, seat_id).0.iter().map(Line::of_check).collect()
+}
+
+fn import(format: Format, bytes: &[u8], seat_id: SeatIdChoice) -> (Vec<PlanProblem>, Option<Counts>) {
+    let options = ImportOptions { seat_key: seat_id.to_venue(), ..ImportOptions::default() };
+    match venue::import(format, bytes, &options) {
         Ok(imported) => {
             let counts = Counts::of(&imported);
             (imported.problems, Some(counts))
         }
         Err(error) => (vec![PlanProblem::error("document".into(), error.to_string())], None),
-    };
+    }
+}
+
+/// Runs the command.
+pub(crate) fn check(options: &CheckOptions) -> Result<Report, Failure> {
+    let bytes = plan_document::read(&options.file)?;
+    let (format, guessed) = plan_document::format_of(&options.file, &bytes, options.plan.format)?;
+    let (problems, counts) = import(format, &bytes, options.plan.seat_id);
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     let warnings = problems.len() - errors;
 

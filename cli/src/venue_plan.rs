@@ -66,7 +66,7 @@ impl VenuePlan {
 /// Replaces the indexes of the places in the way of a command by their keys: a person has asked by key. Where the
 /// plan cannot be read the indexes stay, as the refusal is what matters.
 pub(crate) async fn name_places(client: &Client, event: &EventName, mut failure: Failure) -> Failure {
-    if let Failure::Refused { refusal, places } = &mut failure
+    if let Failure::Refused { refusal, places, .. } = &mut failure
         && !places.is_empty()
         && let Ok(plan) = VenuePlan::read(client, event).await
     {

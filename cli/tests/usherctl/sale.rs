@@ -125,6 +125,8 @@ fn a_sale_from_the_first_command_to_the_last() {
         (taken.code, taken.beside.as_str()),
         (1, format!("refused: PLACES_UNAVAILABLE: {second} is held\n").as_str())
     );
+    let unknown = server.run(&["hold", "gala", first, "Q-9"]);
+    assert!(unknown.beside.starts_with("refused: UNKNOWN_PLACE: Q-9: "), "{unknown:?}");
     let sold = server.json(&["confirm", &name, "--order", "O-1"]);
     assert_eq!((sold["hold"]["state"].as_str(), sold["replayed"].as_bool()), (Some("confirmed"), Some(false)));
     assert_eq!(sold["hold"]["sold_seats"], serde_json::json!([first, second]));
