@@ -1,5 +1,5 @@
 //! A sale over the wire: what a buyer's backend sees.
-#![allow(clippy::unwrap_used, missing_docs, clippy::allow_attributes_without_reason)]
+#![allow(clippy::unwrap_used, reason = "what fails in a test should panic")]
 
 mod support;
 

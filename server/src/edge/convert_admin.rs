@@ -82,10 +82,10 @@ pub(crate) fn update_event(
             "starts_at" => update.starts_at = Some(timestamp("event.starts_at", event.starts_at.as_ref())?),
             "time_zone" => update.time_zone = Some(event.time_zone.as_str().into()),
             "labels" => update.labels = Some(labels(&event.labels)),
-            "policies" => update.policies = all_set(&event.policies.clone().unwrap_or_default())?,
+            "policies" => update.policies = all_set(&event.policies.unwrap_or_default())?,
             one => match one.strip_prefix("policies.") {
                 Some(name) => {
-                    let policies = event.policies.clone().unwrap_or_default();
+                    let policies = event.policies.unwrap_or_default();
                     if !set_policy(&mut update.policies, name, &policies)? {
                         return Err(unknown_path(at));
                     }

@@ -66,8 +66,8 @@ fn head(plan: &Plan, chunk: &mut wire::PlanChunk) {
         focal_point: zone.focal_point.map(point),
     };
     chunk.zones = plan.zones().iter().map(zone).collect();
-    let level = |name: &Box<str>| wire::PlanPriceLevel { key: name.to_string(), label: name.to_string() };
-    chunk.price_levels = plan.price_levels().iter().map(level).collect();
+    let level = |name: &str| wire::PlanPriceLevel { key: name.to_owned(), label: name.to_owned() };
+    chunk.price_levels = plan.price_levels().iter().map(|name| level(name)).collect();
 }
 
 fn section(plan: &Plan, at: u32) -> wire::PlanSection {

@@ -262,6 +262,7 @@ impl Refusal {
     }
 
     /// The answer on a Session.
+    #[expect(clippy::boxed_local, reason = "refusals are boxed wherever they go")]
     pub(crate) fn into_session(self: Box<Self>, correlation_id: u64) -> wire::SessionResponse {
         let mut answer = wire::SessionResponse {
             correlation_id,

@@ -1,5 +1,10 @@
 //! A server of this process on a free port, and what tests say to it.
-#![allow(dead_code, clippy::allow_attributes_without_reason, clippy::unwrap_used)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "every test file uses a part of this; what fails in a test should panic"
+)]
 
 use std::{path::Path, sync::Arc, time::Duration};
 

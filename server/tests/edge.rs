@@ -1,0 +1,245 @@
+//! What does not look like a call of ours: bytes, sizes, times, headers; health, reflection, stopping.
+#![allow(clippy::unwrap_used, reason = "what fails in a test should panic")]
+
+mod support;
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use engine::ManualClock;
+use inventory_core::ids::TimestampMs;
+use proto::{admin::v1 as admin, inventory::v1 as wire};
+use support::{START_MS, TestServer, hold_of, said};
+use tonic::{Code, Status, transport::Channel};
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+
+/// Sends these bytes as the message, whatever they are.
+async fn send_bytes(channel: &Channel, path: &'static str, message: &[u8]) -> Result<(), Status> {
+    let mut body = vec![0];
+    body.extend((u32::try_from(message.len()).unwrap()).swap_bytes().to_le_bytes());
+    body.extend(message);
+    send_body(channel, path, body).await
+}
+
+/// Sends a whole body over a connection of its own.
+async fn send_body(channel: &Channel, path: &'static str, body: Vec<u8>) -> Result<(), Status> {
+    use tower::ServiceExt as _;
+    let stream = futures_util::stream::once(async move { Ok::<_, Status>(Bytes::from(body)) });
+    let request = http::Request::post(path)
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(tonic::body::Body::new(http_body_of(stream)))
+        .unwrap();
+    let response = channel.clone().oneshot(request).await.map_err(|error| Status::unknown(error.to_string()))?;
+    match Status::from_header_map(response.headers()) {
+        Some(status) if status.code() != Code::Ok => Err(status),
+        _ => Ok(()),
+    }
+}
+
+fn http_body_of(
+    stream: impl futures_core::Stream<Item = Result<Bytes, Status>> + Send + 'static,
+) -> impl http_body::Body<Data = Bytes, Error = Status> + Send + 'static {
+    use futures_util::StreamExt as _;
+    http_body_util::StreamBody::new(stream.map(|bytes| bytes.map(http_body::Frame::data)))
+}
+
+const HOLD: &str = "/usher.inventory.v1.InventoryService/Hold";
+
+#[tokio::test]
+async fn bytes_that_are_no_message() {
+    let server = TestServer::with_show().await;
+    // Truncated, a wrong wire type, a group tag, an overlong varint, text that is no UTF-8.
+    for message in
+        [&b"\x0a\xff"[..], b"\x08\x01", b"\x0b", b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x0a\x01\xff"]
+    {
+        let status = send_bytes(&server.channel, HOLD, message).await.unwrap_err();
+        assert_eq!(status.code(), Code::Internal, "{status}");
+    }
+    // Fields that a newer client may send are passed over.
+    let mut newer = prost::Message::encode_to_vec(&hold_of("show", &server.id(), &[1]));
+    newer.extend(b"\xa2\x1f\x03abc");
+    send_bytes(&server.channel, HOLD, &newer).await.unwrap();
+    assert_eq!(server.event("show").await.counts.unwrap().held, 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn messages_that_are_too_long() {
+    let mut server = TestServer::with_show().await;
+    let long = hold_of("show", &server.id(), &vec![u32::MAX; 20_000]);
+    let status = server.hold(long).await.unwrap_err();
+    let refused = said(&status);
+    assert_eq!((status.code(), refused.reason.as_str()), (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"));
+    assert_eq!((refused.metadata["limitBytes"].as_str(), refused.executed.as_str()), ("65536", "false"));
+    // Four gigabytes announced, nothing sent: refused before anything is set aside for it.
+    let status = send_body(&server.channel, HOLD, vec![0, 0xff, 0xff, 0xff, 0xff]).await.unwrap_err();
+    assert_eq!(said(&status).reason, "MESSAGE_TOO_LARGE");
+    // A plan may be longer than a sale message.
+    let document = vec![b' '; 1 << 20];
+    let plan = admin::CreatePlanRequest { document: document.into(), format: 1, ..Default::default() };
+    assert_eq!(said(&server.admin.create_plan(plan).await.unwrap_err()).reason, "VALIDATION_FAILED");
+    server.stop().await;
+}
+
+/// Holds a seat over a connection that knows no timeouts of its own: client libraries give up by themselves.
+async fn hold_with_timeout(server: &TestServer, seat: u32, timeout: &str) -> Status {
+    let address = server.running.as_ref().unwrap().address();
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::post(format!("http://{address}{HOLD}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("grpc-timeout", timeout)
+        .body(())
+        .unwrap();
+    let (response, mut body) = client.send_request(request, false).unwrap();
+    let message = prost::Message::encode_to_vec(&hold_of("show", &server.id(), &[seat]));
+    let mut frame = vec![0, 0, 0, 0, u8::try_from(message.len()).unwrap()];
+    frame.extend(message);
+    body.send_data(frame.into(), true).unwrap();
+    let mut response = support::soon(response).await.unwrap();
+    match Status::from_header_map(response.headers()) {
+        Some(status) => status,
+        None => {
+            while response.body_mut().data().await.is_some() {}
+            let trailers = response.body_mut().trailers().await.unwrap().unwrap();
+            Status::from_header_map(&trailers).unwrap()
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_has_its_time() {
+    let server = TestServer::with_show().await;
+    for over in ["0m", "1n", "999u"] {
+        let status = hold_with_timeout(&server, 1, over).await;
+        let refused = said(&status);
+        assert_eq!((status.code(), refused.reason.as_str()), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
+        assert_eq!(refused.executed, "false");
+    }
+    assert_eq!(server.event("show").await.counts.unwrap().held, 0);
+    // What is no timeout counts as absent.
+    assert_eq!(hold_with_timeout(&server, 1, "9S9").await.code(), Code::Ok);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_that_stalls_is_given_up_at_the_servers_own_limit() {
+    let server = TestServer::with_show().await;
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel::<Bytes>();
+    let stalled = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context).map(|bytes| bytes.map(Ok)));
+    sender.send(Bytes::from_static(&[0, 0, 0, 0, 9, 1])).unwrap();
+    let request = http::Request::post(HOLD)
+        .header("content-type", "application/grpc")
+        .body(tonic::body::Body::new(http_body_of(stalled)))
+        .unwrap();
+    let response = tower::ServiceExt::oneshot(server.channel.clone(), request).await.unwrap();
+    let status = Status::from_header_map(response.headers()).unwrap();
+    assert_eq!((status.code(), said(&status).executed.as_str()), (Code::DeadlineExceeded, "false"));
+    drop(sender);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn unknown_methods_and_services() {
+    let server = TestServer::empty().await;
+    for path in
+        ["/usher.inventory.v1.InventoryService/Steal", "/usher.admin.v1.AdminService/Steal", "/other.Service/Hold", "/"]
+    {
+        let status = send_bytes(&server.channel, path, b"").await.unwrap_err();
+        assert_eq!(status.code(), Code::Unimplemented, "{path}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn health_and_reflection_answer() {
+    let server = TestServer::empty().await;
+    let mut health = HealthClient::new(server.channel.clone());
+    for service in ["", "usher.inventory.v1.InventoryService", "usher.admin.v1.AdminService"] {
+        let answer = health.check(HealthCheckRequest { service: service.into() }).await.unwrap().into_inner();
+        assert_eq!(answer.status(), ServingStatus::Serving, "{service}");
+    }
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    };
+    let ask = ServerReflectionRequest {
+        message_request: Some(MessageRequest::ListServices(String::new())),
+        ..Default::default()
+    };
+    let mut reflection = ServerReflectionClient::new(server.channel.clone());
+    let asked = futures_util::stream::iter([ask]);
+    let mut answers = reflection.server_reflection_info(asked).await.unwrap().into_inner();
+    let Some(MessageResponse::ListServicesResponse(list)) = answers.message().await.unwrap().unwrap().message_response
+    else {
+        panic!("no list")
+    };
+    let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
+    for service in ["usher.inventory.v1.InventoryService", "usher.admin.v1.AdminService", "grpc.health.v1.Health"] {
+        assert!(names.iter().any(|name| name == service), "{names:?}");
+    }
+    server.stop().await;
+}
+
+/// While the log is read: the port answers, health says no, everything else is refused.
+#[test]
+fn a_server_that_recovers_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new(TimestampMs(START_MS));
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen_there = std::sync::Arc::clone(&seen);
+    let mut options = support::options(&clock);
+    options.before_recovery = Box::new(move |address| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let channel = support::channel(address).await;
+            let mut sale = wire::inventory_service_client::InventoryServiceClient::new(channel.clone());
+            let refused = said(&sale.hold(hold_of("show", "", &[1])).await.unwrap_err());
+            assert!(refused.retry_ms.unwrap() > 0);
+            let mut said_there = vec![refused.reason];
+            let mut health = HealthClient::new(channel.clone());
+            let answer = health.check(HealthCheckRequest::default()).await.unwrap().into_inner();
+            said_there.push(answer.status().as_str_name().to_owned());
+            let mut admin = admin::admin_service_client::AdminServiceClient::new(channel);
+            let status = admin.server_status(admin::ServerStatusRequest {}).await.unwrap().into_inner();
+            said_there.push(status.state().as_str_name().to_owned());
+            *seen_there.lock().unwrap() = said_there;
+        });
+    });
+    let running = server::boot::boot(&support::config(folder.path()), options).unwrap();
+    assert_eq!(*seen.lock().unwrap(), ["RECOVERING", "NOT_SERVING", "SERVER_STATE_RECOVERING"]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(running.stop()).unwrap();
+}
+
+/// The numbers of the first SETTINGS frame and the connection window, as the other side is told.
+#[tokio::test]
+async fn the_limits_are_on_the_wire() {
+    let server = TestServer::empty().await;
+    let address = server.running.as_ref().unwrap().address();
+    let told = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+        let mut header = [0; 9];
+        stream.read_exact(&mut header).unwrap();
+        assert_eq!(header[3], 4, "the first frame is SETTINGS");
+        let mut payload = vec![0; usize::from(header[2])];
+        stream.read_exact(&mut payload).unwrap();
+        let number = |bytes: &[u8]| bytes.iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
+        payload.chunks(6).map(|setting| (number(&setting[..2]), number(&setting[2..]))).collect::<Vec<_>>()
+    })
+    .await
+    .unwrap();
+    for setting in [(3, 1_024), (4, 262_144), (5, 16_384), (6, 8_192)] {
+        assert!(told.contains(&setting), "{setting:?} in {told:?}");
+    }
+    server.stop().await;
+}

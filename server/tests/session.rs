@@ -1,0 +1,257 @@
+//! Sessions over the wire.
+#![allow(clippy::unwrap_used, reason = "what fails in a test should panic")]
+
+mod support;
+
+use std::collections::HashMap;
+
+use proto::inventory::v1::{self as wire, Executed, Reason, SessionRequest, SessionResponse, session_request::Command};
+use support::{TestServer, halves, hold_of, said, soon};
+use tokio::sync::mpsc;
+use tonic::{Code, Status, Streaming};
+
+/// One end of a Session.
+struct Session {
+    commands: Option<mpsc::UnboundedSender<SessionRequest>>,
+    answers: Streaming<SessionResponse>,
+    event_key: u64,
+    next: u64,
+}
+
+/// Commands as a stream that ends when the sender is dropped.
+fn stream(mut receiver: mpsc::UnboundedReceiver<SessionRequest>) -> impl futures_core::Stream<Item = SessionRequest> {
+    futures_util::stream::poll_fn(move |context| receiver.poll_recv(context))
+}
+
+impl Session {
+    /// Without `open`.
+    async fn raw(server: &TestServer) -> Result<Session, Status> {
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let answers = server.sale.clone().session(stream(receiver)).await?.into_inner();
+        let event_key = server.event("show").await.event_key;
+        Ok(Session { commands: Some(commands), answers, event_key, next: 1 })
+    }
+
+    async fn open(server: &TestServer) -> Session {
+        let mut session = Session::raw(server).await.unwrap();
+        session.send(Command::Open(wire::SessionOpen { client: "test".into(), ..Default::default() }));
+        let opened = session.answer().await.unwrap().opened.unwrap();
+        assert_eq!((opened.max_in_flight, opened.limits.unwrap().message_bytes_max), (4_096, 65_536));
+        session
+    }
+
+    fn send(&mut self, command: Command) -> u64 {
+        let correlation_id = self.next;
+        self.next += 1;
+        self.send_raw(SessionRequest { correlation_id, timeout_ms: 0, command: Some(command) });
+        correlation_id
+    }
+
+    fn send_raw(&mut self, request: SessionRequest) {
+        self.commands.as_ref().unwrap().send(request).unwrap();
+    }
+
+    async fn answer(&mut self) -> Result<SessionResponse, Status> {
+        soon(self.answers.message()).await.map(|answer| answer.expect("the stream ended"))
+    }
+
+    async fn ask(&mut self, command: Command) -> SessionResponse {
+        let correlation_id = self.send(command);
+        let answer = self.answer().await.unwrap();
+        assert_eq!(answer.correlation_id, correlation_id);
+        answer
+    }
+
+    fn hold(&self, id: &str, seats: &[u32]) -> Command {
+        let (hold_id_hi, hold_id_lo) = halves(id);
+        let event_key = self.event_key;
+        Command::Hold(wire::SessionHold {
+            event_key,
+            hold_id_hi,
+            hold_id_lo,
+            seats: seats.to_vec(),
+            ..Default::default()
+        })
+    }
+
+    fn confirm(&self, id: &str, order_ref: &str) -> Command {
+        let (hold_id_hi, hold_id_lo) = halves(id);
+        let (event_key, order_ref) = (self.event_key, order_ref.to_owned());
+        Command::Confirm(wire::SessionConfirm { event_key, hold_id_hi, hold_id_lo, order_ref, ..Default::default() })
+    }
+}
+
+#[tokio::test]
+async fn a_session_does_what_calls_do() {
+    let server = TestServer::with_show().await;
+    let mut session = Session::open(&server).await;
+    let (a, b) = (server.id(), server.id());
+    let held = session.ask(session.hold(&a, &[1, 2])).await;
+    assert_eq!((held.reason(), held.seats.as_slice(), held.expires_in_ms), (Reason::Unspecified, &[1, 2][..], 600_000));
+    assert!(held.position > 0 && held.server_time_ms > 0);
+    let sold = session.ask(session.confirm(&a, "o")).await;
+    assert_eq!((sold.reason(), sold.seats.as_slice(), sold.expires_at_ms), (Reason::Unspecified, &[1, 2][..], 0));
+    assert!(session.ask(session.confirm(&a, "o")).await.replayed);
+
+    session.ask(session.hold(&b, &[3])).await;
+    let (hold_id_hi, hold_id_lo) = halves(&b);
+    let (request_id_hi, request_id_lo) = halves(&server.id());
+    let event_key = session.event_key;
+    let extend =
+        wire::SessionExtend { event_key, hold_id_hi, hold_id_lo, ttl_ms: 700_000, request_id_hi, request_id_lo };
+    assert_eq!(session.ask(Command::Extend(extend)).await.expires_in_ms, 700_000);
+    let get = wire::SessionGetHold { event_key, hold_id_hi, hold_id_lo, min_position: 0 };
+    let hold = session.ask(Command::GetHold(get)).await.hold.unwrap();
+    assert_eq!((hold.event_id.as_str(), hold.hold_id, hold.seats), ("show", b.clone(), vec![3]));
+    let release = wire::SessionRelease { event_key, hold_id_hi, hold_id_lo, ..Default::default() };
+    assert_eq!(session.ask(Command::Release(release)).await.reason(), Reason::Unspecified);
+    assert_eq!(server.get_hold("show", &b).await.unwrap().state(), wire::HoldState::Released);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn half_closed_it_answers_everything_and_ends_well() {
+    let server = TestServer::with_show().await;
+    let mut session = Session::open(&server).await;
+    for seat in 0..20 {
+        let id = server.id();
+        session.send(session.hold(&id, &[seat]));
+        session.send(session.confirm(&id, "o"));
+    }
+    session.commands = None;
+    let mut answered = 0;
+    while let Some(answer) = soon(session.answers.message()).await.unwrap() {
+        assert_eq!(answer.reason(), Reason::Unspecified);
+        answered += 1;
+    }
+    assert_eq!(answered, 40);
+    assert_eq!(server.event("show").await.counts.unwrap().sold, 20);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_never_ends_the_stream_and_says_why() {
+    let server = TestServer::with_show().await;
+    let mut session = Session::open(&server).await;
+    let id = server.id();
+    session.ask(session.hold(&id, &[1])).await;
+    let taken = session.ask(session.hold(&server.id(), &[0, 1])).await;
+    assert_eq!((taken.reason(), taken.executed()), (Reason::PlacesUnavailable, Executed::False));
+    assert_eq!((taken.seats.as_slice(), taken.states().next()), (&[1][..], Some(wire::PlaceState::Held)));
+
+    let twice = session.ask(session.hold(&server.id(), &[4, 4])).await;
+    assert_eq!((twice.reason(), twice.field.as_str()), (Reason::DuplicateSeat, "seats[1]"));
+    assert!(!twice.problem.is_empty());
+    let Command::Hold(hold) = session.hold(&server.id(), &[4]) else { unreachable!() };
+    let no_event = wire::SessionHold { event_key: 1, ..hold.clone() };
+    assert_eq!(session.ask(Command::Hold(no_event)).await.reason(), Reason::EventNotFound);
+    let bad_id = wire::SessionHold { hold_id_hi: 0, hold_id_lo: 0, ..hold.clone() };
+    assert_eq!(session.ask(Command::Hold(bad_id)).await.reason(), Reason::HoldIdInvalid);
+    let area = wire::GaItem { area_key: "Floor".into(), quantity: 1, ..Default::default() };
+    let by_key = session.ask(Command::Hold(wire::SessionHold { ga: vec![area], ..hold })).await;
+    assert_eq!((by_key.reason(), by_key.field.as_str()), (Reason::ValidationFailed, "ga[0].area_key"));
+    let unknown = session.ask(session.confirm(&server.id(), "o")).await;
+    assert_eq!((unknown.reason(), unknown.refund_due), (Reason::HoldNotFound, true));
+    let again = session.ask(Command::Open(wire::SessionOpen::default())).await;
+    assert_eq!(again.reason(), Reason::ValidationFailed);
+
+    // No command, or one of a later version; no correlation id.
+    session.send_raw(SessionRequest { correlation_id: 77, timeout_ms: 0, command: None });
+    let answer = session.answer().await.unwrap();
+    assert_eq!((answer.correlation_id, answer.reason()), (77, Reason::ValidationFailed));
+    let nameless = session.hold(&server.id(), &[5]);
+    session.send_raw(SessionRequest { correlation_id: 0, timeout_ms: 0, command: Some(nameless) });
+    assert_eq!(session.answer().await.unwrap().field, "correlation_id");
+    assert_eq!(session.ask(session.hold(&server.id(), &[6])).await.reason(), Reason::Unspecified);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_first_message_must_open() {
+    let server = TestServer::with_show().await;
+    let mut session = Session::raw(&server).await.unwrap();
+    session.send(session.hold(&server.id(), &[1]));
+    let status = session.answer().await.unwrap_err();
+    let refused = said(&status);
+    assert_eq!(
+        (status.code(), refused.reason.as_str(), refused.fields),
+        (Code::InvalidArgument, "VALIDATION_FAILED", vec!["open".to_owned()])
+    );
+
+    let mut session = Session::raw(&server).await.unwrap();
+    session.send(Command::Open(wire::SessionOpen { incarnation: 99, ..Default::default() }));
+    assert_eq!(said(&session.answer().await.unwrap_err()).reason, "INSTANCE_CHANGED");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_over_long_message_ends_it_after_what_was_accepted_is_answered() {
+    let server = TestServer::with_show().await;
+    let mut session = Session::open(&server).await;
+    let first = session.send(session.hold(&server.id(), &[1]));
+    session.send(session.hold(&server.id(), &(0..70_000).collect::<Vec<_>>()));
+    assert_eq!(session.answer().await.unwrap().correlation_id, first);
+    let status = session.answer().await.unwrap_err();
+    assert_eq!((status.code(), said(&status).reason.as_str()), (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn more_commands_than_slots_are_all_answered_once() {
+    let server = TestServer::with_show().await;
+    let mut session = Session::open(&server).await;
+    // Three times the slots, all sent before the first answer is read: one hold and its repetitions.
+    let id = server.id();
+    for _ in 0..12_288 {
+        session.send(session.hold(&id, &[1]));
+    }
+    let mut seen: HashMap<u64, u32> = HashMap::new();
+    let mut replayed = 0;
+    for _ in 0..12_288 {
+        let answer = session.answer().await.unwrap();
+        assert_eq!(answer.reason(), Reason::Unspecified);
+        *seen.entry(answer.correlation_id).or_default() += 1;
+        replayed += u32::from(answer.replayed);
+    }
+    assert!(seen.values().all(|times| *times == 1));
+    assert_eq!((seen.len(), replayed), (12_288, 12_287));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_fourth_session_of_one_connection_is_refused() {
+    let server = TestServer::with_show().await;
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        sessions.push(Session::open(&server).await);
+    }
+    let status = Session::raw(&server).await.map(drop).unwrap_err();
+    assert_eq!((status.code(), said(&status).reason.as_str()), (Code::ResourceExhausted, "RATE_LIMITED"));
+    // One that ends makes room.
+    let mut ended = sessions.pop().unwrap();
+    ended.commands = None;
+    assert!(soon(ended.answers.message()).await.unwrap().is_none());
+    Session::open(&server).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_stops_says_so_and_answers_what_it_took() {
+    let mut server = TestServer::with_show().await;
+    let mut session = Session::open(&server).await;
+    let id = server.id();
+    session.ask(session.hold(&id, &[1])).await;
+    let running = server.running.take().unwrap();
+    let (stopped, ()) = tokio::join!(running.stop(), async {
+        let away = session.answer().await.unwrap();
+        assert!(away.going_away && away.correlation_id == 0);
+        // The stream ends by itself when everything is answered.
+        assert_eq!(said(&session.answer().await.unwrap_err()).reason, "DRAINING");
+    });
+    stopped.unwrap();
+    // The hold is there after the next start.
+    let TestServer { folder, clock, .. } = server;
+    let server = TestServer::over(folder, clock).await;
+    assert!(server.hold(hold_of("show", &id, &[1])).await.unwrap().replayed);
+    server.stop().await;
+}
