@@ -100,9 +100,7 @@ impl Slot {
         }
         if let Some((id, fingerprint)) = updated.request {
             event.ops_requests.retain(|known| now < known.until);
-            if event.ops_requests.len() == OPS_REQUESTS_PER_EVENT_MAX {
-                event.ops_requests.remove(0);
-            }
+            assert!(event.ops_requests.len() < OPS_REQUESTS_PER_EVENT_MAX, "a remembered request is never dropped");
             let until = now.max(id.time()).plus_ms(window);
             event.ops_requests.push(OpsRequest { id, fingerprint, until });
         }

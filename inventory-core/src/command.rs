@@ -269,7 +269,8 @@ impl Part {
             seats = seats.wrapping_add(one.finish());
         }
         hasher.word(seats);
-        hasher.word(self.seats.len() as u64);
+        // The same indexes of another revision are other places.
+        hasher.word(self.seats.len() as u64 | u64::from(self.plan_revision) << 32);
         let mut admissions = 0_u64;
         for admission in &self.admissions {
             let mut one = Hasher::new(6);

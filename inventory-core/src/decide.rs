@@ -16,7 +16,7 @@ use crate::{
     event::Event,
     hold::Entry,
     ids::{EventKey, HoldId, RequestId, TimestampMs},
-    limits::{ID_AHEAD_MS_MAX, PLACES_PER_HOLD_MAX, policy as bounds},
+    limits::{ID_AHEAD_MS_MAX, OPS_REQUESTS_PER_EVENT_MAX, PLACES_PER_HOLD_MAX, policy as bounds},
     place::{Admission, Moved, PlaceState, SOLD, Seat},
     policy::EventState,
     reject::{Field, PlaceInTheWay, Reject},
@@ -122,7 +122,7 @@ impl Slot {
             seats.extend(chosen.into_iter().zip(kinds).map(|(index, ticket_type)| Seat { index, ticket_type }));
         }
         self.judge_customer(event, hold, &seats, &admissions, replaced)?;
-        if self.memory_is_full() {
+        if self.memory_is_full(now) {
             return Err(Reject::CapacityBudget);
         }
 
@@ -378,6 +378,11 @@ impl Slot {
             if id.time() >= now.plus_ms(ID_AHEAD_MS_MAX) {
                 return Err(Reject::RequestIdInvalid);
             }
+            // Forgetting one early would let it take effect twice.
+            let remembered = event.ops_requests.iter().filter(|known| now < known.until).count();
+            if remembered >= OPS_REQUESTS_PER_EVENT_MAX {
+                return Err(Reject::CapacityBudget);
+            }
         }
         let etag_differs = update.etag.is_some_and(|etag| etag != event.etag());
         let state_differs = update.expected_state.is_some_and(|state| state != event.settings.state);
@@ -552,7 +557,7 @@ fn admit(event: &Event, hold: &Hold, areas: &[u16], replaced: Option<&Entry>) ->
         if open < must {
             // The public state: what this very command frees or takes is no news to its caller.
             let held = event.area_counts(area).held;
-            let none = open == 0 && held == 0;
+            let none = event.area_open(area) == 0 && held == 0;
             return Err(if none { Reject::SoldOut } else { Reject::NotEnoughPlaces { held_unpaid: held } });
         }
         // At most 64 in all: the shape check has counted.

@@ -39,8 +39,8 @@ pub const EVENT_TEXT_BYTES_MAX: usize = 256;
 pub const EVENT_LABELS_MAX: usize = 16;
 /// Bytes of the key and of the value of one event label.
 pub const EVENT_LABEL_BYTES_MAX: usize = 64;
-/// Remembered requests of ops commands, for each event.
-pub const OPS_REQUESTS_PER_EVENT_MAX: usize = 64;
+/// Remembered requests of ops commands, for each event; more within its retry window are refused.
+pub const OPS_REQUESTS_PER_EVENT_MAX: usize = 256;
 
 /// Holds that one `Expired` change names.
 pub const EXPIRED_HOLDS_PER_CHANGE_MAX: usize = 64;

@@ -205,34 +205,36 @@ impl Slot {
         self.deadlines.next_due()
     }
 
-    /// When the memory of ended holds is full: forget the oldest eighth of the event that has most,
-    /// by raising its id floor, though never above now - 5 s.
+    /// When the memory of ended holds is full: forget an eighth of them, lowest id time first, by raising
+    /// the id floor of the event that has most of these, though never above now - 5 s. Apply it, then ask
+    /// again.
     #[must_use]
     pub fn decide_floor(&self, now: TimestampMs) -> Option<(EventNumber, Change)> {
         if self.tombstones < self.config.tombstones_max {
             return None;
         }
-        let event = self.events.iter().max_by_key(|event| event.tombstones)?;
-        let mut times: Vec<TimestampMs> = self
-            .holds
-            .iter()
-            .filter(|(_, entry)| entry.event == event.number && entry.is_tombstone())
-            .map(|(_, entry)| entry.hold_id().time())
-            .collect();
+        let remembered = || self.holds.iter().map(|(_, entry)| entry).filter(|entry| entry.is_tombstone());
+        let mut times: Vec<TimestampMs> = remembered().map(|entry| entry.hold_id().time()).collect();
         if times.is_empty() {
             return None;
         }
         let eighth = times.len() / 8;
         let (_, &mut highest, _) = times.select_nth_unstable(eighth);
-        let oldest = times.iter().min().copied()?;
         let floor = highest.min(now.minus_ms(ID_FLOOR_LAG_MS_MIN));
-        (floor >= oldest).then_some((event.number, Change::FloorRaised(floor)))
+        let mut dropped = alloc::vec![0_u32; self.events.len()];
+        for entry in remembered().filter(|entry| entry.hold_id().time() <= floor) {
+            dropped[entry.event.0 as usize] += 1;
+        }
+        let most = (0..dropped.len()).max_by_key(|&at| dropped[at]).filter(|&at| dropped[at] > 0)?;
+        Some((self.events[most].number, Change::FloorRaised(floor)))
     }
 
     /// Whether a hold must be refused because what ends cannot be remembered any more. An eighth above
-    /// the budget: holds that live now must still be able to end.
-    pub(crate) fn memory_is_full(&self) -> bool {
-        self.tombstones >= self.config.tombstones_max.saturating_add(self.config.tombstones_max / 8)
+    /// the budget: holds that live now must still be able to end. Where some are due to be forgotten, the
+    /// next change makes room.
+    pub(crate) fn memory_is_full(&self, now: TimestampMs) -> bool {
+        self.forgetting.next_due().is_none_or(|due| due > now)
+            && self.tombstones >= self.config.tombstones_max.saturating_add(self.config.tombstones_max / 8)
     }
 
     /// The change that moves every live deadline of an event; `None` when it has no live hold.

@@ -731,10 +731,10 @@ fn many_holds_of_one_deadline_all_end_at_it() {
 #[test]
 fn requests_on_an_event_are_remembered_however_many() {
     let mut story = String::new();
-    for request in 0..64 {
+    for request in 0..100 {
         story += &format!("{request}ms update request={request} ttl={}s -> done\n", 10 + request);
     }
-    for request in 0..64 {
+    for request in 0..100 {
         story += &format!("200ms update request={request} ttl={}s -> done, again\n", 10 + request);
     }
     check(&one_row("...."), &story);
