@@ -173,6 +173,8 @@ fn builder() -> http2::Builder<TokioExecutor> {
     builder
         .timer(TokioTimer::new())
         .adaptive_window(false)
+        // Nobody reads it, and it is sent with every answer.
+        .auto_date_header(false)
         .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
