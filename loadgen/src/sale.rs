@@ -17,7 +17,7 @@ use crate::ledger::{EventFact, Fact, Ledger};
 use crate::made_venue;
 use crate::measure::Measure;
 use crate::options::{Options, Until};
-use crate::pacing::Pacer;
+use crate::pacing::{Pacer, Timer};
 use crate::patience::Patience;
 use crate::picks;
 use crate::progress::Progress;
@@ -180,10 +180,14 @@ impl Sale {
 
     /// Customers who come at their own times, whether or not those before them have been served.
     async fn arrivals(self: &Arc<Self>, client: &Client, measure: &Arc<Mutex<Measure>>, mut pacer: Pacer, first: u64) {
+        let timer = match Timer::new() {
+            Ok(timer) => timer,
+            Err(error) => return self.fail(format!("{error:#}")),
+        };
         let mut visits = JoinSet::new();
         let mut number = first;
         while !self.is_over() {
-            let intended = pacer.wait().await;
+            let intended = pacer.wait(&timer).await;
             while visits.try_join_next().is_some() {}
             if visits.len() >= VISITS_MAX {
                 self.dropped.fetch_add(1, Ordering::Relaxed);

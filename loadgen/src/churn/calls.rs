@@ -17,7 +17,7 @@ use super::run::{Run, Started};
 use super::stock::Stock;
 use super::supply::Pair;
 use crate::measure::{Kind, Measure};
-use crate::pacing::Pacer;
+use crate::pacing::{Pacer, Timer};
 use crate::patience::Patience;
 
 /// One thread's callers and what they share.
@@ -37,10 +37,16 @@ struct State {
 }
 
 /// Intended times nobody has taken yet.
-#[derive(Default)]
 struct Arrivals {
+    timer: Timer,
     due: Mutex<VecDeque<Instant>>,
     came: Notify,
+}
+
+impl Arrivals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self { timer: Timer::new()?, due: Mutex::default(), came: Notify::new() })
+    }
 }
 
 impl Calls {
@@ -49,7 +55,7 @@ impl Calls {
         let rng = SmallRng::seed_from_u64(run.options.seed.wrapping_add(worker as u64));
         Ok(Arc::new(Self {
             started: run.start(),
-            arrivals: run.options.rate.map(|_| Arrivals::default()),
+            arrivals: run.options.rate.map(|_| Arrivals::new()).transpose()?,
             run,
             client,
             stock: tokio::sync::Mutex::new(stock),
@@ -70,7 +76,7 @@ impl Calls {
         if let (Some(arrivals), Some(rate)) = (&self.arrivals, self.run.options.rate) {
             let mut pacer = Pacer::new(Instant::now(), rate / self.run.workers as f64);
             while !self.is_over() {
-                let intended = pacer.wait().await;
+                let intended = pacer.wait(&arrivals.timer).await;
                 arrivals.due.lock().push_back(intended);
                 arrivals.came.notify_one();
             }

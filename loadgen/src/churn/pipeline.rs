@@ -15,7 +15,7 @@ use super::run::{Run, Started};
 use super::stock::Stock;
 use super::supply::{ChurnEvent, Pair};
 use crate::measure::{Kind, Measure};
-use crate::pacing::{self, Pacer};
+use crate::pacing::{Pacer, Timer};
 use crate::patience::Patience;
 
 /// A command that met a busy server is sent again after this.
@@ -35,6 +35,7 @@ pub(crate) struct Pipeline {
     started: Started,
     warm: bool,
     pacer: Option<Pacer>,
+    timer: Arc<Timer>,
     ended: bool,
     rng: SmallRng,
     measure: Measure,
@@ -90,6 +91,7 @@ impl Pipeline {
             run,
             client,
             connection,
+            timer: Arc::new(Timer::new()?),
             stock,
             slots: vec![idle; in_flight],
             free: (0..in_flight).rev().collect(),
@@ -141,6 +143,7 @@ impl Pipeline {
             }
         }
         let in_flight_max = self.slots.len().min(allowed);
+        let timer = Arc::clone(&self.timer);
         loop {
             let now = Instant::now();
             self.begin_holds(now, in_flight_max, sender);
@@ -150,7 +153,10 @@ impl Pipeline {
                     return true;
                 }
                 match self.pacer.as_ref().map(Pacer::next_due).filter(|due| *due > now) {
-                    Some(due) => pacing::wait_until(due.min(self.started.stop_at.unwrap_or(due)), now).await,
+                    Some(due) => {
+                        let due = due.min(self.started.stop_at.unwrap_or(due));
+                        timer.sleep(due.saturating_duration_since(now)).await;
+                    }
                     None if !self.stock.wait().await => self.ended = true,
                     None => {}
                 }
@@ -161,7 +167,7 @@ impl Pipeline {
                 biased;
                 received = receive(receiver, self, sender) => Some(received),
                 () = tokio::time::sleep(LATER), if !self.later.is_empty() => None,
-                () = pacing::wait_until(due.unwrap_or(now), now), if due.is_some() => None,
+                () = timer.sleep(due.unwrap_or(now).saturating_duration_since(now)), if due.is_some() => None,
             };
             match received {
                 None => {
