@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use engine::{Answer, Counts, EventInfo, EventView};
+use engine::{Counts, EventInfo, EventView};
 use inventory_core::{
     best_available::Arrangement,
     change::{HoldCause, HoldState, HoldView},
@@ -584,23 +584,18 @@ pub(crate) enum SessionKind {
     GetHold,
 }
 
-/// The answer of a command of a Session that was done. `event_id` is needed for GetHold only.
+/// What the answer of a command of a Session says of the hold. `event_id` is needed for GetHold only.
 pub(crate) fn session_done(
-    correlation_id: u64,
     kind: SessionKind,
     view: &HoldView,
-    replayed: bool,
-    answer: &Answer,
+    now: TimestampMs,
     event_id: &str,
 ) -> wire::SessionResponse {
     let live = is_live(view.state);
     let mut response = wire::SessionResponse {
-        correlation_id,
-        position: answer.position,
         expires_at_ms: if live { view.expires_at.0 } else { 0 },
-        expires_in_ms: if live { view.expires_at.since(answer.time) } else { 0 },
-        server_time_ms: answer.time.0,
-        replayed,
+        expires_in_ms: if live { view.expires_at.since(now) } else { 0 },
+        server_time_ms: now.0,
         ..Default::default()
     };
     match kind {
@@ -614,7 +609,7 @@ pub(crate) fn session_done(
             response.ga = ga_items(&view.sold_admissions);
         }
         SessionKind::Release | SessionKind::Extend => {}
-        SessionKind::GetHold => response.hold = Some(Box::new(hold_message(event_id, view, answer.time))),
+        SessionKind::GetHold => response.hold = Some(Box::new(hold_message(event_id, view, now))),
     }
     response
 }

@@ -3,7 +3,7 @@
 //!
 //! No `_ =>` here: a new reject must be placed by hand, and the compiler finds the spot.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use bytes::Bytes;
 use engine::Refused;
@@ -23,6 +23,18 @@ use super::{
 
 /// The `domain` of every ErrorInfo.
 const DOMAIN: &str = "usher";
+
+/// `google.rpc.ErrorInfo` with its metadata in order: two refusals that must not be told apart are the same
+/// bytes.
+#[derive(Clone, PartialEq, prost::Message)]
+struct ErrorInfo {
+    #[prost(string, tag = "1")]
+    reason: String,
+    #[prost(string, tag = "2")]
+    domain: String,
+    #[prost(btree_map = "string, string", tag = "3")]
+    metadata: BTreeMap<String, String>,
+}
 
 /// When to ask again after a refusal that says nothing of its own.
 const RETRY_AFTER_MS: u64 = 100;
@@ -242,7 +254,7 @@ impl Refusal {
     }
 
     fn error_info(&self) -> prost_types::Any {
-        let mut metadata: std::collections::HashMap<String, String> =
+        let mut metadata: BTreeMap<String, String> =
             self.metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
         metadata.insert("executed".to_owned(), executed_text(self.executed).to_owned());
         if self.refund_due {
@@ -257,7 +269,7 @@ impl Refusal {
         if self.time_ms > 0 {
             metadata.insert("serverTimeMs".to_owned(), self.time_ms.to_string());
         }
-        let info = pb::ErrorInfo { reason: reason_text(self.reason).to_owned(), domain: DOMAIN.to_owned(), metadata };
+        let info = ErrorInfo { reason: reason_text(self.reason).to_owned(), domain: DOMAIN.to_owned(), metadata };
         any("google.rpc.ErrorInfo", &info)
     }
 

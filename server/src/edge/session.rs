@@ -103,7 +103,7 @@ pub(crate) struct Outbox {
 
 #[derive(Default)]
 struct OutboxState {
-    answers: Vec<(u64, Answer)>,
+    answers: VecDeque<(u64, Answer)>,
     farewell: Farewell,
     /// Who waits. Taken by the first answer: a batch wakes once.
     waker: Option<Waker>,
@@ -113,7 +113,7 @@ impl ReplySink for Outbox {
     fn deliver(&self, tag: u64, answer: Answer) {
         let waker = {
             let mut state = self.state.lock();
-            state.answers.push((tag, answer));
+            state.answers.push_back((tag, answer));
             state.waker.take()
         };
         if let Some(waker) = waker {
@@ -135,7 +135,7 @@ impl Outbox {
     }
 
     /// Swaps what is there for the empty `answers`. With nothing there, the caller is woken by what comes.
-    fn take(&self, answers: &mut Vec<(u64, Answer)>, context: &Context<'_>) -> Farewell {
+    fn take(&self, answers: &mut VecDeque<(u64, Answer)>, context: &Context<'_>) -> Farewell {
         let mut state = self.state.lock();
         if state.answers.is_empty() {
             match &mut state.waker {
@@ -219,8 +219,10 @@ pub(crate) struct SessionStream {
     slots: Slots,
     reading: Reading,
     farewell_said: bool,
-    answers: Vec<(u64, Answer)>,
-    ready: VecDeque<wire::SessionResponse>,
+    /// Taken from the outbox, not converted yet.
+    answers: VecDeque<(u64, Answer)>,
+    /// Given before those: what was answered without a shard.
+    ready: Option<wire::SessionResponse>,
 }
 
 impl SessionStream {
@@ -248,27 +250,27 @@ impl SessionStream {
             slots: Slots::new(),
             reading: Reading::Beginning,
             farewell_said: false,
-            answers: Vec::with_capacity(OUTBOX_ROOM),
-            ready: VecDeque::with_capacity(OUTBOX_ROOM),
+            answers: VecDeque::with_capacity(OUTBOX_ROOM),
+            ready: None,
         })
     }
 
-    /// Makes messages of the answers that came.
-    fn convert_answers(&mut self) {
-        let count = self.answers.len();
-        for (tag, answer) in self.answers.drain(..) {
+    /// Makes a message of the next answer that came.
+    fn convert_answer(&mut self) -> Option<wire::SessionResponse> {
+        while let Some((tag, answer)) = self.answers.pop_front() {
+            self.edge.admission.give_back(1, COMMAND_BYTES);
             if let Some(command) = self.slots.give_back(tag) {
-                self.ready.push_back(message_of(&self.engine, command, answer));
+                return Some(message_of(&self.engine, command, answer));
             }
         }
-        self.edge.admission.give_back(count, count * COMMAND_BYTES);
+        None
     }
 
     /// Takes in one message. Some are answered at once.
     fn accept(&mut self, request: wire::SessionRequest) {
         let correlation_id = request.correlation_id;
         if let Err(refusal) = self.try_accept(request) {
-            self.ready.push_back(refusal.into_session(correlation_id));
+            self.ready = Some(refusal.into_session(correlation_id));
         }
     }
 
@@ -316,7 +318,7 @@ impl SessionStream {
         tracing::debug!(client = %open.client, version = %open.version, "a session opened");
         self.reading = Reading::Open;
         let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        self.ready.push_back(wire::SessionResponse {
+        self.ready = Some(wire::SessionResponse {
             correlation_id,
             opened: Some(Box::new(wire::SessionOpened {
                 max_in_flight: number(SESSION_SLOTS),
@@ -381,26 +383,27 @@ impl SessionStream {
 }
 
 /// The message of one answer.
-fn message_of(engine: &Engine, command: InFlight, mut answer: Answer) -> wire::SessionResponse {
-    answer.position = answer.position.max(command.min_position);
-    // The answer keeps its position and time; what came of it goes into the message.
-    let result = std::mem::replace(&mut answer.result, Err(Refused::Internal));
+fn message_of(engine: &Engine, command: InFlight, answer: Answer) -> wire::SessionResponse {
+    let Answer { result, position, time } = answer;
+    let InFlight { correlation_id, kind, asked, .. } = command;
+    let position = position.max(command.min_position);
     let refused = match result {
         Ok(Done::Hold { view, replayed }) => {
-            let event = match command.kind {
+            let event = match kind {
                 SessionKind::GetHold => engine.directory().find_key(command.event_key),
                 SessionKind::Hold | SessionKind::Confirm | SessionKind::Release | SessionKind::Extend => None,
             };
             let event_id = event.as_ref().map_or("", |event| event.id().as_str());
-            return convert::session_done(command.correlation_id, command.kind, &view, replayed, &answer, event_id);
+            let response = convert::session_done(kind, &view, time, event_id);
+            return wire::SessionResponse { correlation_id, position, replayed, ..response };
         }
         Ok(Done::Event { .. }) => Refused::Internal,
         Err(refused) => refused,
     };
-    let mut refusal = Refusal::of_refused(refused, command.asked);
-    refusal.position = answer.position;
-    refusal.time_ms = answer.time.0;
-    refusal.into_session(command.correlation_id)
+    let mut refusal = Refusal::of_refused(refused, asked);
+    refusal.position = position;
+    refusal.time_ms = time.0;
+    refusal.into_session(correlation_id)
 }
 
 impl Stream for SessionStream {
@@ -409,12 +412,11 @@ impl Stream for SessionStream {
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         loop {
-            if let Some(message) = this.ready.pop_front() {
+            if let Some(message) = this.ready.take().or_else(|| this.convert_answer()) {
                 return Poll::Ready(Some(Ok(message)));
             }
             let farewell = this.outbox.take(&mut this.answers, context);
             if !this.answers.is_empty() {
-                this.convert_answers();
                 continue;
             }
             if farewell >= Farewell::GoingAway && !this.farewell_said {
