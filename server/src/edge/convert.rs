@@ -27,9 +27,9 @@ use super::{
 
 // Ids.
 
-/// The key of an event: first 8 bytes, little endian, of SHA-256 of its name. Public contract.
+/// The key of an event.
 pub(crate) fn event_key(id: &EventId) -> EventKey {
-    EventKey(first_8_bytes(id.as_str().as_bytes()))
+    engine::event_key(id.as_str())
 }
 
 /// The key of a customer, and none for the empty text.
