@@ -31,9 +31,9 @@ pub(crate) fn lines(report: &StartReport, address: SocketAddr, folder: &Path) ->
         let _ = writeln!(text, "usherd: warning: {warning}");
     }
     let _ = writeln!(text, "usherd: listening on http://{address} (gRPC)");
-    let server = if address.port() == 7700 { String::new() } else { format!(" --server http://{address}") };
+    let endpoint = if address.port() == 7700 { String::new() } else { format!(" --endpoint http://{address}") };
     let _ = writeln!(text, "usherd: make a first hold:");
-    let _ = writeln!(text, "  cargo usherctl{server} event create demo --plan plans/theatre-300.json");
-    let _ = writeln!(text, "  cargo usherctl{server} hold demo --best 2");
+    let _ = writeln!(text, "  cargo usherctl{endpoint} event create demo --plan plans/theatre-300.json");
+    let _ = writeln!(text, "  cargo usherctl{endpoint} hold demo --best 2");
     text
 }
