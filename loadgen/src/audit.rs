@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use client::HoldId;
 use proto::inventory::v1::{GaItem, GetAvailabilityResponse, GetSeatMapResponse, Hold, HoldState, PlaceCounts};
 
 use crate::board::{HELD, OPEN, SOLD};
@@ -97,17 +98,18 @@ pub(crate) fn judge(ledger: &Ledger, view: &ServerView, others: bool) -> Finding
     let map = view.seat_map.seat_map.clone().unwrap_or_default();
     let codes = unpack_states(&map.states, map.seat_count);
     for (id, entry) in &ledger.entries {
-        judge_end(id, entry, &mut findings);
+        let name = &public_name(id);
+        judge_end(name, entry, &mut findings);
         match view.holds.get(id) {
-            Some(HoldView::Found(hold)) => judge_hold(id, entry, hold, &codes, view, &mut findings),
-            Some(HoldView::NotFound) => judge_missing_hold(id, entry, &mut findings),
+            Some(HoldView::Found(hold)) => judge_hold(name, entry, hold, &codes, view, &mut findings),
+            Some(HoldView::NotFound) => judge_missing_hold(name, entry, &mut findings),
             Some(HoldView::Unread(problem)) => {
                 findings.unread += 1;
-                findings.problem(|| format!("hold {id}: no answer: {problem}"));
+                findings.problem(|| format!("hold {name}: no answer: {problem}"));
             }
             None => {
                 findings.unread += 1;
-                findings.problem(|| format!("hold {id}: not asked for"));
+                findings.problem(|| format!("hold {name}: not asked for"));
             }
         }
     }
@@ -180,6 +182,7 @@ fn judge_overlaps(ledger: &Ledger, findings: &mut Findings) {
             if sold || !(released || maybe_released || expired) {
                 findings.double_held += 1;
                 findings.problem(|| {
+                    let (first, second) = (public_name(first), public_name(second));
                     let how = if sold { "after it was sold to" } else { "while it was held by" };
                     format!("seat {seat} was given to hold {second} at {second_position}, {how} hold {first}")
                 });
@@ -189,19 +192,19 @@ fn judge_overlaps(ledger: &Ledger, findings: &mut Findings) {
 }
 
 /// An acknowledged hold that a later answer called ended: was its time up?
-fn judge_end(id: &str, entry: &Entry, findings: &mut Findings) {
+fn judge_end(name: &str, entry: &Entry, findings: &mut Findings) {
     let (Some(held), Some((reason, at))) = (&entry.held, &entry.ended) else { return };
     // A release or a confirm of ours whose answer was lost ends a hold before its time.
     let asked = entry.unknown_release || !entry.unknown_orders.is_empty() || !entry.confirmed.is_empty();
     if *at > 0 && *at < entry.expires_at_ms && !asked && entry.released.is_none() {
         findings.lost += held.seats.len() as u64 + quantity(&held.ga);
         let left = entry.expires_at_ms - at;
-        findings.problem(|| format!("hold {id} was answered {reason} {left} ms before its deadline"));
+        findings.problem(|| format!("hold {name} was answered {reason} {left} ms before its deadline"));
     }
 }
 
 /// A hold the server knows: does it say what was acknowledged?
-fn judge_hold(id: &str, entry: &Entry, hold: &Hold, codes: &[u8], view: &ServerView, findings: &mut Findings) {
+fn judge_hold(name: &str, entry: &Entry, hold: &Hold, codes: &[u8], view: &ServerView, findings: &mut Findings) {
     findings.holds_checked += 1;
     let state = HoldState::try_from(hold.state).unwrap_or(HoldState::Unspecified);
     for sale in &entry.confirmed {
@@ -215,7 +218,7 @@ fn judge_hold(id: &str, entry: &Entry, hold: &Hold, codes: &[u8], view: &ServerV
             findings.lost += lost + lost_ga;
             findings.problem(|| {
                 format!(
-                    "hold {id}: {} places acknowledged as sold to {} are not; the hold is {state:?} with orders {:?}",
+                    "hold {name}: {} places acknowledged as sold to {} are not; the hold is {state:?} with orders {:?}",
                     lost + lost_ga,
                     sale.order,
                     hold.order_refs
@@ -231,7 +234,7 @@ fn judge_hold(id: &str, entry: &Entry, hold: &Hold, codes: &[u8], view: &ServerV
     if entry.released.is_some() || entry.ended.is_some() || !entry.confirmed.is_empty() {
         if alive {
             findings.undead += 1;
-            findings.problem(|| format!("hold {id} is {state:?}, and its end was acknowledged"));
+            findings.problem(|| format!("hold {name} is {state:?}, and its end was acknowledged"));
         }
         return;
     }
@@ -247,31 +250,32 @@ fn judge_hold(id: &str, entry: &Entry, hold: &Hold, codes: &[u8], view: &ServerV
             let lost = lost.count() as u64 + missing_ga(&held.ga, &hold.ga);
             if lost > 0 {
                 findings.lost += lost;
-                findings.problem(|| format!("hold {id}: {lost} of its places are not held"));
+                findings.problem(|| format!("hold {name}: {lost} of its places are not held"));
             }
         }
         HoldState::Expired if hold.ended_at_ms > 0 && hold.ended_at_ms < entry.expires_at_ms => {
             findings.early += 1;
             let (ended, due) = (hold.ended_at_ms, entry.expires_at_ms);
-            findings.problem(|| format!("hold {id} expired at {ended}, {} ms before its deadline", due - ended));
+            findings.problem(|| format!("hold {name} expired at {ended}, {} ms before its deadline", due - ended));
         }
         HoldState::Expired => {}
         HoldState::Released if entry.unknown_release => {}
         HoldState::Confirmed if !entry.unknown_orders.is_empty() => {}
         HoldState::Released | HoldState::Confirmed | HoldState::Unspecified => {
             findings.lost += held.seats.len() as u64 + quantity(&held.ga);
-            findings.problem(|| format!("hold {id} is {state:?}, and nobody asked for that"));
+            findings.problem(|| format!("hold {name} is {state:?}, and nobody asked for that"));
         }
     }
 }
 
 /// A hold the server does not know: it may be forgotten once it has ended unsold, never before.
-fn judge_missing_hold(id: &str, entry: &Entry, findings: &mut Findings) {
+fn judge_missing_hold(name: &str, entry: &Entry, findings: &mut Findings) {
     findings.holds_checked += 1;
     let sold: u64 = entry.confirmed.iter().map(|sale| sale.seats.len() as u64 + quantity(&sale.ga)).sum();
     if sold > 0 {
         findings.lost += sold;
-        findings.problem(|| format!("hold {id}: {sold} places acknowledged as sold, and the server does not know it"));
+        findings
+            .problem(|| format!("hold {name}: {sold} places acknowledged as sold, and the server does not know it"));
     } else if entry.held.is_none() {
         findings.unknown_not_done += 1;
     }
@@ -394,6 +398,11 @@ fn missing_ga(told: &[(u32, u32)], known: &[GaItem]) -> u64 {
     let mut by_area = BTreeMap::<u32, u64>::new();
     told.iter().for_each(|&(area, quantity)| *by_area.entry(area).or_default() += u64::from(quantity));
     by_area.iter().map(|(&area, &quantity)| quantity.saturating_sub(of_area(area))).sum()
+}
+
+/// How a problem names a hold: a report may be read by those who must not confirm it.
+fn public_name(id: &str) -> String {
+    id.parse::<HoldId>().map_or_else(|_| id.to_owned(), |id| id.hold_ref().to_string())
 }
 
 #[cfg(test)]

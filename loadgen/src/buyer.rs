@@ -25,9 +25,31 @@ pub(crate) struct Buyer<'a> {
 }
 
 /// What a customer asks for.
+#[derive(Debug)]
 struct Wish {
     request: HoldRequest,
+    /// The seats it points at.
+    seats: Vec<u32>,
     places: u64,
+}
+
+impl Wish {
+    fn seats(request: HoldRequest, seats: Vec<u32>) -> Self {
+        Self { request: request.seats(seats.iter().copied()), places: seats.len() as u64, seats }
+    }
+
+    fn area(request: HoldRequest, area: u32, quantity: u32) -> Self {
+        Self { request: request.ga(area, quantity), seats: Vec::new(), places: u64::from(quantity) }
+    }
+
+    fn best(request: HoldRequest, quantity: u32) -> Self {
+        Self { request: request.best_available(quantity), seats: Vec::new(), places: u64::from(quantity) }
+    }
+
+    /// So many places, and the very seats that were named.
+    fn is_granted_by(&self, held: &Held) -> bool {
+        held.place_count() == self.places && (self.seats.is_empty() || held.seats == self.seats)
+    }
 }
 
 /// What a visit came to.
@@ -60,17 +82,15 @@ impl<'a> Buyer<'a> {
         self.visits += 1;
         let Some(wish) = self.wish() else { return Visit::NothingToHave };
         let id = self.client.ids().hold_id();
-        let request = wish.request.id(id);
+        let request = wish.request.clone().id(id);
         let started = intended.unwrap_or_else(Instant::now);
         let result = self.sale.patience().ask(|| self.client.hold(request.clone())).await;
         self.measure.lock().outcome(Kind::Hold, started.elapsed(), &result);
         match result {
             Ok(held) => {
-                if held.place_count() != wish.places {
-                    self.sale.wrong_answer(format!(
-                        "hold {}: asked for {} places, got seats {:?} and {:?}",
-                        held.id, wish.places, held.seats, held.ga
-                    ));
+                if !wish.is_granted_by(&held) {
+                    let (name, ga) = (held.hold_ref(), &held.ga);
+                    self.sale.wrong_answer(format!("hold {name}: asked for {wish:?}, got {:?} and {ga:?}", held.seats));
                 }
                 self.sale.board.mark(held.seats.iter().copied(), HELD);
                 self.sale.note(Fact::held(&held));
@@ -96,30 +116,26 @@ impl<'a> Buyer<'a> {
             .ttl(sale.options.hold_ttl)
             .plan_revision(sale.house.plan_revision);
         if sale.is_sweeping() {
-            return sale.board.take_leftover(|count| self.rng.random_range(0..count)).map(|leftover| match leftover {
-                Leftover::Seats { first, count } => {
-                    Wish { request: request.seats(first..first + count), places: u64::from(count) }
-                }
-                Leftover::Area { area, quantity } => {
-                    Wish { request: request.ga(area, quantity), places: u64::from(quantity) }
-                }
+            let leftover = sale.board.take_leftover(|count| self.rng.random_range(0..count))?;
+            return Some(match leftover {
+                Leftover::Seats { first, count } => Wish::seats(request, (first..first + count).collect()),
+                Leftover::Area { area, quantity } => Wish::area(request, area, quantity),
             });
         }
         let party = sale.options.party.draw(&mut self.rng).min(sale.house.places_per_hold_max);
-        let places = u64::from(party);
         if !self.chance(sale.options.best) {
             if sale.house.area_count > 0 && self.chance(STANDING_PERCENT) {
                 #[expect(clippy::cast_possible_truncation, reason = "there are at most some thousand areas")]
                 let area = self.rng.random_range(0..sale.house.area_count) as u32;
-                return Some(Wish { request: request.ga(area, party), places });
+                return Some(Wish::area(request, area, party));
             }
             let pick =
                 |codes: &[u8], front: &mut usize| picks::explicit(&sale.house, codes, front, party, &mut self.rng);
             if let Some(seats) = sale.board.pick(pick) {
-                return Some(Wish { request: request.seats(seats), places });
+                return Some(Wish::seats(request, seats));
             }
         }
-        Some(Wish { request: request.best_available(party), places })
+        Some(Wish::best(request, party))
     }
 
     /// A hold is made: what becomes of it?
@@ -152,6 +168,10 @@ impl<'a> Buyer<'a> {
         match result {
             Ok(answer) => {
                 let confirmed = whole(held, answer);
+                if confirmed.seats != held.seats {
+                    let (name, sold) = (held.hold_ref(), &confirmed.seats);
+                    self.sale.wrong_answer(format!("hold {name}: held {:?}, sold {sold:?}", held.seats));
+                }
                 self.sale.board.mark(confirmed.seats.iter().copied(), SOLD);
                 self.sale.note(Fact::confirmed(held.id, &order, &confirmed));
             }

@@ -12,6 +12,7 @@ mod connect;
 mod cpu;
 mod duration;
 mod house;
+mod interrupt;
 mod ledger;
 mod made_venue;
 mod measure;

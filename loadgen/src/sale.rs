@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use client::{Client, Error};
+use client::Client;
 use parking_lot::Mutex;
 use proto::inventory::v1::GetSeatMapResponse;
 use tokio::sync::watch;
@@ -22,7 +22,7 @@ use crate::patience::Patience;
 use crate::picks;
 use crate::progress::Progress;
 use crate::report::{Outcome, Window};
-use crate::{connect, own_event, server_view, topology};
+use crate::{connect, interrupt, own_event, server_view, topology};
 
 /// How often the seat map is read: buyers look at a map that old.
 const READING_INTERVAL: Duration = Duration::from_millis(500);
@@ -171,6 +171,8 @@ impl Sale {
             }
         }
         if index == 0 {
+            let sale = Arc::clone(self);
+            interrupt::end_early(move || sale.end());
             self.watch(&client, started, progress).await;
         }
         while tasks.join_next().await.is_some() {}
@@ -292,13 +294,19 @@ fn event_fact(house: &House, map: &GetSeatMapResponse) -> EventFact {
 
 /// Compares a ledger with the server as it is now.
 pub(crate) async fn judge(options: &Options, ledger: &Ledger) -> anyhow::Result<Outcome> {
+    interrupt::leave_at_once();
     let client = connect::client(options, options.connections)?;
     let event_id = &ledger.event.event_id;
     let progress = Progress::new(Some(ledger.entries.len() as u64), "holds audited");
     let holds = ledger.entries.keys().cloned();
     let read = server_view::read(&client, event_id, holds, Patience(options.patience), &progress).await;
     progress.finish();
-    let view = read.map_err(|error: Error| anyhow::anyhow!("the audit cannot read event {event_id}: {error}"))?;
+    let view = read.with_context(|| {
+        let later = options.ledger.as_ref().map_or_else(String::new, |path| {
+            format!("; audit it later: loadgen --audit-only --ledger {}", path.display())
+        });
+        format!("the audit cannot read event {event_id}{later}")
+    })?;
     let totals = view.availability.totals.unwrap_or_default();
     Ok(Outcome {
         event: event_id.clone(),

@@ -92,7 +92,7 @@ impl Calls {
     }
 
     fn is_over(&self) -> bool {
-        self.started.is_over(Instant::now()) || self.run.has_failed()
+        self.started.is_over(Instant::now()) || self.run.has_ended()
     }
 
     async fn call(self: Arc<Self>) {

@@ -28,7 +28,7 @@ use crate::options::{Mode, Options};
 use crate::patience::Patience;
 use crate::progress::Progress;
 use crate::report::Outcome;
-use crate::{connect, server_view, topology};
+use crate::{connect, interrupt, server_view, topology};
 
 /// How often the bar moves.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
@@ -104,6 +104,8 @@ async fn thread(run: &Arc<Run>, index: usize, progress: &Progress) -> anyhow::Re
     if index != 0 {
         return work.await;
     }
+    let interrupted = Arc::clone(run);
+    interrupt::end_early(move || interrupted.interrupt());
     tokio::select! {
         done = &mut work => done,
         () = bar => work.await,
@@ -112,6 +114,7 @@ async fn thread(run: &Arc<Run>, index: usize, progress: &Progress) -> anyhow::Re
 
 /// Compares what was told with every seat of every event, and a sample of the holds with what became of them.
 async fn judge(options: &Options, events: &[ChurnEvent], book: Book) -> anyhow::Result<Outcome> {
+    interrupt::leave_at_once();
     let client = connect::client(options, options.connections)?;
     let patience = Patience(options.patience);
     let mut findings = Findings { lost: book.lost, wrong: book.wrong, problems: book.problems, ..Findings::default() };

@@ -186,7 +186,7 @@ impl Pipeline {
     }
 
     fn begin_holds(&mut self, now: Instant, in_flight_max: usize, sender: &mut RawSender) {
-        self.ended |= self.started.is_over(now) || self.run.has_failed();
+        self.ended |= self.started.is_over(now) || self.run.has_ended();
         if !self.warm && now >= self.started.measure_from {
             self.warm = true;
             self.run.warm();

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -17,6 +17,7 @@ pub(crate) struct Run {
     /// Commands that may still be begun; below zero the run ends.
     commands_left: AtomicI64,
     counted: bool,
+    interrupted: AtomicBool,
     answered: AtomicU64,
     clock: Mutex<Option<Clock>>,
     failure: Mutex<Option<String>>,
@@ -38,6 +39,7 @@ impl Run {
             workers,
             commands_left: AtomicI64::new(commands.unwrap_or(0)),
             counted: commands.is_some(),
+            interrupted: AtomicBool::new(false),
             answered: AtomicU64::new(0),
             clock: Mutex::new(None),
             failure: Mutex::new(None),
@@ -88,10 +90,17 @@ impl Run {
 
     pub(crate) fn fail(&self, problem: String) {
         self.failure.lock().get_or_insert(problem);
+        self.interrupt();
     }
 
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failure.lock().is_some()
+    /// No more holds are to be begun.
+    pub(crate) fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::Relaxed);
+    }
+
+    /// Something ended the run before its time.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
     }
 
     pub(crate) fn failure(&self) -> Option<String> {
