@@ -4,7 +4,7 @@
 //! the rule. A failure prints the seed, the step, the last commands on that event, and the line that
 //! runs it again.
 
-mod common;
+mod world;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -13,7 +13,6 @@ use std::{
     sync::Arc,
 };
 
-use common::{Rng, build, core::Core, field, hall, house, one_row};
 use inventory_core::{
     change::{HoldState, HoldView, ResumeCause},
     command::{
@@ -27,6 +26,7 @@ use inventory_core::{
     reject::Reject,
 };
 use model::{Answer, Model};
+use world::{Rng, build, core::Core, field, hall, house, one_row};
 
 /// `MODEL_SEEDS` runs more.
 const SEEDS_DEFAULT: u64 = 250;

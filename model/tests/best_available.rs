@@ -1,15 +1,15 @@
 //! Rungs 1 and 2 of best available: the core's choice is the naive one, on random plans with random
 //! seats taken.
 
-mod common;
+mod world;
 
-use common::{Rng, build, house, row};
 use inventory_core::{
     best_available::{self, Taken, best_available},
     plan::{PlanSpec, Point, RowKind, SectionSpec, Zone},
     policy::OrphanRule,
 };
 use model::pick::{self, pick};
+use world::{Rng, build, house, row};
 
 const SEEDS: u64 = 2_000;
 const PICKS_PER_PLAN: usize = 60;

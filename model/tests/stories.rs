@@ -9,11 +9,10 @@
 //! of its first mention, or at `made=`. Seats are indexes in the plan. `map` shows the seats: `.` open,
 //! `h` held, `S` sold.
 
-mod common;
+mod world;
 
 use std::collections::BTreeMap;
 
-use common::{build, core::Core, field, hall, house, one_row};
 use inventory_core::{
     best_available::Arrangement,
     change::{HoldState, HoldView, ResumeCause},
@@ -28,6 +27,7 @@ use inventory_core::{
     reject::{PlaceInTheWay, Reject},
 };
 use model::{Answer, Model};
+use world::{build, core::Core, field, hall, house, one_row};
 
 const START: TimestampMs = TimestampMs(1_700_000_000_000);
 const KEY: EventKey = EventKey(0x101);
