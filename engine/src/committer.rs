@@ -289,11 +289,13 @@ impl Committer {
 
     fn publish_segments(&mut self) {
         self.last_segment = self.writer.live_segment().index;
+        self.engine.log.epoch.store(self.writer.epoch(), Ordering::Relaxed);
         let mut files = self.engine.files.lock();
         for name in std::mem::take(&mut files.removed) {
             self.writer.forget_segment(&name);
         }
         files.sealed = self.writer.sealed_segments();
+        files.live_bytes = self.writer.live_segment().bytes;
         drop(files);
         self.engine.note_log_length();
     }

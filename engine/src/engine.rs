@@ -153,6 +153,8 @@ pub(crate) enum ToCommitter {
 pub(crate) struct LogFiles {
     /// Segments no longer written to, oldest first.
     pub(crate) sealed: Vec<SegmentInfo>,
+    /// Length of the segment that is written to.
+    pub(crate) live_bytes: u64,
     /// Removed by the checkpointer; the committer has not forgotten them yet.
     pub(crate) removed: Vec<String>,
     /// The last batch of the segment that was ended on request.
@@ -179,6 +181,7 @@ impl LogFiles {
 /// The committer's numbers.
 #[derive(Default)]
 pub(crate) struct LogNumbers {
+    pub(crate) epoch: AtomicU64,
     pub(crate) position: AtomicU64,
     pub(crate) batches: AtomicU64,
     pub(crate) syncs: AtomicU64,
@@ -274,14 +277,17 @@ impl Engine {
     /// The engine in numbers.
     #[must_use]
     pub fn status(&self) -> Status {
-        let (checkpoint_position, uncovered_log_bytes) = {
+        let (checkpoint_position, uncovered_log_bytes, log_bytes) = {
             let files = self.files.lock();
-            (files.checkpoint_position, files.uncovered_bytes())
+            let sealed: u64 = files.sealed.iter().map(|segment| segment.bytes).sum();
+            (files.checkpoint_position, files.uncovered_bytes(), sealed + files.live_bytes)
         };
         Status {
             time: self.clock.now(),
             position: self.log.position.load(Ordering::Acquire),
+            instance: self.identity.instance,
             incarnation: self.identity.incarnation,
+            epoch: self.log.epoch.load(Ordering::Relaxed),
             events: self.directory.event_count(),
             shards: self.doors.iter().map(Door::status).collect(),
             draining: self.draining.load(Ordering::Acquire),
@@ -290,6 +296,7 @@ impl Engine {
             space_available: self.log.space_available.load(Ordering::Relaxed),
             batches: self.log.batches.load(Ordering::Relaxed),
             syncs: self.log.syncs.load(Ordering::Relaxed),
+            log_bytes,
             uncovered_log_bytes,
             checkpoint_position,
         }

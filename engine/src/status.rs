@@ -26,8 +26,12 @@ pub struct Status {
     pub time: TimestampMs,
     /// The last durable position.
     pub position: u64,
+    /// Made once, at the first start of the data folder.
+    pub instance: [u8; 16],
     /// Grows with every restore.
     pub incarnation: u64,
+    /// Grows with every start.
+    pub epoch: u64,
     /// Durable events.
     pub events: usize,
     /// Each shard.
@@ -44,6 +48,8 @@ pub struct Status {
     pub batches: u64,
     /// Syncs since the start.
     pub syncs: u64,
+    /// Bytes of log on disk: all segments, as long as they are.
+    pub log_bytes: u64,
     /// Bytes of sealed log that no checkpoint covers.
     pub uncovered_log_bytes: u64,
     /// The position the newest checkpoint is true at; zero: there is none.

@@ -14,14 +14,14 @@ use std::{
 };
 
 use engine::{
-    CheckpointReport, Checkpointer, ClockSource, Committer, Engine, EngineConfig, Opened, Shard, StartReport,
+    CheckpointReport, Checkpointer, ClockSource, Committer, DirLock, Engine, EngineConfig, FileStorage, Opened, Shard,
+    StartReport, WriteError,
 };
 use tokio::{
     net::TcpListener,
     runtime::{Builder, Handle},
     sync::{Notify, watch},
 };
-use wal::{DirLock, FileStorage, WriteError};
 
 use crate::{
     config::{Config, LogFormat},

@@ -3,8 +3,7 @@
 
 use std::{fmt, io, net::SocketAddr, path::Path};
 
-use engine::OpenError;
-use wal::{CheckpointError, OpenError as FolderError, RecoverError, WriteError};
+use engine::{CheckpointError, FolderError, OpenError, RecoverError, WriteError};
 
 use crate::{config::ConfigFault, edge::limits_check::LimitsFault};
 

@@ -1,6 +1,6 @@
 //! `usherd`: parses, boots, waits for a signal, stops.
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode, sync::mpsc, thread};
 
 use server::{
     StartFault,
@@ -28,10 +28,18 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     logs::begin(&config);
+    // Before anything else: a signal that comes while the log is read must not be lost.
+    let stop = match stop_signal() {
+        Ok(stop) => stop,
+        Err(error) => {
+            eprintln!("usherd: no signal can be waited for: {error}");
+            return ExitCode::from(server::EXIT_OS);
+        }
+    };
     match boot(&config, Options::default()) {
         Ok(running) => {
             logs::settings(&effective);
-            serve(running)
+            serve(running, &stop)
         }
         Err(fault) => refuse(&fault),
     }
@@ -48,26 +56,41 @@ fn refuse(fault: &StartFault) -> ExitCode {
     ExitCode::from(fault.exit_code())
 }
 
-/// Until a signal; a second one ends the process at once.
-fn serve(running: Running) -> ExitCode {
-    let runtime = Builder::new_current_thread().enable_all().build();
-    let stopped = runtime.and_then(|runtime| {
+/// Gets a word at the first signal; at the second the process ends at once. A start that is under way is
+/// finished first.
+fn stop_signal() -> io::Result<mpsc::Receiver<()>> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let (mut terminate, mut interrupt) = {
+        let _inside = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+    };
+    let (first, stop) = mpsc::channel();
+    let wait = move || {
         runtime.block_on(async {
-            let mut terminate = signal(SignalKind::terminate())?;
-            let mut interrupt = signal(SignalKind::interrupt())?;
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
             eprintln!("usherd: stopping; a second signal ends at once");
+            // Nobody listens any more: the process is ending already.
+            let _ = first.send(());
             tokio::select! {
-                stopped = running.stop() => Ok(stopped),
-                _ = terminate.recv() => std::process::exit(1),
-                _ = interrupt.recv() => std::process::exit(1),
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
             }
-        })
-    });
-    match stopped {
+            std::process::exit(1);
+        });
+    };
+    thread::Builder::new().name("usher-signals".into()).spawn(wait)?;
+    Ok(stop)
+}
+
+/// Until the first signal.
+fn serve(running: Running, stop: &mpsc::Receiver<()>) -> ExitCode {
+    // The other end lives as long as the process.
+    let _ = stop.recv();
+    let runtime = Builder::new_current_thread().enable_all().build();
+    match runtime.map(|runtime| runtime.block_on(running.stop())) {
         Ok(Ok(())) => {
             eprintln!("usherd: stopped");
             ExitCode::SUCCESS
@@ -77,7 +100,7 @@ fn serve(running: Running) -> ExitCode {
             ExitCode::from(server::EXIT_IO)
         }
         Err(error) => {
-            eprintln!("usherd: no signal can be waited for: {error}");
+            eprintln!("usherd: the stop cannot be waited for: {error}");
             ExitCode::from(server::EXIT_OS)
         }
     }

@@ -166,6 +166,8 @@ impl Admin {
             Phase::Serving => wire::ServerState::Serving,
         } as i32;
         response.incarnation = status.incarnation;
+        response.instance_id = status.instance.iter().map(|byte| format!("{byte:02x}")).collect();
+        response.memory_bytes = memory_bytes();
         response.server_time = Some(convert_admin::timestamp_message(status.time));
         response.serving_for =
             self.edge.serving_since().and_then(|since| prost_types::Duration::try_from(since.elapsed()).ok());
@@ -173,10 +175,12 @@ impl Admin {
         response.live_holds = status.shards.iter().map(|shard| shard.live_holds).sum();
         response.disk_free_bytes = status.space_available;
         response.partitions = vec![wire::PartitionStatus {
+            epoch: status.epoch,
             durable_position: status.position,
             checkpoint_position: status.checkpoint_position,
+            log_bytes: status.log_bytes,
             shards: u32::try_from(status.shards.len()).unwrap_or(u32::MAX),
-            ..Default::default()
+            partition: 0,
         }];
         response
     }
@@ -353,4 +357,11 @@ impl AdminService for Admin {
     ) -> Result<Response<wire::ServerStatusResponse>, Status> {
         Ok(Response::new(self.server_status()))
     }
+}
+
+/// Resident memory of the process, as the kernel counts it; 0 where it does not say.
+fn memory_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0);
+    pages * rustix::param::page_size() as u64
 }
