@@ -4,6 +4,8 @@
 //! that a build needs neither `protoc` nor a build script. Do not edit it by hand: a test makes it again and
 //! compares.
 
+pub mod codec;
+
 /// Selling places: package `usher.inventory`.
 pub mod inventory {
     /// Package `usher.inventory.v1`.

@@ -70,6 +70,8 @@ pub fn generate(root: &Path, out: &Path) -> Result<()> {
         .bytes(".")
         // Ordered, so that the same message always has the same bytes.
         .btree_map(".")
+        // 8 KiB a call and direction by default, for messages of 100 bytes.
+        .codec_path("crate::codec::LeanCodec")
         // Rare and large: keep the messages of the hot path small to move.
         .boxed(".usher.inventory.v1.SessionHold.best_available")
         .boxed(".usher.inventory.v1.SessionResponse.hold")
