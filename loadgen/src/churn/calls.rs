@@ -87,6 +87,9 @@ impl Calls {
             }
         }
         while tasks.join_next().await.is_some() {}
+        if let Some(arrivals) = &self.arrivals {
+            self.run.count_unserved(arrivals.due.lock().len() as u64);
+        }
         let state = self.state.lock();
         (state.measure.clone(), state.book.clone())
     }
@@ -197,7 +200,7 @@ impl Calls {
     fn measured<T>(&self, kind: Kind, from: Instant, result: &Result<T, Error>) {
         let now = Instant::now();
         self.run.count_answers(1);
-        if self.started.is_measured(now) {
+        if self.started.is_measured(from, now) {
             self.state.lock().measure.outcome(kind, now.saturating_duration_since(from), result);
         }
     }

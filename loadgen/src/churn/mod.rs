@@ -57,6 +57,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Outcome> {
     outcome.measure = window.map(|window| (measure, window));
     outcome.failure = run.failure();
     outcome.extra.push(("commands_in_all", run.answered().into()));
+    if options.rate.is_some() {
+        outcome.extra.push(("unserved", run.unserved().into()));
+    }
     Ok(outcome)
 }
 

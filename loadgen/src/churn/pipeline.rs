@@ -122,6 +122,7 @@ impl Pipeline {
             let (mut sender, mut receiver) = session.split();
             if self.exchange(&mut sender, &mut receiver, allowed).await {
                 sender.finish();
+                self.count_unserved();
                 return (self.measure, self.book);
             }
             self.measure.failed("transport");
@@ -178,6 +179,13 @@ impl Pipeline {
                 Some(true) => {}
                 Some(false) => return false,
             }
+        }
+    }
+
+    fn count_unserved(&mut self) {
+        if let (Some(pacer), Some(stop)) = (&mut self.pacer, self.started.stop_at) {
+            let unserved = std::iter::from_fn(|| pacer.take_due(stop)).count();
+            self.run.count_unserved(unserved as u64);
         }
     }
 
@@ -261,11 +269,11 @@ impl Pipeline {
             Stage::Confirm => Kind::Confirm,
             Stage::Release => Kind::Release,
         };
-        let took = now.saturating_duration_since(slot.sent);
+        let took = self.started.is_measured(slot.sent, now).then(|| now.saturating_duration_since(slot.sent));
         if answer.reason != 0 {
             return self.refused(index, kind, answer, took);
         }
-        if self.started.is_measured(now) {
+        if let Some(took) = took {
             self.measure.done(kind, took);
         }
         match slot.stage {
@@ -292,10 +300,12 @@ impl Pipeline {
         }
     }
 
-    fn refused(&mut self, index: usize, kind: Kind, answer: &SessionResponse, took: Duration) {
+    fn refused(&mut self, index: usize, kind: Kind, answer: &SessionResponse, took: Option<Duration>) {
         let reason = Reason::try_from(answer.reason).unwrap_or(Reason::Unspecified);
         let name = reason.as_str_name().trim_start_matches("REASON_");
-        self.measure.refused(kind, took, name);
+        if let Some(took) = took {
+            self.measure.refused(kind, took, name);
+        }
         let unknown = answer.executed == Executed::Unknown as i32;
         let busy = answer.reason / 100 == 8 || reason == Reason::DeadlineExceeded || reason == Reason::CapacityBudget;
         if unknown || busy {

@@ -19,6 +19,7 @@ pub(crate) struct Run {
     counted: bool,
     interrupted: AtomicBool,
     answered: AtomicU64,
+    unserved: AtomicU64,
     clock: Mutex<Option<Clock>>,
     failure: Mutex<Option<String>>,
 }
@@ -41,6 +42,7 @@ impl Run {
             counted: commands.is_some(),
             interrupted: AtomicBool::new(false),
             answered: AtomicU64::new(0),
+            unserved: AtomicU64::new(0),
             clock: Mutex::new(None),
             failure: Mutex::new(None),
         }
@@ -60,7 +62,8 @@ impl Run {
             let stop_at = duration.map(|duration| measure_from + duration);
             Clock { measure_from, stop_at, window: Window::begin(&self.options) }
         });
-        Started { measure_from: clock.measure_from, stop_at: clock.stop_at }
+        let open_loop = self.options.rate.is_some();
+        Started { measure_from: clock.measure_from, stop_at: clock.stop_at, open_loop }
     }
 
     /// Begins the measured window anew, at the end of the warm-up.
@@ -88,6 +91,15 @@ impl Run {
         self.answered.load(Ordering::Relaxed)
     }
 
+    /// Arrivals of an open loop whose turn never came.
+    pub(crate) fn count_unserved(&self, count: u64) {
+        self.unserved.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn unserved(&self) -> u64 {
+        self.unserved.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn fail(&self, problem: String) {
         self.failure.lock().get_or_insert(problem);
         self.interrupt();
@@ -113,11 +125,15 @@ impl Run {
 pub(crate) struct Started {
     pub(crate) measure_from: Instant,
     pub(crate) stop_at: Option<Instant>,
+    open_loop: bool,
 }
 
 impl Started {
-    pub(crate) fn is_measured(&self, now: Instant) -> bool {
-        now >= self.measure_from && self.stop_at.is_none_or(|stop| now <= stop)
+    /// Whether a command counts. In a closed loop by its answer: that is what was done in the time. In an open loop
+    /// by its intended time: leaving out what was still waiting at the end would hide a stall.
+    pub(crate) fn is_measured(&self, intended: Instant, answered: Instant) -> bool {
+        let moment = if self.open_loop { intended } else { answered };
+        moment >= self.measure_from && self.stop_at.is_none_or(|stop| moment <= stop)
     }
 
     pub(crate) fn is_over(&self, now: Instant) -> bool {
