@@ -94,6 +94,9 @@ pub(crate) struct Options {
     /// Percent of holds that are confirmed instead of released (churn).
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub(crate) confirm_share: u32,
+    /// Hold until the time is over and end all holds afterwards, unmeasured: the rate of holds alone (churn, unary).
+    #[arg(long)]
+    pub(crate) holds_first: bool,
     /// Places of the scenario's own events together [default: 50,000 for a sale, 1,000,000 for churn].
     #[arg(long)]
     pub(crate) places: Option<u32>,
@@ -189,6 +192,9 @@ impl Options {
 
     /// What cannot be asked for together.
     pub(crate) fn check(&self) -> Result<(), String> {
+        if self.holds_first && (self.scenario != Scenario::Churn || self.mode != Mode::Unary) {
+            return Err("--holds-first is for --scenario churn --mode unary".to_owned());
+        }
         if self.abandon + self.release > 100 {
             return Err("--abandon and --release together are over 100 percent".to_owned());
         }

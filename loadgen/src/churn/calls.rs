@@ -99,20 +99,29 @@ impl Calls {
     }
 
     async fn call(self: Arc<Self>) {
+        let mut held = Vec::new();
         while !self.is_over() {
-            let Some(intended) = self.next_turn().await else { return };
+            let Some(intended) = self.next_turn().await else { break };
             let pair = {
                 let mut stock = self.stock.lock().await;
                 match stock.take() {
                     Some(pair) => pair,
                     None if stock.wait().await => continue,
-                    None => return,
+                    None => break,
                 }
             };
             if !self.run.may_begin() {
-                return;
+                break;
             }
-            self.hold_and_end(pair, intended).await;
+            let Some(id) = self.hold(pair, intended).await else { continue };
+            if self.run.options.holds_first {
+                held.push((pair, id));
+            } else {
+                self.end(pair, id).await;
+            }
+        }
+        for (pair, id) in held {
+            self.end(pair, id).await;
         }
     }
 
@@ -131,9 +140,10 @@ impl Calls {
         }
     }
 
-    async fn hold_and_end(&self, pair: Pair, intended: Instant) {
+    /// Holds the pair. Nothing when it is not known to be held.
+    async fn hold(&self, pair: Pair, intended: Instant) -> Option<HoldId> {
         let patience = Patience(self.run.options.patience);
-        let Some(event) = self.run.supply.event(pair.event) else { return };
+        let event = self.run.supply.event(pair.event)?;
         let id = self.client.ids().hold_id();
         let hold = HoldRequest {
             event_id: event.event_id.clone(),
@@ -156,9 +166,19 @@ impl Calls {
                     state.book.wrong += 1;
                     state.book.problem(|| format!("asked for {pair:?}, held {seats:?}"));
                 }
+                Some(id)
             }
-            Err(error) => return self.unsure(Kind::Hold, pair, &error),
+            Err(error) => {
+                self.unsure(Kind::Hold, pair, &error);
+                None
+            }
         }
+    }
+
+    /// Sells or gives back what is held.
+    async fn end(&self, pair: Pair, id: HoldId) {
+        let patience = Patience(self.run.options.patience);
+        let Some(event) = self.run.supply.event(pair.event) else { return };
         let share = self.run.options.confirm_share;
         let confirm = self.state.lock().rng.random_range(0..100) < share;
         let started = Instant::now();
