@@ -95,8 +95,11 @@ impl Slot {
         event.settings = updated.settings.clone();
         let window = event.settings.policies.retry_window_ms();
         if window > before {
-            // Ids between the old and the new window were forgotten already.
+            // Ids between the old and the new window were forgotten already; what is remembered now stays so
+            // for as long as its id can be taken for a new one.
             event.id_floor = event.id_floor.max(now.minus_ms(before));
+            event.ops_requests.retain(|known| now < known.until);
+            event.ops_requests.iter_mut().for_each(|known| known.until = known.until.plus_ms(window - before));
         }
         if let Some((id, fingerprint)) = updated.request {
             event.ops_requests.retain(|known| now < known.until);
@@ -110,10 +113,25 @@ impl Slot {
         }
         let event = self.event_mut(number);
         event.hash ^= event.settings_hash();
+        if window > before {
+            self.remember_longer(number, window - before);
+        }
         if cancelled {
             for at in self.live_of(number) {
                 self.end(now, at, HoldState::Released, HoldCause::Cancelled, moves);
             }
+        }
+    }
+
+    /// Forget the tombstones of an event later than was said when they ended.
+    fn remember_longer(&mut self, number: EventNumber, more_ms: u64) {
+        let remembered = self.holds.iter().filter(|(_, entry)| entry.event == number && entry.is_tombstone());
+        let remembered: Vec<u32> = remembered.map(|(at, _)| at).collect();
+        for at in remembered {
+            self.forgetting.remove(&mut self.holds, at);
+            let until = self.holds[at].until.plus_ms(more_ms);
+            self.holds[at].until = until;
+            self.forgetting.insert(&mut self.holds, at, until);
         }
     }
 

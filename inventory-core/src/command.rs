@@ -8,12 +8,15 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use crate::{
     digest::Hasher,
     ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, TimestampMs},
-    limits::PLACES_PER_HOLD_MAX,
+    limits::{PLACES_PER_HOLD_MAX, PLAN_TEXT_BYTES_MAX},
     place::Admission,
     plan::Plan,
     policy::{EventState, Settings},
     reject::{Field, Reject},
 };
+
+/// Names that one filter of best available may list: the shard looks each of them up.
+const NAMES_MAX: usize = 64;
 
 /// One command on one event.
 #[derive(Clone, Debug)]
@@ -126,6 +129,14 @@ impl Hold {
             if best.quantity == 0 {
                 return Err(Reject::invalid(Field::BestAvailable, "quantity must be at least 1"));
             }
+            for (list, field) in [(&best.price_levels, Field::PriceLevels), (&best.sections, Field::Sections)] {
+                if list.len() > NAMES_MAX || list.iter().any(|name| name.len() > PLAN_TEXT_BYTES_MAX) {
+                    return Err(Reject::invalid(field, "must be at most 64 names of at most 128 bytes"));
+                }
+            }
+            if best.zone.as_ref().is_some_and(|name| name.len() > PLAN_TEXT_BYTES_MAX) {
+                return Err(Reject::invalid(Field::Zone, "must be at most 128 bytes"));
+            }
             if best.accessible_count > best.quantity {
                 return Err(Reject::invalid(Field::BestAvailable, "accessible_count must be at most quantity"));
             }
@@ -226,6 +237,9 @@ pub struct Part {
     pub seats: Vec<u32>,
     /// Admissions (area, ticket type, quantity).
     pub admissions: Vec<Admission>,
+    /// Hash of the names as they were sent, when places were named by key: indexes differ between plan
+    /// revisions, a repeated command does not. See [`Part::hash_of_names`].
+    pub sent_names: Option<u64>,
 }
 
 impl Part {
@@ -261,7 +275,21 @@ impl Part {
         Ok(())
     }
 
+    /// Hash of a list of names, for [`Part::sent_names`].
+    #[must_use]
+    pub fn hash_of_names<'a>(names: impl Iterator<Item = &'a str>) -> u64 {
+        let mut hasher = Hasher::new(12);
+        names.for_each(|name| hasher.bytes(name.as_bytes()));
+        hasher.finish()
+    }
+
     fn hash_into(&self, hasher: &mut Hasher) {
+        if let Some(names) = self.sent_names {
+            hasher.word(names);
+            let kinds = self.admissions.iter().map(|a| u64::from(a.ticket_type) | u64::from(a.quantity) << 8);
+            kinds.for_each(|kind| hasher.word(kind));
+            return;
+        }
         let mut seats = 0_u64;
         for &seat in &self.seats {
             let mut one = Hasher::new(5);

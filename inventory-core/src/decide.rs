@@ -115,7 +115,7 @@ impl Slot {
             also.sort_unstable();
             let taken = Taken { held: event.planes.held(), sold: event.planes.sold(), also: &also, except: &except };
             let Some((chosen, how)) = best_available(&event.plan, taken, &wanted, policies.orphan_rule) else {
-                return Err(nothing_fits(event, &wanted));
+                return Err(nothing_fits(event, &wanted, hold.best.as_ref()));
             };
             arrangement = how;
             let kinds = hold.ticket_types.iter().skip(seats.len()).copied().chain(core::iter::repeat(0));
@@ -127,12 +127,13 @@ impl Slot {
         }
 
         let ttl_ms = if hold.ttl_ms == 0 { u64::from(policies.hold_ttl_s) * 1_000 } else { u64::from(hold.ttl_ms) };
+        let lifetime_ms = u64::from(policies.lifetime_s_max) * 1_000;
         let held = Held {
             hold_id: hold.hold_id,
             fingerprint: hold.fingerprint(),
             customer: hold.customer,
             created_at: replaced.map_or(now, |entry| entry.created_at),
-            expires_at: replaced.map_or(now.plus_ms(ttl_ms), |entry| entry.until),
+            expires_at: replaced.map_or(now.plus_ms(ttl_ms.min(lifetime_ms)), |entry| entry.until),
             renewals: replaced.map_or(0, |entry| entry.renewals),
             replaced: hold.replace,
             arrangement,
@@ -526,10 +527,15 @@ fn wanted_of(event: &Event, best: &BestAvailable) -> Result<Wanted, Reject> {
     let sections = best.sections.iter().enumerate();
     let sections = sections.map(|(at, key)| plan.find_section(key).ok_or(unknown(Field::Sections, at)));
     let zone = best.zone.as_ref().map(|key| plan.find_zone(key).ok_or(unknown(Field::Zone, 0)));
+    let (mut levels, mut sections) = (levels.collect::<Result<Vec<_>, _>>()?, sections.collect::<Result<Vec<_>, _>>()?);
+    levels.sort_unstable();
+    levels.dedup();
+    sections.sort_unstable();
+    sections.dedup();
     Ok(Wanted {
         quantity: u32::from(best.quantity),
-        levels: levels.collect::<Result<_, _>>()?,
-        sections: sections.collect::<Result<_, _>>()?,
+        levels,
+        sections,
         zone: zone.transpose()?,
         accessible_count: u32::from(best.accessible_count),
     })
@@ -575,7 +581,7 @@ fn admissions_of(area: u16, admissions: impl Iterator<Item = Admission>) -> u32 
 }
 
 /// Why best available found no room: sold out when nothing that matches is open and nothing held.
-fn nothing_fits(event: &Event, wanted: &Wanted) -> Reject {
+fn nothing_fits(event: &Event, wanted: &Wanted, asked: Option<&BestAvailable>) -> Reject {
     let plan = &event.plan;
     let (mut open, mut held) = (0, 0);
     for block in plan.blocks() {
@@ -591,6 +597,19 @@ fn nothing_fits(event: &Event, wanted: &Wanted) -> Reject {
                 PlaceState::Open => open += 1,
                 PlaceState::Held => held += 1,
                 PlaceState::Sold | PlaceState::Killed => {}
+            }
+        }
+    }
+    // General admission could serve the party as well, unless it asked for what only seats give.
+    let seats_only = asked.is_some_and(|best| best.seats_only || best.contiguous_only);
+    if !seats_only && wanted.accessible_count == 0 && wanted.sections.is_empty() {
+        for (at, area) in plan.areas().iter().enumerate() {
+            let matches = (wanted.levels.is_empty() || wanted.levels.contains(&area.level))
+                && (wanted.zone.is_none() || area.zone == wanted.zone);
+            if matches {
+                // At most 4,096 areas.
+                open += event.area_open(at as u16);
+                held += event.area_counts(at as u16).held;
             }
         }
     }

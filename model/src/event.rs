@@ -118,7 +118,7 @@ impl Event {
             return Err(Reject::TooManyPlaces { places_max: policies.places_per_hold_max });
         }
         let admissions = self.find_admissions(command, &asked, command.replace)?;
-        let (seats, arrangement) = self.find_seats(&asked, command.replace)?;
+        let (seats, arrangement) = self.find_seats(command, &asked, command.replace)?;
 
         let kind = |at: usize| command.ticket_types.get(at).copied().unwrap_or(0);
         let seats: Vec<HeldSeat> = seats
@@ -139,7 +139,9 @@ impl Event {
             content,
             customer: command.customer,
             created_at: replaced.as_ref().map_or(now, |old| old.created_at),
-            expires_at: replaced.as_ref().map_or(now.plus_ms(ttl_ms), |old| old.expires_at),
+            expires_at: replaced
+                .as_ref()
+                .map_or(now.plus_ms(ttl_ms.min(u64::from(policies.lifetime_s_max) * 1_000)), |old| old.expires_at),
             renewals: replaced.as_ref().map_or(0, |old| old.renewals),
             state: HoldState::Active,
             cause: HoldCause::None,
@@ -286,7 +288,12 @@ impl Event {
 
     /// The seats the hold gets: explicit ones, then chosen ones. Those of the replaced hold count
     /// as open.
-    fn find_seats(&self, asked: &Asked, replaced: Option<HoldId>) -> Result<(Vec<u32>, Arrangement), Reject> {
+    fn find_seats(
+        &self,
+        command: &command::Hold,
+        asked: &Asked,
+        replaced: Option<HoldId>,
+    ) -> Result<(Vec<u32>, Arrangement), Reject> {
         let states = self.seat_states(replaced);
         let in_the_way: Vec<PlaceInTheWay> = asked
             .seats
@@ -313,12 +320,19 @@ impl Event {
             let seats = (0..self.plan.seat_count()).filter(|&seat| states[seat as usize] == state);
             seats.filter(|&seat| wanted.admits(&self.plan, seat)).count()
         };
-        let held = matching(PlaceState::Held);
-        Err(if held == 0 && matching(PlaceState::Open) == 0 {
-            Reject::SoldOut
-        } else {
-            Reject::NotEnoughPlaces { held_unpaid: held as u32 }
-        })
+        let (mut held, mut open) = (matching(PlaceState::Held), matching(PlaceState::Open));
+        let general = command.best.as_ref().is_some_and(|best| {
+            !best.seats_only && !best.contiguous_only && best.accessible_count == 0 && best.sections.is_empty()
+        });
+        if general {
+            for (area, (in_holds, sold)) in self.plan.areas().iter().zip(self.area_counts(None)) {
+                if wanted.admits_area(area) {
+                    held += in_holds as usize;
+                    open += (area.capacity - in_holds - sold) as usize;
+                }
+            }
+        }
+        Err(if held == 0 && open == 0 { Reject::SoldOut } else { Reject::NotEnoughPlaces { held_unpaid: held as u32 } })
     }
 
     fn check_customer_places(&self, customer: CustomerKey, more: u32, without: Option<HoldId>) -> Result<(), Reject> {
@@ -600,6 +614,14 @@ impl Event {
         let (window_ms_old, window_ms) = (old.policies.retry_window_ms(), new.policies.retry_window_ms());
         if window_ms > window_ms_old {
             self.floor = self.floor.max(now.minus_ms(window_ms_old));
+            // What is remembered now is remembered by the longer window.
+            let more_ms = window_ms - window_ms_old;
+            for hold in self.holds.values_mut().filter(|hold| is_tombstone(hold)) {
+                hold.forget_at = hold.forget_at.plus_ms(more_ms);
+            }
+            for (_, forget_at) in self.requests.values_mut() {
+                *forget_at = forget_at.plus_ms(more_ms);
+            }
         }
         if let Some(plan) = plan {
             for hold in self.holds.values_mut() {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use inventory_core::{
     best_available::Arrangement,
-    plan::{ACCESSIBLE, COMPANION, Plan, Point, RowKind},
+    plan::{ACCESSIBLE, Area, COMPANION, Plan, Point, RowKind},
     policy::OrphanRule,
 };
 
@@ -31,6 +31,12 @@ impl Wanted {
         (self.levels.is_empty() || self.levels.contains(&plan.seat_level(seat)))
             && (self.sections.is_empty() || self.sections.contains(&section))
             && (self.zone.is_none() || self.zone == plan.sections()[usize::from(section)].zone)
+    }
+
+    /// Whether the filters let this area serve instead of seats.
+    #[must_use]
+    pub fn admits_area(&self, area: &Area) -> bool {
+        (self.levels.is_empty() || self.levels.contains(&area.level)) && (self.zone.is_none() || self.zone == area.zone)
     }
 }
 

@@ -111,6 +111,35 @@ fn a_longer_memory_does_not_bring_back_what_was_forgotten() {
 }
 
 #[test]
+fn a_longer_memory_keeps_what_is_remembered_for_as_long() {
+    check(
+        &one_row("...."),
+        "
+             0ms update retry_window=60s -> done
+             0ms hold a 1 -> held 1 until 600000ms
+          1000ms release a -> released
+         40000ms update request=7 retry_window=61s -> done
+         50000ms update retry_window=300s -> done
+         62000ms hold a 1 -> hold released, executed
+        200000ms hold a 1 -> hold released, executed
+        200000ms update request=7 retry_window=61s -> done, again
+        301000ms hold a 1 -> hold id too old
+    ",
+    );
+}
+
+#[test]
+fn a_hold_never_outlives_the_longest_life_its_event_allows() {
+    check(
+        &one_row("...."),
+        "
+        0ms update ttl=60s lifetime=60s -> done
+        0ms hold a 1 ttl=7200000ms -> held 1 until 60000ms
+    ",
+    );
+}
+
+#[test]
 fn every_seat_in_the_way_is_named_with_its_state_and_nothing_is_held() {
     check(
         &one_row("........"),
@@ -535,6 +564,7 @@ impl Stage {
                 .map(|quantity| Admission { area: 0, ticket_type: 0, quantity })
                 .into_iter()
                 .collect(),
+            ..Part::default()
         };
         match verb {
             "hold" => Command::Hold(Box::new(self.hold(hold_id, words))),
