@@ -129,6 +129,15 @@ struct Runs {
     time_ms: u64,
 }
 
+/// A checkpoint to be made.
+struct Due {
+    segments: Vec<SegmentInfo>,
+    /// Name of the checkpoint it stands on.
+    previous: Option<String>,
+    /// The last batch of all sealed log, also beyond `segments`.
+    log_end: u64,
+}
+
 struct Run {
     count: u32,
     time: TimestampMs,
@@ -151,31 +160,34 @@ impl Checkpointer {
             match self.turn() {
                 Ok(true) => report(CheckpointReport::Made { position: self.engine.files.lock().checkpoint_position }),
                 Ok(false) => std::thread::park_timeout(REST),
-                Err(failure) => report(CheckpointReport::Failed(failure)),
+                Err(failure) => {
+                    report(CheckpointReport::Failed(failure));
+                    std::thread::park_timeout(REST);
+                }
             }
         }
     }
 
     /// Makes one checkpoint if one is due. Whether it did.
     pub fn turn(&mut self) -> Result<bool, CheckpointFailure> {
-        let Some((segments, previous)) = self.due() else { return Ok(false) };
-        let end = segments.last().map_or(0, |segment| segment.last_batch_seq);
-        let result = self.make(&segments, previous.as_deref());
+        let Some(due) = self.due() else { return Ok(false) };
+        let result = self.make(&due.segments, due.previous.as_deref());
         if result.is_err() {
-            self.failed_at = end;
+            self.failed_at = due.log_end;
         }
         result
     }
 
-    /// The segments that the next checkpoint is to cover, and the name of the previous one.
-    fn due(&self) -> Option<(Vec<SegmentInfo>, Option<String>)> {
+    /// What the next checkpoint is to cover, when one is due and there is more log than at the last failure.
+    fn due(&self) -> Option<Due> {
         let config = &self.engine.config;
         let files = self.engine.files.lock();
         let mut segments: Vec<SegmentInfo> = files.uncovered().cloned().collect();
         let due = files.uncovered_bytes() > config.checkpoint_log_bytes.max(files.checkpoint_bytes)
             || segments.len() >= config.checkpoint_segments
             || files.wanted_seq > files.checkpoint_seq;
-        if !due || segments.last()?.last_batch_seq <= self.failed_at {
+        let log_end = segments.last()?.last_batch_seq;
+        if !due || log_end <= self.failed_at {
             return None;
         }
         // Their runs are held in memory: not more of them at once than fall due together.
@@ -186,7 +198,7 @@ impl Checkpointer {
             !is_first && held > config.checkpoint_log_bytes
         });
         segments.truncate(too_many.unwrap_or(segments.len()));
-        Some((segments, files.checkpoint_name.clone()))
+        Some(Due { segments, previous: files.checkpoint_name.clone(), log_end })
     }
 
     fn make(&self, segments: &[SegmentInfo], previous: Option<&str>) -> Result<bool, CheckpointFailure> {

@@ -49,6 +49,8 @@ use crate::{
 
 /// Floors that one slot may raise when a turn touches it: each drops the memory of many ended holds.
 const FLOORS_PER_TOUCH_MAX: usize = 64;
+/// How long a full memory is left alone when nothing in it may be forgotten yet.
+const FLOOR_REST_MS: u64 = 1_000;
 
 /// When a shard's turn should be called again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,6 +107,8 @@ struct SlotState {
     due: Option<TimestampMs>,
     /// The turn that raised the floors last.
     floors_turn: u64,
+    /// Floors are not looked at before.
+    floors_after: TimestampMs,
 }
 
 /// What the shard knows of an event.
@@ -368,7 +372,9 @@ impl Shard {
             return self.answer_now(reply, Err(Refused::Internal));
         };
         match decided {
-            Ok(Decision::Change(_, Change::EventCreated(_))) if !self.has_room(&command) => {
+            Ok(Decision::Change(_, Change::EventCreated(_) | Change::EventUpdated(_)))
+                if !self.has_room(at, key, &command) =>
+            {
                 self.answer_reject(at, key, reply, Reject::CapacityBudget);
             }
             Ok(Decision::Change(event, change)) => {
@@ -406,10 +412,17 @@ impl Shard {
         }
     }
 
-    /// Whether the event to be made has room beside the others.
-    fn has_room(&self, command: &Command) -> bool {
+    /// Whether the event to be made, or its larger plan, has room beside the others.
+    fn has_room(&self, at: usize, key: EventKey, command: &Command) -> bool {
         match command {
             Command::CreateEvent(create) => self.engine.has_room(create.plan.capacity()),
+            Command::UpdateEvent(update) => {
+                let slot = &self.slots[at].slot;
+                let now =
+                    slot.find(key).and_then(|number| slot.event(number)).map_or(0, |event| event.plan().capacity());
+                let then = update.plan.as_ref().map_or(0, |plan| plan.capacity());
+                then <= now || self.engine.has_room(then - now)
+            }
             _ => true,
         }
     }
@@ -423,6 +436,7 @@ impl Shard {
     fn make(&mut self, at: usize, event: EventNumber, change: Change) -> Place {
         let state = &mut self.slots[at];
         let moves_before = self.open.moves.len();
+        let places_before = state.slot.event(event).map_or(0, |there| u64::from(there.plan().capacity()));
         let applied = state.slot.apply(self.now, event, &change, &self.engine.plans, Some(&mut self.open.moves));
         let (created, replanned, updated) = match &change {
             Change::EventCreated(_) => (true, false, false),
@@ -441,6 +455,8 @@ impl Shard {
             state.grown = last;
             ViewChange::Moves
         } else if replanned {
+            self.engine.places.fetch_add(u64::from(there.plan().capacity()), Ordering::Relaxed);
+            self.engine.places.fetch_sub(places_before, Ordering::Relaxed);
             // The new places are read as they are; moves of the old ones mean nothing there.
             self.open.moves.truncate(moves.start);
             moves.end = moves.start;
@@ -509,7 +525,15 @@ impl Shard {
         }
         self.slots[at].floors_turn = self.turns;
         for _ in 0..FLOORS_PER_TOUCH_MAX {
-            let Some((event, change)) = self.slots[at].slot.decide_floor(self.now) else { break };
+            let state = &mut self.slots[at];
+            if !state.slot.needs_floor() || self.now < state.floors_after {
+                break;
+            }
+            let Some((event, change)) = state.slot.decide_floor(self.now) else {
+                // All ids are too young. Looking at all of them in every turn would stall the shard.
+                state.floors_after = self.now.plus_ms(FLOOR_REST_MS);
+                break;
+            };
             self.make(at, event, change);
         }
     }
@@ -577,7 +601,15 @@ impl SlotState {
             meta.read(event);
             events.push(meta);
         }
-        SlotState { due: slot.next_due(), slot, index, events, grown: ChangeRef::BEFORE, floors_turn: 0 }
+        SlotState {
+            due: slot.next_due(),
+            slot,
+            index,
+            events,
+            grown: ChangeRef::BEFORE,
+            floors_turn: 0,
+            floors_after: TimestampMs(0),
+        }
     }
 }
 

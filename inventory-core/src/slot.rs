@@ -205,12 +205,18 @@ impl Slot {
         self.deadlines.next_due()
     }
 
+    /// Whether the memory of ended holds is full, so that [`Slot::decide_floor`] looks at all of them.
+    #[must_use]
+    pub fn needs_floor(&self) -> bool {
+        self.tombstones >= self.config.tombstones_max
+    }
+
     /// When the memory of ended holds is full: forget an eighth of them, lowest id time first, by raising
     /// the id floor of the event that has most of these, though never above now - 5 s. Apply it, then ask
     /// again.
     #[must_use]
     pub fn decide_floor(&self, now: TimestampMs) -> Option<(EventNumber, Change)> {
-        if self.tombstones < self.config.tombstones_max {
+        if !self.needs_floor() {
             return None;
         }
         let remembered = || self.holds.iter().map(|(_, entry)| entry).filter(|entry| entry.is_tombstone());

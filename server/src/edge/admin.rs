@@ -21,7 +21,7 @@ use super::{
     deadline::CallTime,
     inventory::{find, submit},
     refusal::{Asked, Refusable, Refusal},
-    state::{Edge, Phase},
+    state::{Edge, PLAN_WORK_MIB, Phase},
 };
 
 /// Bytes that a command with a plan stands for in the count of what is in flight.
@@ -57,7 +57,8 @@ impl Admin {
         let format = convert_admin::plan_format("format", request.format)?;
         let options = convert_admin::import_options(request.options);
         let (document, validate_only) = (request.document, request.validate_only);
-        let (read, stored) = off_the_core(move || {
+        let document_bytes = document.len();
+        let (read, stored) = off_the_core(&self.edge, document_bytes, move || {
             let read = read_plan("document", format, &document, &options)?;
             if read.has_errors() || validate_only {
                 return Ok((read, None));
@@ -116,7 +117,6 @@ impl Admin {
         if let Some(digest) = digest {
             update.plan = Some(engine.plans().get(&digest).ok_or_else(plan_not_found)?);
         }
-        convert_admin::check(&update.over(&event.info().settings))?;
         let answer = self.submit(engine, time, event.key(), Command::UpdateEvent(Box::new(update))).await?;
         let (event, replayed) = event_of(engine, &answer)?;
         Ok(wire::UpdateEventResponse {
@@ -197,7 +197,7 @@ impl Admin {
                 let engine = Arc::clone(engine);
                 let format = convert_admin::plan_format("plan_document.format", document.format)?;
                 let options = convert_admin::import_options(document.options);
-                off_the_core(move || {
+                off_the_core(&self.edge, document.content.len(), move || {
                     let read = read_plan("plan_document.content", format, &document.content, &options)?;
                     if read.has_errors() {
                         return Err(plan_errors(&read.problems));
@@ -220,8 +220,21 @@ impl Admin {
     }
 }
 
-/// Runs slow work on a thread that is no I/O core's.
-async fn off_the_core<T: Send + 'static>(work: impl FnOnce() -> Refusable<T> + Send + 'static) -> Refusable<T> {
+/// Reads a document of so many bytes on a thread that is no I/O core's, when there is room for it. The room is
+/// kept until the work is done, also when its caller has gone.
+async fn off_the_core<T: Send + 'static>(
+    edge: &Edge,
+    document_bytes: usize,
+    work: impl FnOnce() -> Refusable<T> + Send + 'static,
+) -> Refusable<T> {
+    let mib = u32::try_from(document_bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX).clamp(1, PLAN_WORK_MIB);
+    let room = Arc::clone(&edge.plan_work).try_acquire_many_owned(mib);
+    let room = room.map_err(|_| Refusal::overloaded())?;
+    let work = move || {
+        let done = work();
+        drop(room);
+        done
+    };
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(failed) => {

@@ -361,6 +361,14 @@ fn part(
             quantity: saturated(item.quantity),
         });
     }
+    // A repeated command is told by what was sent, not by what the keys mean under a later plan.
+    let sent_names = (area_by_key || !by_key.is_empty()).then(|| {
+        let indexes = seats.iter().map(|seat| format!("#{seat}@{plan_revision}"));
+        let areas =
+            ga.iter().map(|item| if item.area_key.is_empty() { item.area.to_string() } else { item.area_key.clone() });
+        let names: Vec<String> = indexes.chain(keys.iter().cloned()).chain(areas).collect();
+        Part::hash_of_names(names.iter().map(String::as_str))
+    });
     // Keys became indexes of the revision they were looked up in. Named beside indexes of no revision they
     // change nothing: the event has only one then, or refuses.
     let only_keys = seats.is_empty() && ga.iter().all(|item| !item.area_key.is_empty());
@@ -368,7 +376,7 @@ fn part(
         plan_revision = info.map_or(0, |info| info.plan_revision);
     }
     seats.append(&mut by_key);
-    Ok(Part { plan_revision, seats, admissions })
+    Ok(Part { plan_revision, seats, admissions, sent_names })
 }
 
 fn remainder(number: i32, part: &Part) -> Refusable<Remainder> {

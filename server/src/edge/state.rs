@@ -9,6 +9,7 @@ use std::{
 };
 
 use engine::Engine;
+use tokio::sync::Semaphore;
 
 use super::{
     admission::Admission,
@@ -41,7 +42,12 @@ pub(crate) struct Edge {
     pub(crate) admission: Admission,
     /// The open Sessions.
     pub(crate) sessions: Sessions,
+    /// MiB of plan documents that may be read at a time: a document in memory takes some 40 times its text.
+    pub(crate) plan_work: Arc<Semaphore>,
 }
+
+/// MiB of plan documents that are read at a time: one of the largest.
+pub(crate) const PLAN_WORK_MIB: u32 = 64;
 
 impl Edge {
     /// The edge of a server that is starting.
@@ -54,6 +60,7 @@ impl Edge {
             memory_budget_bytes,
             admission: Admission::default(),
             sessions: Sessions::default(),
+            plan_work: Arc::new(Semaphore::new(PLAN_WORK_MIB as usize)),
         }
     }
 
