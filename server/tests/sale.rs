@@ -246,3 +246,47 @@ async fn a_plan_is_stored_once_and_revised() {
     assert_eq!(server.hold(new).await.unwrap().seat_labels, ["S-C-10"]);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_part_named_by_key_is_told_again_under_a_later_plan() {
+    let server = TestServer::with_show().await;
+    let (id, request_id) = (server.id(), server.id());
+    server.hold(hold_of("show", &id, &[10, 11])).await.unwrap();
+    let part = wire::ConfirmHoldRequest {
+        seat_keys: vec!["S-B-1".into()],
+        remainder: wire::Remainder::Keep as i32,
+        request_id,
+        ..confirm_of("show", &id, "order-1")
+    };
+    let sold = server.confirm(part.clone()).await.unwrap();
+    assert_eq!((sold.replayed, sold.hold.unwrap().sold_seats), (false, vec![10]));
+    // The rows change places: the same key is another index.
+    let request = admin::CreatePlanRequest {
+        document: support::TURNED_HOUSE.as_bytes().to_vec().into(),
+        format: admin::PlanFormat::Usher as i32,
+        ..Default::default()
+    };
+    let stored = server.admin.clone().create_plan(request).await.unwrap().into_inner();
+    let event = admin::Event { event_id: "show".into(), plan_digest: stored.plan_digest, ..Default::default() };
+    server.update(event, &["plan_digest"]).await.unwrap();
+    let again = server.confirm(part).await.unwrap();
+    let hold = again.hold.unwrap();
+    assert_eq!((again.replayed, hold.sold_seats, hold.seats), (true, vec![0], vec![1]));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_filter_names_no_more_than_a_shard_can_look_up() {
+    let server = TestServer::with_show().await;
+    let names = |count: usize| wire::HoldRequest {
+        best_available: Some(wire::BestAvailable {
+            quantity: 1,
+            sections: vec!["S".into(); count],
+            ..Default::default()
+        }),
+        ..hold_of("show", &server.id(), &[])
+    };
+    server.hold(names(64)).await.unwrap();
+    assert_eq!(reason(server.hold(names(65)).await), "VALIDATION_FAILED");
+    server.stop().await;
+}

@@ -45,6 +45,16 @@ pub const LARGER_HOUSE: &str = r#"{
     "areas": [{"key": "Floor", "level": "Back", "capacity": 5, "centre": [0, 9]}]
 }"#;
 
+/// The same with its rows in the other order.
+pub const TURNED_HOUSE: &str = r#"{
+    "usher_plan": 1, "name": "Turned house", "price_levels": ["Front", "Back"], "focal_point": [0, 0],
+    "sections": [{"key": "S", "rows": [
+        {"label": "B", "level": "Back", "count": 10, "start": [-4.5, 2], "step": [1, 0]},
+        {"label": "A", "level": "Front", "count": 10, "start": [-4.5, 1], "step": [1, 0]}
+    ]}],
+    "areas": [{"key": "Floor", "level": "Back", "capacity": 5, "centre": [0, 9]}]
+}"#;
+
 /// The same without its second row.
 pub const SMALLER_HOUSE: &str = r#"{
     "usher_plan": 1, "name": "Smaller house", "price_levels": ["Front", "Back"], "focal_point": [0, 0],
