@@ -30,11 +30,19 @@ pub(crate) enum Put {
     First,
     /// There is no room.
     Full,
+    /// Nothing is taken any more.
+    Closed,
+}
+
+#[derive(Default)]
+struct Letters {
+    waiting: Vec<Envelope>,
+    closed: bool,
 }
 
 pub(crate) struct Mailbox {
-    envelopes: Mutex<Vec<Envelope>>,
-    /// In `envelopes`, or taken and not judged.
+    letters: Mutex<Letters>,
+    /// In `letters`, or taken and not judged.
     waiting: AtomicUsize,
     commands_max: usize,
     holds_max: usize,
@@ -43,7 +51,7 @@ pub(crate) struct Mailbox {
 impl Mailbox {
     pub(crate) fn new(commands_max: usize) -> Mailbox {
         Mailbox {
-            envelopes: Mutex::default(),
+            letters: Mutex::default(),
             waiting: AtomicUsize::new(0),
             commands_max,
             // What ends holds finds room when what makes them does not.
@@ -53,24 +61,32 @@ impl Mailbox {
 
     pub(crate) fn put(&self, envelope: Envelope) -> Put {
         let max = if matches!(envelope.command, Command::Hold(_)) { self.holds_max } else { self.commands_max };
-        let mut envelopes = self.envelopes.lock();
+        let mut letters = self.letters.lock();
+        if letters.closed {
+            return Put::Closed;
+        }
         // Under the lock, so that only `judged` changes it at the same time, and that makes room.
         if self.waiting.load(Ordering::Acquire) >= max {
             return Put::Full;
         }
         self.waiting.fetch_add(1, Ordering::AcqRel);
-        envelopes.push(envelope);
-        if envelopes.len() == 1 { Put::First } else { Put::Waits }
+        letters.waiting.push(envelope);
+        if letters.waiting.len() == 1 { Put::First } else { Put::Waits }
+    }
+
+    /// Takes nothing from now on. What waits stays: once this has returned, an empty mailbox stays empty.
+    pub(crate) fn close(&self) {
+        self.letters.lock().closed = true;
     }
 
     /// Swaps what waits with `empty`, which keeps its allocation.
     pub(crate) fn take(&self, empty: &mut Vec<Envelope>) {
         debug_assert!(empty.is_empty());
-        std::mem::swap(&mut *self.envelopes.lock(), empty);
+        std::mem::swap(&mut self.letters.lock().waiting, empty);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.envelopes.lock().is_empty()
+        self.letters.lock().waiting.is_empty()
     }
 
     /// So many of those taken are settled or belong to a group that was handed over.
@@ -136,5 +152,16 @@ mod tests {
         assert!(matches!(mailbox.put(envelope(read())), Put::Full));
         mailbox.judged(taken.len());
         assert!(matches!(mailbox.put(envelope(read())), Put::First));
+    }
+
+    #[test]
+    fn a_closed_mailbox_takes_nothing_and_keeps_what_waits() {
+        let mailbox = Mailbox::new(10);
+        assert!(matches!(mailbox.put(envelope(read())), Put::First));
+        mailbox.close();
+        assert!(matches!(mailbox.put(envelope(read())), Put::Closed));
+        let mut taken = Vec::new();
+        mailbox.take(&mut taken);
+        assert_eq!((taken.len(), mailbox.is_empty()), (1, true));
     }
 }
