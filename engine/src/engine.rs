@@ -77,6 +77,21 @@ impl Default for EngineConfig {
     }
 }
 
+/// Memory of one remembered ended hold, its places and its share of the index included.
+const TOMBSTONE_BYTES: u64 = 124;
+/// The part of the memory budget for ended holds.
+const TOMBSTONE_SHARE: u64 = 4;
+/// Fewer than this are remembered whatever the budget says.
+const TOMBSTONES_MIN: u32 = 1_024;
+
+impl EngineConfig {
+    /// Ended holds that all slots together may remember.
+    pub(crate) fn tombstones_max(&self) -> u32 {
+        let most = self.memory_budget_bytes / TOMBSTONE_SHARE / TOMBSTONE_BYTES;
+        u32::try_from(most).unwrap_or(u32::MAX).max(TOMBSTONES_MIN)
+    }
+}
+
 /// What wakes the caller of a shard's turns.
 pub(crate) type WakeFn = Arc<dyn Fn() + Send + Sync>;
 
@@ -94,6 +109,8 @@ pub(crate) struct Door {
     pub(crate) expired: AtomicU64,
     pub(crate) dropped: AtomicU64,
     pub(crate) live_holds: AtomicU64,
+    /// Slots that remember many ended holds.
+    pub(crate) full_slots: AtomicU64,
     wake: RwLock<Option<WakeFn>>,
 }
 
@@ -109,6 +126,7 @@ impl Door {
             expired: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             live_holds: AtomicU64::new(0),
+            full_slots: AtomicU64::new(0),
             wake: RwLock::new(None),
         }
     }
@@ -245,9 +263,17 @@ impl Engine {
         match door.mailbox.put(Envelope { key, command, deadline, reply }) {
             Put::First => door.wake(),
             Put::Waits => {}
+            Put::Closed => return Err(Refused::Draining),
             Put::Full => return Err(Refused::Overloaded { retry_after_ms: RETRY_AFTER_MS }),
         }
         Ok(())
+    }
+
+    /// Ended holds that one slot may remember: an equal share for each slot that remembers many.
+    pub(crate) fn tombstones_of_a_slot(&self) -> u32 {
+        let slots: u64 = self.doors.iter().map(|door| door.full_slots.load(Ordering::Relaxed)).sum();
+        let share = self.config.tombstones_max() / u32::try_from(slots.max(1)).unwrap_or(u32::MAX);
+        share.max(TOMBSTONES_MIN)
     }
 
     /// Looks again at how much log has no checkpoint.
@@ -342,6 +368,7 @@ impl Engine {
     /// From now on every command is refused with [`Refused::Draining`]; what waits is still judged.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
+        self.doors.iter().for_each(|door| door.mailbox.close());
     }
 
     /// Whether nothing waits and every answer is out.

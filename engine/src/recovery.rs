@@ -47,10 +47,6 @@ const CLOCK_BEHIND_MS_MAX: u64 = 24 * 3_600_000;
 const CLOCK_AHEAD_MS_MAX: u64 = 30 * 24 * 3_600_000;
 /// The first segment of an epoch is small, so that a start is quick.
 const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
-/// Memory of one remembered ended hold, its places included.
-const TOMBSTONE_BYTES: u64 = 112;
-/// The part of the memory budget for ended holds. Any slot may use all of it: a sale fills one slot.
-const TOMBSTONE_SHARE: u64 = 4;
 
 /// A started engine and its working parts, each for a thread of the caller's choice.
 pub struct Opened {
@@ -297,11 +293,10 @@ fn assemble(parts: Parts, report: StartReport) -> Opened {
 }
 
 fn slot_config(config: &EngineConfig) -> SlotConfig {
-    let tombstones = config.memory_budget_bytes / TOMBSTONE_SHARE / TOMBSTONE_BYTES;
     SlotConfig {
         // Only the order inside tables depends on it, never what is in them.
         seed: if config.deterministic { 0 } else { random() },
-        tombstones_max: u32::try_from(tombstones).unwrap_or(u32::MAX).max(1_024),
+        tombstones_max: config.tombstones_max(),
     }
 }
 

@@ -51,6 +51,8 @@ use crate::{
 const FLOORS_PER_TOUCH_MAX: usize = 64;
 /// How long a full memory is left alone when nothing in it may be forgotten yet.
 const FLOOR_REST_MS: u64 = 1_000;
+/// A slot that remembers no more ended holds than this has no share of their memory to speak of.
+const TOMBSTONES_OF_A_SMALL_SLOT: u32 = 1_024;
 
 /// When a shard's turn should be called again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,6 +72,8 @@ pub struct Shard {
     /// XOR over the slots, as of the last group.
     hash: u64,
     live_holds: u64,
+    /// Slots that remember many ended holds.
+    full_slots: u64,
     /// Time of the last turn.
     now: TimestampMs,
     /// Turns that judged, since the start.
@@ -107,6 +111,8 @@ struct SlotState {
     due: Option<TimestampMs>,
     /// The turn that raised the floors last.
     floors_turn: u64,
+    /// It has a share of the memory of ended holds.
+    remembers_many: bool,
     /// Floors are not looked at before.
     floors_after: TimestampMs,
 }
@@ -207,6 +213,7 @@ impl Shard {
         let shard = Shard {
             hash: events().fold(0, |hash, event| hash ^ event.hash),
             live_holds: events().map(|event| event.live_holds).sum(),
+            full_slots: slots.iter().map(|state| u64::from(state.remembers_many)).sum(),
             engine,
             index,
             finished,
@@ -225,6 +232,7 @@ impl Shard {
             quarantine: HashSet::new(),
         };
         shard.door().live_holds.store(shard.live_holds, Ordering::Relaxed);
+        shard.door().full_slots.store(shard.full_slots, Ordering::Relaxed);
         shard
     }
 
@@ -524,6 +532,7 @@ impl Shard {
             return;
         }
         self.slots[at].floors_turn = self.turns;
+        self.slots[at].slot.set_tombstones_max(self.engine.tombstones_of_a_slot());
         for _ in 0..FLOORS_PER_TOUCH_MAX {
             let state = &mut self.slots[at];
             if !state.slot.needs_floor() || self.now < state.floors_after {
@@ -554,7 +563,13 @@ impl Shard {
             self.hash ^= meta.hash;
             self.live_holds += meta.live_holds;
             state.due = state.slot.next_due();
+            let remembers_many = remembers_many(&state.slot);
+            if remembers_many != state.remembers_many {
+                state.remembers_many = remembers_many;
+                self.full_slots = if remembers_many { self.full_slots + 1 } else { self.full_slots - 1 };
+            }
         }
+        self.door().full_slots.store(self.full_slots, Ordering::Relaxed);
         let number = self.open.number;
         let mut open = std::mem::replace(&mut self.open, Outstanding::new(number + 1));
         open.time = self.now;
@@ -603,6 +618,7 @@ impl SlotState {
         }
         SlotState {
             due: slot.next_due(),
+            remembers_many: remembers_many(&slot),
             slot,
             index,
             events,
@@ -611,6 +627,10 @@ impl SlotState {
             floors_after: TimestampMs(0),
         }
     }
+}
+
+fn remembers_many(slot: &Slot) -> bool {
+    slot.tombstones() > TOMBSTONES_OF_A_SMALL_SLOT
 }
 
 impl EventMeta {

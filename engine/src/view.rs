@@ -59,6 +59,8 @@ pub struct EventInfo {
     pub plan_revision: u32,
     /// Changes with every update.
     pub etag: u64,
+    /// Of what the event was made with.
+    pub creation_fingerprint: u64,
 }
 
 impl EventInfo {
@@ -68,6 +70,7 @@ impl EventInfo {
             plan: Arc::clone(event.plan()),
             plan_revision: event.plan_revision(),
             etag: event.etag(),
+            creation_fingerprint: event.creation_fingerprint(),
         }
     }
 }

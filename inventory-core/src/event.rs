@@ -154,6 +154,12 @@ impl Event {
         &self.id
     }
 
+    /// Fingerprint of what the event was made with, which a repeated creation is compared with.
+    #[must_use]
+    pub fn creation_fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
     /// Key.
     #[must_use]
     pub fn key(&self) -> EventKey {

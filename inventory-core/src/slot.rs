@@ -205,6 +205,17 @@ impl Slot {
         self.deadlines.next_due()
     }
 
+    /// Ended holds that are remembered.
+    #[must_use]
+    pub fn tombstones(&self) -> u32 {
+        self.tombstones
+    }
+
+    /// Sets how many ended holds may be remembered. No part of the state: what is over it goes by floors.
+    pub fn set_tombstones_max(&mut self, tombstones_max: u32) {
+        self.config.tombstones_max = tombstones_max;
+    }
+
     /// Whether the memory of ended holds is full, so that [`Slot::decide_floor`] looks at all of them.
     #[must_use]
     pub fn needs_floor(&self) -> bool {

@@ -391,3 +391,31 @@ fn forgetting_early_is_in_the_log() {
     let mut world = World::open(&disk, now, small).expect("it is whole");
     assert_eq!(world.ask(key, hold(hold_id(START, 3), &[1])).result, too_old, "also after a restart");
 }
+
+#[test]
+fn slots_that_remember_many_share_the_memory_of_ended_holds() {
+    // Room for 4,096 ended holds in all.
+    let small = EngineConfig { memory_budget_bytes: 4_096 * 4 * 124, ..config(2) };
+    let mut world = World::open(&wal::MemoryStorage::new(), START, small).expect("opens");
+    let keys = [world.create("first"), world.create("second")];
+    assert_ne!(keys[0].slot(), keys[1].slot(), "the events are in two slots");
+    for n in 0..6_000 {
+        for key in keys {
+            drop(world.send(key, hold(hold_id(START.plus_ms(n / 100), n), &[0])));
+            drop(world.send(key, release(hold_id(START.plus_ms(n / 100), n))));
+        }
+        if n % 100 == 99 {
+            world.settle();
+            world.clock.advance_ms(200);
+        }
+    }
+    world.settle();
+    let now = world.engine.clock().now();
+    // Each was left half: what is older than that is forgotten, by a floor, in both.
+    for key in keys {
+        let old = world.ask(key, hold(hold_id(START.plus_ms(10), 1_000), &[1])).result;
+        assert_eq!(old, Err(Refused::Reject(Reject::HoldIdTooOld { now })));
+        let young = world.ask(key, hold(hold_id(START.plus_ms(59), 5_950), &[0])).result;
+        assert_eq!(young, Err(Refused::Reject(Reject::HoldReleased { executed: true })));
+    }
+}

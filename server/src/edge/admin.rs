@@ -291,8 +291,7 @@ fn would_create(engine: &Engine, create: &CreateEvent) -> Refusable<wire::Create
     let (event, replayed) = match existing {
         None => (convert_admin::planned_event_message(create, engine.incarnation()), false),
         Some(event) => {
-            let info = event.info();
-            if info.plan.digest() != create.plan.digest() || info.settings != create.settings {
+            if event.info().creation_fingerprint != create.fingerprint() {
                 return Err(Refusal::of_reject(inventory_core::reject::Reject::EventExists, Asked::default()));
             }
             (convert_admin::event_message(&event, engine.incarnation()), true)

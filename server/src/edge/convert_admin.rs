@@ -318,6 +318,7 @@ pub(crate) fn planned_event_message(create: &CreateEvent, incarnation: u64) -> w
         plan: std::sync::Arc::clone(&create.plan),
         plan_revision: 1,
         etag: 0,
+        creation_fingerprint: create.fingerprint(),
     };
     let mut event = described(&create.id, &info);
     let counts = engine::Counts { open: info.plan.capacity(), held: 0, sold: 0, killed: 0 };
