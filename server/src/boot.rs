@@ -52,6 +52,8 @@ pub struct Options {
     pub before_recovery: Box<dyn FnOnce(SocketAddr)>,
     /// Print the first lines for people.
     pub announce: bool,
+    /// Commands that may wait for one shard.
+    pub mailbox_commands_max: usize,
 }
 
 impl Default for Options {
@@ -61,6 +63,7 @@ impl Default for Options {
             on_log_fault: Box::new(end_at_once),
             before_recovery: Box::new(|_| {}),
             announce: true,
+            mailbox_commands_max: MAILBOX_COMMANDS_MAX,
         }
     }
 }
@@ -106,7 +109,7 @@ struct LogThreads {
 /// # Errors
 /// One sentence that names the file or the setting and what to do.
 pub fn boot(config: &Config, options: Options) -> Result<Running, StartFault> {
-    let Options { clock, on_log_fault, before_recovery, announce } = options;
+    let Options { clock, on_log_fault, before_recovery, announce, mailbox_commands_max } = options;
     let (storage, lock) = take_folder(&config.data_dir)?;
     let listener = listen::bind(config.listen).map_err(|error| StartFault::port(config.listen, &error))?;
     let address = listener.local_addr().map_err(|error| StartFault::port(config.listen, &error))?;
@@ -124,7 +127,7 @@ pub fn boot(config: &Config, options: Options) -> Result<Running, StartFault> {
     limits_check::check(reachable(address)).map_err(|error| StartFault::limits(&error))?;
 
     before_recovery(address);
-    let opened = recover(config, storage, clock)?;
+    let opened = recover(config, storage, clock, mailbox_commands_max)?;
     let Opened { engine, shards, committer, checkpointer, report } = opened;
     let log = start_log_threads(committer, checkpointer, on_log_fault)?;
     let wakes = deal_shards(&mut cores, &engine, shards);
@@ -173,12 +176,17 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() { SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()) } else { address }
 }
 
-fn recover(config: &Config, storage: FileStorage, clock: ClockSource) -> Result<Opened, StartFault> {
+fn recover(
+    config: &Config,
+    storage: FileStorage,
+    clock: ClockSource,
+    mailbox_commands_max: usize,
+) -> Result<Opened, StartFault> {
     let engine_config = EngineConfig {
         shards: config.shards,
         segment_bytes: config.segment_bytes,
         memory_budget_bytes: config.memory_budget_bytes,
-        mailbox_commands_max: MAILBOX_COMMANDS_MAX,
+        mailbox_commands_max,
         accept_clock_jump: config.accept_clock_jump,
         ..EngineConfig::default()
     };

@@ -438,3 +438,49 @@ async fn making_and_changing_events() {
     assert_eq!(said.places.unwrap().places.len(), 1);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn no_room_to_wait() {
+    // A mailbox for one command has no room for a hold: what ends holds keeps 30 % of it.
+    let server = TestServer::with_show().await.restart_with(|_| {}, |options| options.mailbox_commands_max = 1).await;
+    let refused = server.hold(hold_of("show", &server.id(), &[1])).await;
+    let said = check(refused, Code::Unavailable, "OVERLOADED", "");
+    assert_eq!(said.executed, "false");
+    assert_eq!(reason(server.release(release_of("show", &server.id())).await), "HOLD_NOT_FOUND");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn no_memory_for_another_event() {
+    let server =
+        TestServer::with_show().await.restart_with(|config| config.memory_budget_bytes = 1 << 10, |_| {}).await;
+    let refused = server.admin.clone().create_event(new_event("other", no_rules())).await;
+    check(refused, Code::ResourceExhausted, "CAPACITY_BUDGET", "");
+    server.hold(hold_of("show", &server.id(), &[1])).await.unwrap();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn no_space_for_another_hold() {
+    let server = TestServer::with_show().await;
+    let id = server.id();
+    server.hold(hold_of("show", &id, &[1])).await.unwrap();
+    // Two segments must fit the disk; these are larger than any.
+    let server = server.restart_with(|config| config.segment_bytes = 1 << 50, |_| {}).await;
+    let mut refused = Ok(());
+    for _ in 0..10_000 {
+        // Each is a change, and the space is looked at with the changes.
+        server.clock.advance_ms(1_000);
+        let held = server.hold(hold_of("show", &server.id(), &[2])).await;
+        match held {
+            Ok(held) => drop(server.release(release_of("show", &held.hold.unwrap().hold_id)).await),
+            Err(status) => {
+                refused = Err(status);
+                break;
+            }
+        }
+    }
+    check(refused, Code::Unavailable, "STORAGE_LOW", "");
+    server.confirm(confirm_of("show", &id, "paid")).await.unwrap();
+    server.stop().await;
+}

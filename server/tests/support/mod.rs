@@ -121,7 +121,24 @@ impl TestServer {
 
     /// A server over a folder.
     pub async fn over(folder: TempDir, clock: Arc<ManualClock>) -> TestServer {
-        let running = start(config(folder.path()), &clock).await.unwrap();
+        let config = config(folder.path());
+        TestServer::with(folder, clock, config, |_| {}).await
+    }
+
+    /// A server over a folder with other settings and options.
+    pub async fn with(
+        folder: TempDir,
+        clock: Arc<ManualClock>,
+        config: Config,
+        change: impl FnOnce(&mut Options) + Send + 'static,
+    ) -> TestServer {
+        let manual = Arc::clone(&clock);
+        let boot = move || {
+            let mut options = options(&manual);
+            change(&mut options);
+            boot(&config, options)
+        };
+        let running = tokio::task::spawn_blocking(boot).await.unwrap().unwrap();
         let channel = channel(running.address()).await;
         TestServer {
             running: Some(running),
@@ -199,10 +216,20 @@ impl TestServer {
     }
 
     /// Stops and starts again over the same folder and clock.
-    pub async fn restart(mut self) -> TestServer {
+    /// Stops, and starts again with other settings and options.
+    pub async fn restart_with(
+        mut self,
+        change_config: impl FnOnce(&mut Config),
+        change: impl FnOnce(&mut Options) + Send + 'static,
+    ) -> TestServer {
         self.running.take().unwrap().stop().await.unwrap();
-        let TestServer { folder, clock, .. } = self;
-        TestServer::over(folder, clock).await
+        let mut config = config(self.folder.path());
+        change_config(&mut config);
+        TestServer::with(self.folder, self.clock, config, change).await
+    }
+
+    pub async fn restart(self) -> TestServer {
+        self.restart_with(|_| {}, |_| {}).await
     }
 
     pub async fn stop(mut self) {
