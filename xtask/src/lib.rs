@@ -5,6 +5,7 @@ pub mod arrows;
 pub mod ci;
 pub mod codegen;
 pub mod pictures;
+pub mod program;
 pub mod tidy;
 
 use std::path::PathBuf;

@@ -1,21 +1,35 @@
 //! `cargo xtask <task>`.
 
+use std::ffi::OsString;
+
 use anyhow::{Result, bail};
 
 const USAGE: &str = "usage: cargo xtask <task>
   codegen  make the Rust code of crate `proto` from its .proto files
   layouts  copy the byte layouts from beside the encoders into docs/FORMAT.md
   tidy     check who imports whom, names of folders, and that linked documents exist
-  ci       everything that must pass before a change goes in";
+  ci       everything that must pass before a change goes in
+
+simulations, each with --help
+  sim      the engine under seeds: crashes, faults, oracles
+  sweep    every bit, byte, truncation and page of a small log and checkpoint
+
+trials of the real programs, each with --help
+  kill9    kill -9 at random under recording clients
+  inject   system calls that fail, and disks that fill up";
 
 fn main() -> Result<()> {
     let root = xtask::repository_root();
-    let task = std::env::args().nth(1);
+    let mut words = std::env::args_os().skip(1);
+    let task = words.next().and_then(|word| word.into_string().ok());
+    let arguments: Vec<OsString> = words.collect();
     match task.as_deref() {
         Some("codegen") => xtask::codegen::run(&root),
         Some("layouts") => xtask::pictures::run(&root),
         Some("tidy") => xtask::tidy::run(&root),
         Some("ci") => xtask::ci::run(&root),
+        Some(task @ ("sim" | "sweep")) => xtask::program::simulation(&root, task, &arguments),
+        Some(task @ ("kill9" | "inject")) => xtask::program::trial(&root, task, &arguments),
         _ => bail!("{USAGE}"),
     }
 }

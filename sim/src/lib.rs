@@ -1,0 +1,2 @@
+//! The production engine under one seed: one thread, virtual time, a disk that breaks.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Attacks on the real binary: killed at random, its system calls failing, its disk full.
+#![forbid(unsafe_code)]
