@@ -27,6 +27,7 @@ use inventory_core::{
     limits::SLOTS,
     slot::{Slot, SlotConfig},
 };
+use probe::{planted, sometimes};
 use wal::{
     BatchKind, Chain, CheckpointError, CheckpointMeta, CheckpointReader, CheckpointWriter, RecoverError, SegmentInfo,
     Storage, list_checkpoints, read_segment, remove_segment,
@@ -171,8 +172,10 @@ impl Checkpointer {
     /// Makes one checkpoint if one is due. Whether it did.
     pub fn turn(&mut self) -> Result<bool, CheckpointFailure> {
         let Some(due) = self.due() else { return Ok(false) };
+        sometimes!("checkpoint: one is due");
         let result = self.make(&due.segments, due.previous.as_deref());
         if result.is_err() {
+            sometimes!("checkpoint: none could be made");
             self.failed_at = due.log_end;
         }
         result
@@ -197,6 +200,7 @@ impl Checkpointer {
             held += segment.valid_len;
             !is_first && held > config.checkpoint_log_bytes
         });
+        sometimes!("checkpoint: it covers a part of the log", too_many.is_some());
         segments.truncate(too_many.unwrap_or(segments.len()));
         Some(Due { segments, previous: files.checkpoint_name.clone(), log_end })
     }
@@ -298,8 +302,12 @@ impl Checkpointer {
                 storage.remove(&old).and_then(|()| storage.sync_dir("")).map_err(io(&old))?;
             }
         }
-        let Some((_, older_seq)) = previous else { return Ok(()) };
+        let Some((_, mut older_seq)) = previous else { return Ok(()) };
+        if planted!(LogRemovedEarly) {
+            older_seq = meta.batch_seq;
+        }
         for segment in segments.iter().take_while(|segment| segment.last_batch_seq <= older_seq) {
+            sometimes!("checkpoint: log that it covers is removed");
             remove_segment(storage, segment).map_err(io(&segment.name))?;
             let mut files = self.engine.files.lock();
             files.sealed.retain(|kept| kept.name != segment.name);
@@ -312,6 +320,7 @@ impl Checkpointer {
     fn remove_left_overs(&self) -> Result<(), CheckpointFailure> {
         let names = self.storage.list("").map_err(|source| CheckpointFailure::Io { file: String::new(), source })?;
         for name in names.iter().filter(|name| name.starts_with(FILE_PREFIX) && name.ends_with(".tmp")) {
+            sometimes!("checkpoint: a half-written one is removed");
             self.storage.remove(name).map_err(|source| CheckpointFailure::Io { file: name.clone(), source })?;
         }
         Ok(())

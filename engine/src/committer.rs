@@ -10,6 +10,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use probe::{buggify, planted, sometimes};
 use wal::{BATCH_PAYLOAD_BYTES_MAX, BatchKind, LogWriter, Storage, WriteError};
 
 use crate::{
@@ -146,6 +147,7 @@ impl Committer {
             return Ok(true);
         }
         if self.stop_asked {
+            sometimes!("log: it ends cleanly");
             self.write_hash()?;
             self.writer.seal(self.now_ms())?;
             self.stopped = true;
@@ -177,9 +179,12 @@ impl Committer {
                 door.untaken.store(false, Ordering::Release);
                 door.wake();
                 let bytes: usize = self.groups.iter().map(|group| group.payload.len()).sum();
-                if self.groups.is_empty() || bytes + group.payload.len() <= BATCH_PAYLOAD_BYTES_MAX {
+                let fits =
+                    bytes + group.payload.len() <= BATCH_PAYLOAD_BYTES_MAX && !buggify!("log: batch of one group");
+                if self.groups.is_empty() || fits {
                     self.groups.push(group);
                 } else {
+                    sometimes!("log: a group waits for the next batch");
                     self.held_back = Some(group);
                 }
             }
@@ -209,11 +214,17 @@ impl Committer {
         for group in &self.groups {
             self.digests[group.shard] = (group.hash, group.live_holds);
         }
+        sometimes!("log: a batch of several groups", self.groups.len() > 1);
         self.batches_since_hash += 1;
-        if self.batches_since_hash >= BATCHES_PER_HASH {
+        if self.batches_since_hash >= BATCHES_PER_HASH || buggify!("log: hash after this batch") {
             self.write_hash()?;
         }
-        self.writer.sync()?;
+        if planted!(WatermarkAhead) {
+            self.writer.write_watermark_ahead(self.time_ms)?;
+        }
+        if !planted!(AckBeforeSync) {
+            self.writer.sync()?;
+        }
 
         let log = &self.engine.log;
         log.batches.fetch_add(1, Ordering::Relaxed);
@@ -227,6 +238,9 @@ impl Committer {
             let _ = self.finished[shard].send(Finished { number, first_position, payload });
             first_position += u64::from(changes);
             self.engine.doors[shard].wake();
+        }
+        if planted!(AckBeforeSync) {
+            self.writer.sync()?;
         }
         debug_assert_eq!(first_position, appended.last_position + 1);
         if self.writer.live_segment().index != self.last_segment {
@@ -264,7 +278,8 @@ impl Committer {
             return Ok(());
         }
         let lives: u64 = self.digests.iter().map(|(_, live_holds)| live_holds).sum();
-        if lives > 0 || self.written_seq != self.writer.durable_seq() {
+        let due = lives > 0 || self.written_seq != self.writer.durable_seq();
+        if due && !buggify!("log: skip the watermark") {
             self.writer.write_watermark(now_ms)?;
             self.written_seq = self.writer.durable_seq();
         }
@@ -284,6 +299,7 @@ impl Committer {
             .saturating_add(live_holds.saturating_mul(BYTES_PER_LIVE_HOLD));
         let low = space < reserved || self.writer.out_of_space();
         self.engine.log.space_available.store(space, Ordering::Relaxed);
+        sometimes!("log: space is low", low);
         self.engine.log.storage_low.store(low, Ordering::Relaxed);
     }
 

@@ -104,11 +104,13 @@ pub(crate) struct Door {
     pub(crate) handed: AtomicU64,
     /// Groups whose answers are out.
     pub(crate) released: AtomicU64,
+    pub(crate) turns: AtomicU64,
     pub(crate) judged: AtomicU64,
     pub(crate) changes: AtomicU64,
     pub(crate) expired: AtomicU64,
     pub(crate) dropped: AtomicU64,
     pub(crate) live_holds: AtomicU64,
+    pub(crate) hash: AtomicU64,
     /// Slots that remember many ended holds.
     pub(crate) full_slots: AtomicU64,
     wake: RwLock<Option<WakeFn>>,
@@ -121,11 +123,13 @@ impl Door {
             untaken: AtomicBool::new(false),
             handed: AtomicU64::new(0),
             released: AtomicU64::new(0),
+            turns: AtomicU64::new(0),
             judged: AtomicU64::new(0),
             changes: AtomicU64::new(0),
             expired: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             live_holds: AtomicU64::new(0),
+            hash: AtomicU64::new(0),
             full_slots: AtomicU64::new(0),
             wake: RwLock::new(None),
         }
@@ -147,11 +151,13 @@ impl Door {
     fn status(&self) -> ShardStatus {
         ShardStatus {
             waiting: self.mailbox.waiting(),
+            turns: self.turns.load(Ordering::Relaxed),
             judged: self.judged.load(Ordering::Relaxed),
             changes: self.changes.load(Ordering::Relaxed),
             expired: self.expired.load(Ordering::Relaxed),
             dropped: self.dropped.load(Ordering::Relaxed),
             live_holds: self.live_holds.load(Ordering::Relaxed),
+            hash: self.hash.load(Ordering::Relaxed),
         }
     }
 }

@@ -76,8 +76,13 @@ impl PlanStore {
             return Ok(plan);
         }
         let name = format!("{digest}{SUFFIX}");
-        write_file_atomically(self.storage.as_ref(), PLANS_DIR, &name, &encoded)
-            .map_err(|source| PlanStoreError::Io { file: format!("{PLANS_DIR}/{name}"), source })?;
+        if probe::planted!(PlanNotSynced) {
+            let _ =
+                self.storage.create_new(&format!("{PLANS_DIR}/{name}")).map(|mut file| file.write_all_at(0, &encoded));
+        } else {
+            write_file_atomically(self.storage.as_ref(), PLANS_DIR, &name, &encoded)
+                .map_err(|source| PlanStoreError::Io { file: format!("{PLANS_DIR}/{name}"), source })?;
+        }
         self.plans.write().insert(digest, Arc::clone(&plan));
         Ok(plan)
     }

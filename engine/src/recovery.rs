@@ -195,7 +195,8 @@ pub fn open(
     let log_time = log_time(&replayed);
     let wall = clock.wall();
     check_clock(log_time, wall, &config, &mut warnings)?;
-    let start = wall.max(log_time);
+    let start = if probe::planted!(TimeGoesBack) { wall } else { wall.max(log_time) };
+    probe::sometimes!("start: the wall clock is behind the log", wall < log_time);
     let is_new = log_time == TimestampMs(0);
     let downtime_ms = if is_new { 0 } else { start.since(log_time) };
     let clock = clock.start(start);
@@ -384,6 +385,8 @@ fn resume(
             let Some(change) = slot.decide_resumed(number, shift_ms, ResumeCause::Outage) else { continue };
             let applied = slot.apply(now, number, &change, plans, None);
             builder.push(slot_index, number, applied, &change);
+            probe::sometimes!("start: live holds get the time away back");
+            probe::sometimes!("start: the time away is capped", downtime_ms > shift_ms);
             resumed += 1;
             if builder.bytes() >= GROUP_BYTES_MAX {
                 append(&mut builder, writer, now)?;

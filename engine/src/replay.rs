@@ -278,6 +278,7 @@ pub(crate) fn replay(
             // The older one is kept for this. A device that does not answer, or a newer program's file, is
             // nothing to go around.
             Err(error @ (StartError::Checkpoint(CheckpointError::Damaged { .. }) | StartError::Image { .. })) => {
+                probe::sometimes!("start: a damaged checkpoint is passed over", loaded.is_none());
                 bad_checkpoints.push((name, error));
             }
             Err(error) => return Err(error),

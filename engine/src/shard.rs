@@ -36,6 +36,7 @@ use inventory_core::{
     reject::Reject,
     slot::{Decision, Slot},
 };
+use probe::{buggify, planted, sometimes, tell};
 
 use crate::{
     answer::{Answer, Done, Refused},
@@ -189,7 +190,8 @@ struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        // A simulated world ends alone.
+        if std::thread::panicking() && !cfg!(usher_sim) {
             // The panic's own message is out already.
             eprintln!("a turn panicked: the state in memory cannot be trusted, ending the process");
             std::process::abort();
@@ -232,6 +234,7 @@ impl Shard {
             quarantine: HashSet::new(),
         };
         shard.door().live_holds.store(shard.live_holds, Ordering::Relaxed);
+        shard.door().hash.store(shard.hash, Ordering::Relaxed);
         shard.door().full_slots.store(shard.full_slots, Ordering::Relaxed);
         shard
     }
@@ -257,10 +260,12 @@ impl Shard {
         }
         if self.door().untaken.load(Ordering::Acquire) {
             // The committer wakes the shard when it takes the group.
+            sometimes!("turn: the last group is not taken");
             return Wake::default();
         }
         self.now = self.now.max(self.engine.clock.now());
         self.turns += 1;
+        self.door().turns.store(self.turns, Ordering::Relaxed);
         let more_due = self.expire();
         let judged = if more_due { 0 } else { self.judge_waiting() };
         let handed = self.hand_over();
@@ -297,6 +302,10 @@ impl Shard {
         }
         self.durable_group = finished.number;
         self.durable_position = finished.first_position + u64::from(changes) - 1;
+        let mut replies = replies;
+        if planted!(RepliesReordered) {
+            replies.reverse();
+        }
         for pending in replies {
             let position = position(pending.place);
             pending.reply.send(Answer { result: pending.result, position, time: pending.time });
@@ -307,10 +316,12 @@ impl Shard {
 
     /// Ends holds whose time has come. Whether there are more than one turn may end.
     fn expire(&mut self) -> bool {
-        let mut left = EXPIRIES_PER_TURN_MAX;
+        let mut left = if buggify!("turn: few expiries") { 2 } else { EXPIRIES_PER_TURN_MAX };
         for at in 0..self.slots.len() {
             while self.slots[at].due.is_some_and(|due| due <= self.now) {
                 if left == 0 || self.builder.bytes() >= GROUP_BYTES_MAX {
+                    sometimes!("turn: more is due than a turn may end");
+                    tell!("more due", self.index as u64, 0);
                     return true;
                 }
                 match self.slots[at].slot.decide_due(self.now) {
@@ -337,7 +348,8 @@ impl Shard {
     /// Judges what waits, up to the turn's bounds. How many commands are settled.
     fn judge_waiting(&mut self) -> usize {
         let mut judged = 0;
-        while judged < COMMANDS_PER_TURN_MAX && self.builder.bytes() < GROUP_BYTES_MAX {
+        let group_bytes_max = if buggify!("turn: short group") { 128 } else { GROUP_BYTES_MAX };
+        while judged < COMMANDS_PER_TURN_MAX && self.builder.bytes() < group_bytes_max {
             let Some(envelope) = self.next_envelope() else { break };
             self.judge(envelope);
             judged += 1;
@@ -356,10 +368,12 @@ impl Shard {
     fn judge(&mut self, envelope: Envelope) {
         let Envelope { key, command, deadline, reply } = envelope;
         if deadline.is_some_and(|deadline| deadline <= self.now) {
+            sometimes!("turn: a command is dropped, its deadline passed");
             self.door().dropped.fetch_add(1, Ordering::Relaxed);
             return self.answer_now(reply, Err(Refused::DeadlinePassed { executed_unknown: false }));
         }
         if self.engine.log.storage_low.load(Ordering::Relaxed) && needs_room(&command) {
+            sometimes!("turn: refused for want of space");
             return self.answer_now(reply, Err(Refused::StorageLow));
         }
         let poisonous = !self.quarantine.is_empty() && self.quarantine.contains(&fingerprint(key, &command));
@@ -508,7 +522,9 @@ impl Shard {
         reply: Reply,
         result: Result<Done, Refused>,
     ) {
-        if looked_at.group <= self.durable_group {
+        let is_durable = looked_at.group <= self.durable_group;
+        sometimes!("turn: an answer waits for what it looked at", !is_durable);
+        if is_durable || planted!(RejectWithoutBarrier) {
             let position = position.unwrap_or(self.durable_position);
             return reply.send(Answer { result, position, time: self.now });
         }
@@ -539,10 +555,16 @@ impl Shard {
                 break;
             }
             let Some((event, change)) = state.slot.decide_floor(self.now) else {
+                sometimes!("turn: all ids are too young to be forgotten");
                 // All ids are too young. Looking at all of them in every turn would stall the shard.
                 state.floors_after = self.now.plus_ms(FLOOR_REST_MS);
                 break;
             };
+            sometimes!("turn: ids are forgotten for want of memory");
+            #[cfg(usher_sim)]
+            if let Change::FloorRaised(floor) = &change {
+                tell!("floor", self.slots[at].events[event.0 as usize].view.key().0, floor.0);
+            }
             self.make(at, event, change);
         }
     }
@@ -588,6 +610,7 @@ impl Shard {
         let door = self.door();
         door.changes.fetch_add(u64::from(open.changes), Ordering::Relaxed);
         door.live_holds.store(self.live_holds, Ordering::Relaxed);
+        door.hash.store(self.hash, Ordering::Relaxed);
         door.untaken.store(true, Ordering::Release);
         door.handed.store(number, Ordering::Release);
         self.outstanding.push_back(open);

@@ -7,6 +7,8 @@ use inventory_core::ids::TimestampMs;
 pub struct ShardStatus {
     /// Commands that wait.
     pub waiting: usize,
+    /// Turns that were not held up by the committer, since the start.
+    pub turns: u64,
     /// Commands judged since the start.
     pub judged: u64,
     /// Changes made since the start.
@@ -17,6 +19,8 @@ pub struct ShardStatus {
     pub dropped: u64,
     /// Live holds, as of the last turn.
     pub live_holds: u64,
+    /// XOR over its events' hashes, as of the last group.
+    pub hash: u64,
 }
 
 /// The engine in numbers.

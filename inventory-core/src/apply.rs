@@ -107,7 +107,10 @@ impl Slot {
             let until = now.max(id.time()).plus_ms(window);
             event.ops_requests.push(OpsRequest { id, fingerprint, until });
         }
+        probe::sometimes!("update: ids are remembered longer", window > before);
+        probe::sometimes!("update: the event is cancelled", cancelled);
         if let Some(digest) = &updated.plan {
+            probe::sometimes!("update: the event gets another plan");
             let plan = plans.plan(digest);
             self.revise(number, plan);
         }
@@ -186,6 +189,7 @@ impl Slot {
 
     fn hold(&mut self, now: TimestampMs, number: EventNumber, held: &Held, moves: &mut Moves<'_>) {
         if let Some(old) = held.replaced {
+            probe::sometimes!("hold: it takes the place of another");
             let at = self.live(number, old);
             self.end(now, at, HoldState::Released, HoldCause::Replaced, moves);
         }
@@ -266,6 +270,9 @@ impl Slot {
         entry.set_request(confirmed.request.or(entry.request()));
         let after = entry.hash();
         self.event_mut(number).hash ^= before ^ after;
+        probe::sometimes!("confirm: in part", rest > 0);
+        probe::sometimes!("confirm: the rest is released", rest > 0 && confirmed.remainder == Remainder::Release);
+        probe::sometimes!("confirm: reclaimed", confirmed.reclaimed);
         if rest == 0 || confirmed.remainder == Remainder::Release {
             self.end(now, at, HoldState::Confirmed, HoldCause::Requested, moves);
         }
@@ -316,6 +323,7 @@ impl Slot {
             self.end(now, at, HoldState::Released, HoldCause::Requested, moves);
             return;
         }
+        probe::sometimes!("release: in part");
         let customer = entry.customer;
         mark(entry, &released.seats, &released.admissions, false);
         let after = entry.hash();
@@ -337,7 +345,8 @@ impl Slot {
             let before = self.holds[at].hash();
             self.deadlines.remove(&mut self.holds, at);
             let entry = &mut self.holds[at];
-            entry.until = entry.until.plus_ms(resumed.shift_ms);
+            let times = 1 + u64::from(probe::planted!(ResumedTwice));
+            entry.until = entry.until.plus_ms(times * resumed.shift_ms);
             let (until, after) = (entry.until, entry.hash());
             self.deadlines.insert(&mut self.holds, at, until);
             self.event_mut(number).hash ^= before ^ after;
@@ -347,7 +356,8 @@ impl Slot {
     fn raise_floor(&mut self, number: EventNumber, floor: TimestampMs) {
         let event = self.event_mut(number);
         event.hash ^= event.settings_hash();
-        event.id_floor = event.id_floor.max(floor);
+        let below = u64::from(probe::planted!(FloorOffByOne));
+        event.id_floor = event.id_floor.max(floor.minus_ms(below));
         event.hash ^= event.settings_hash();
         let dropped: Vec<u32> = self
             .holds
@@ -368,7 +378,8 @@ impl Slot {
         let seats: Vec<Seat> = entry.unsold_seats().collect();
         let admissions: Vec<Admission> = entry.unsold_admissions().collect();
         let event = self.event_mut(number);
-        for seat in seats {
+        let freed = if state == HoldState::Expired && probe::planted!(ExpiryFreesOne) { 1 } else { seats.len() };
+        for seat in seats.into_iter().take(freed) {
             assert_eq!(event.owner[seat.index as usize], at, "only its holder's seat is opened");
             event.move_seat(seat.index, PlaceState::Held, PlaceState::Open, NIL, moves);
         }
@@ -399,6 +410,7 @@ impl Slot {
     /// Forget every tombstone whose time has come.
     fn forget_due(&mut self, now: TimestampMs) {
         while let Some(at) = self.forgetting.due(&mut self.holds, now) {
+            probe::sometimes!("change: an ended hold is forgotten");
             self.forget(at);
         }
     }

@@ -104,7 +104,8 @@ impl Slot {
         let mut except: Vec<u32> =
             replaced.iter().flat_map(|entry| entry.unsold_seats()).map(|seat| seat.index).collect();
         except.sort_unstable();
-        let in_the_way = blocking(event, explicit.iter().map(|seat| seat.index), &except);
+        let looked_at = explicit.len() - usize::from(explicit.len() > 1 && probe::planted!(LastSeatUnchecked));
+        let in_the_way = blocking(event, explicit[..looked_at].iter().map(|seat| seat.index), &except);
         if !in_the_way.is_empty() {
             return Err(Reject::PlacesUnavailable { places: in_the_way });
         }
@@ -123,6 +124,8 @@ impl Slot {
         }
         self.judge_customer(event, hold, &seats, &admissions, replaced)?;
         if self.memory_is_full(now) {
+            probe::sometimes!("hold: refused, what ends cannot be remembered");
+            probe::tell!("no room", (hold.hold_id.0 >> 64) as u64, hold.hold_id.0 as u64);
             return Err(Reject::CapacityBudget);
         }
 
@@ -205,7 +208,7 @@ impl Slot {
     fn decide_extend(&self, now: TimestampMs, event: &Event, extend: &Extend) -> Result<Decision, Reject> {
         let entry = self.remembered(now, event, extend.hold_id).ok_or(Reject::HoldNotFound)?;
         let fingerprint = extend.fingerprint();
-        if answered_before(entry, Some(extend.request_id), fingerprint)? {
+        if answered_before(entry, Some(extend.request_id), fingerprint)? && !probe::planted!(ExtendExecutedAgain) {
             return Ok(self.known(event, entry, true));
         }
         still_active(now, event, entry)?;
@@ -237,6 +240,7 @@ impl Slot {
             return Err(Reject::EventCancelled);
         }
         if state == HoldState::Expired && !entry.is_live() && whole && confirm.allow_reclaim {
+            probe::sometimes!("confirm: after the expiry, to be reclaimed");
             return self.decide_reclaim(event, entry, confirm, fingerprint);
         }
         let live = matches!(state, HoldState::Active | HoldState::Paying);
@@ -425,7 +429,8 @@ fn check_ttl(ttl_ms: u32) -> Result<(), Reject> {
 
 /// A live hold past its deadline is expired, whether or not its turn to be swept has come.
 fn live_or_ended(now: TimestampMs, entry: &Entry) -> HoldState {
-    if entry.is_live() && now >= entry.until { HoldState::Expired } else { entry.state }
+    let lives_on = probe::planted!(ConfirmAtDeadline) && now == entry.until;
+    if entry.is_live() && now >= entry.until && !lives_on { HoldState::Expired } else { entry.state }
 }
 
 /// Whether this very request was the hold's last.

@@ -2,25 +2,24 @@
 
 /// A planted bug. Not one of them exists in a normal build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Bug {
     /// Answers leave before the log is synced.
     AckBeforeSync,
     /// A refusal does not wait for what it looked at.
     RejectWithoutBarrier,
-    /// The folder is not synced after a file was created or renamed.
+    /// The folder is not synced after a segment was created.
     NoDirSync,
     /// A checkpoint is renamed before its content is synced.
     RenameBeforeSync,
-    /// The log goes although the checkpoint that covers it was not read back.
+    /// The log goes with the newest checkpoint instead of the older one.
     LogRemovedEarly,
-    /// Recovery stops looking at the first batch that does not check.
+    /// Recovery takes the first batch that does not check for the end.
     TailAtFirstBad,
     /// The length of a batch is believed before its header's checksum.
     LengthBeforeChecksum,
     /// A start serves before what it took over is synced again.
     ServeBeforeRelog,
-    /// The watermark is written before the batch it speaks of is durable.
+    /// The watermark speaks of a batch before it is durable.
     WatermarkAhead,
     /// The header of a new epoch calls everything durable that it kept.
     KeptAsWitness,
@@ -28,26 +27,26 @@ pub enum Bug {
     EndedHoldsNotInCheckpoint,
     /// The floor of forgotten ids is one too low.
     FloorOffByOne,
-    /// A start takes an older incarnation for its own.
+    /// Segments of an older incarnation are taken for one's own.
     PositionWithoutIncarnation,
     /// The time away is given to live holds twice.
     ResumedTwice,
-    /// A hold may be confirmed in the instant of its deadline.
+    /// A hold lives through the instant of its deadline.
     ConfirmAtDeadline,
-    /// A refused hold keeps the places it had taken.
-    PartialHoldOnError,
-    /// A release of seats gives one too few back to the counts.
+    /// The last seat of a hold is taken without a look at it.
+    LastSeatUnchecked,
+    /// The counts of a view miss the last place of a release.
     CounterDrift,
-    /// A failed sync is tried again.
+    /// A failed sync is tried again, and believed.
     SyncRetried,
     /// Batches of an older epoch above the kept one are taken over.
     StaleEpochApplied,
-    /// The clock of decisions is the wall clock and goes back with it.
+    /// A start believes a wall clock that went back.
     TimeGoesBack,
     /// Only the first seat of a hold is freed when it expires.
     ExpiryFreesOne,
-    /// A repeated hold is made again instead of being answered.
-    RepeatExecutedAgain,
+    /// A repeated extension is made again instead of being answered.
+    ExtendExecutedAgain,
     /// Answers leave in another order than their commands were judged.
     RepliesReordered,
     /// A plan file is not durable before the event that names it.
@@ -56,7 +55,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 24] = [
+    pub const ALL: &[Bug] = &[
         Bug::AckBeforeSync,
         Bug::RejectWithoutBarrier,
         Bug::NoDirSync,
@@ -72,13 +71,13 @@ impl Bug {
         Bug::PositionWithoutIncarnation,
         Bug::ResumedTwice,
         Bug::ConfirmAtDeadline,
-        Bug::PartialHoldOnError,
+        Bug::LastSeatUnchecked,
         Bug::CounterDrift,
         Bug::SyncRetried,
         Bug::StaleEpochApplied,
         Bug::TimeGoesBack,
         Bug::ExpiryFreesOne,
-        Bug::RepeatExecutedAgain,
+        Bug::ExtendExecutedAgain,
         Bug::RepliesReordered,
         Bug::PlanNotSynced,
     ];

@@ -1,7 +1,8 @@
-//! What a simulation sees and does inside the code: three macros that are nothing in a normal build.
+//! What a simulation sees and does inside the code: four macros that are nothing in a normal build.
 //!
 //! - [`sometimes!`] marks a place that the simulator must reach, and counts how often it did;
 //! - [`buggify!`] lets the simulator take a legal but rare path: a short batch, an early rotation;
+//! - [`tell!`] tells it what no answer shows, such as how much was forgotten;
 //! - [`planted!`] puts a bug in, chosen at run time, to prove that the simulator finds it.
 //!
 //! They work only where the whole build was given `--cfg usher_sim`; everywhere else each is the constant
@@ -18,7 +19,7 @@ mod world;
 
 pub use bug::Bug;
 #[cfg(usher_sim)]
-pub use world::{Coverage, arm, buggify, coverage, disarm, planted, reached};
+pub use world::{Coverage, Told, arm, buggify, coverage, disarm, planted, reached, tell, told};
 
 /// Marks a place that simulations must reach: `sometimes!("torn tail disregarded")`. With a condition it
 /// counts when that holds: `sometimes!("group held back", held)`. The name is unique in the repository.
@@ -61,4 +62,13 @@ macro_rules! planted {
         };
         is_planted
     }};
+}
+
+/// Tells the simulator what no answer shows: `tell!("floor", event_key, floor_ms)`.
+#[macro_export]
+macro_rules! tell {
+    ($what:literal, $first:expr, $second:expr) => {
+        #[cfg(usher_sim)]
+        $crate::tell($what, $first, $second);
+    };
 }

@@ -7,6 +7,9 @@ use crate::Bug;
 /// How often each marked place was reached.
 pub type Coverage = BTreeMap<&'static str, u64>;
 
+/// What the code told: its name and two numbers.
+pub type Told = (&'static str, u64, u64);
+
 /// A site is on in a quarter of the worlds, and then taken one time in four (FoundationDB's figures).
 const SITE_ON_IN: u64 = 4;
 const SITE_TAKEN_IN: u64 = 4;
@@ -18,6 +21,7 @@ struct State {
     draws: u64,
     bug: Option<Bug>,
     coverage: Coverage,
+    told: Vec<Told>,
 }
 
 thread_local! {
@@ -26,7 +30,7 @@ thread_local! {
 
 /// Begins a world on this thread: rare paths are drawn from `seed`, `bug` is planted. Coverage starts empty.
 pub fn arm(seed: u64, bug: Option<Bug>) {
-    STATE.with_borrow_mut(|state| *state = State { armed: true, seed, draws: 0, bug, coverage: Coverage::new() });
+    STATE.with_borrow_mut(|state| *state = State { armed: true, seed, bug, ..State::default() });
 }
 
 /// Ends the world of this thread: no rare path and no bug from here on.
@@ -72,6 +76,21 @@ pub fn buggify(name: &'static str) -> bool {
 #[must_use]
 pub fn planted(bug: Bug) -> bool {
     STATE.with_borrow(|state| state.bug == Some(bug))
+}
+
+/// Remembers what the code tells.
+pub fn tell(what: &'static str, first: u64, second: u64) {
+    STATE.with_borrow_mut(|state| {
+        if state.armed {
+            state.told.push((what, first, second));
+        }
+    });
+}
+
+/// Takes what was told since the last call.
+#[must_use]
+pub fn told() -> Vec<Told> {
+    STATE.with_borrow_mut(|state| std::mem::take(&mut state.told))
 }
 
 /// Sebastiano Vigna's splitmix64.

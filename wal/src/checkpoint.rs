@@ -20,6 +20,8 @@
 use std::collections::BTreeSet;
 use std::io;
 
+use probe::planted;
+
 use crate::error::CheckpointError;
 use crate::format::{
     Chain, LogIdentity, PAGE_BYTES, close_page, get_array, get_u16, get_u32, get_u64, page_checks, put_bytes,
@@ -275,7 +277,9 @@ impl<'a> CheckpointWriter<'a> {
         put_bytes(&mut tail, T_CRC, crc.to_le_bytes());
         put_bytes(&mut tail, T_MAGIC, MAGIC_BYTES);
         self.file.write_all_at(self.offset, &tail).map_err(io_error(&self.aside))?;
-        self.file.sync_all().map_err(io_error(&self.aside))?;
+        if !planted!(RenameBeforeSync) {
+            self.file.sync_all().map_err(io_error(&self.aside))?;
+        }
         drop(self.file);
 
         let written = CheckpointReader::open(self.storage, &self.aside)?;

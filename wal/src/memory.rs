@@ -27,6 +27,8 @@ pub enum Keep {
     Seeded(u64),
     /// As `Seeded`, in sectors of 512 bytes: a page may be torn inside.
     SeededSectors(u64),
+    /// As `SeededSectors`, and some sectors that were being written hold neither the old nor the new.
+    SeededGarbled(u64),
 }
 
 /// A folder in memory; clones share it.
@@ -174,23 +176,36 @@ impl Inode {
         }
     }
 
-    /// What is left of the contents when each loose unit is kept or not.
-    fn crash(&self, unit: usize, keep: &mut dyn FnMut() -> bool) -> Inode {
+    /// What is left of the contents when each loose unit is kept, lost or garbled.
+    fn crash(&self, unit: usize, choose: &mut dyn FnMut() -> Fate) -> Inode {
         let mut left = self.durable.clone();
         for &page in &self.loose {
             let page_end = ((page + 1) * PAGE_BYTES).min(self.written.len());
             for from in (page * PAGE_BYTES..page_end).step_by(unit) {
-                if keep() {
-                    let to = (from + unit).min(page_end);
-                    if left.len() < to {
-                        left.resize(to, 0);
-                    }
-                    left[from..to].copy_from_slice(&self.written[from..to]);
+                let fate = choose();
+                if fate == Fate::Lost {
+                    continue;
+                }
+                let to = (from + unit).min(page_end);
+                if left.len() < to {
+                    left.resize(to, 0);
+                }
+                left[from..to].copy_from_slice(&self.written[from..to]);
+                if let Fate::Garbled(mut seed) = fate {
+                    left[from..to].fill_with(|| next_random(&mut seed) as u8);
                 }
             }
         }
         Inode { written: left.clone(), durable: left, loose: BTreeSet::new() }
     }
+}
+
+/// What becomes of a unit that was written and not synced, or of a change of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Kept,
+    Lost,
+    Garbled(u64),
 }
 
 /// Sebastiano Vigna's splitmix64: enough to choose pages.
@@ -255,22 +270,36 @@ impl MemoryStorage {
     pub fn crash(&self, keep: Keep) -> MemoryStorage {
         let state = self.state();
         let mut seed = match keep {
-            Keep::Seeded(seed) | Keep::SeededSectors(seed) => seed,
+            Keep::Seeded(seed) | Keep::SeededSectors(seed) | Keep::SeededGarbled(seed) => seed,
             Keep::Nothing | Keep::Everything => 0,
         };
-        let unit = if matches!(keep, Keep::SeededSectors(_)) { SECTOR_BYTES } else { PAGE_BYTES };
+        let torn = matches!(keep, Keep::SeededSectors(_) | Keep::SeededGarbled(_));
+        let unit = if torn { SECTOR_BYTES } else { PAGE_BYTES };
         let mut choose = || match keep {
-            Keep::Nothing => false,
-            Keep::Everything => true,
-            Keep::Seeded(_) | Keep::SeededSectors(_) => next_random(&mut seed) >> 63 == 1,
+            Keep::Nothing => Fate::Lost,
+            Keep::Everything => Fate::Kept,
+            Keep::Seeded(_) | Keep::SeededSectors(_) | Keep::SeededGarbled(_) => {
+                let drawn = next_random(&mut seed);
+                match drawn >> 61 {
+                    0 if matches!(keep, Keep::SeededGarbled(_)) => Fate::Garbled(drawn),
+                    0..4 => Fate::Lost,
+                    _ => Fate::Kept,
+                }
+            }
         };
         let mut names = state.durable_names.clone();
         for change in &state.changes {
-            if choose() {
+            // A name is there or not; there is no half of one.
+            if choose() == Fate::Kept {
                 change.apply(&mut names);
             }
         }
-        let inodes = state.inodes.iter().map(|inode| inode.crash(unit, &mut choose)).collect();
+        // Files without a name are gone, so that a long run does not carry all it ever wrote.
+        let mut inodes = Vec::with_capacity(names.len());
+        for inode in names.values_mut() {
+            inodes.push(state.inodes[*inode].crash(unit, &mut choose));
+            *inode = inodes.len() - 1;
+        }
         let left = State {
             inodes,
             durable_names: names.clone(),
@@ -294,6 +323,16 @@ impl MemoryStorage {
     #[must_use]
     pub fn duplicate(&self) -> MemoryStorage {
         self.crash(Keep::Everything)
+    }
+
+    /// A sync of this file has failed: what was not durable is read as it was written for as long as the
+    /// machine runs, no later sync writes it, and a crash loses it. So ext4, XFS and Btrfs do (Rebello et al.,
+    /// "Can Applications Recover from fsync Failures?", ATC 2020).
+    pub fn forget_unsynced(&self, name: &str) {
+        let mut state = self.state();
+        if let Some(&inode) = state.names.get(name) {
+            state.inodes[inode].loose.clear();
+        }
     }
 
     /// The bytes of a file, as a reader sees them now.

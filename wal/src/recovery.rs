@@ -16,6 +16,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 
+use probe::{planted, sometimes};
+
 use crate::checkpoint::CheckpointMeta;
 use crate::error::{Damage, Proof, RecoverError, SinkError};
 use crate::format::{
@@ -276,10 +278,11 @@ pub fn recover(
             how_proven,
         }))
     };
-    if witness.durable_seq >= point.next_seq {
+    if witness.durable_seq >= point.next_seq && !planted!(TailAtFirstBad) {
+        sometimes!("recovery: acknowledged data is damaged");
         return Err(damaged(witness.proof));
     }
-    let durable_seq = witness.durable_seq;
+    let durable_seq = witness.durable_seq.min(point.next_seq - 1);
     let mut relog = Vec::new();
     for taken in recent.iter().filter(|taken| taken.after.next_seq - 1 > durable_seq) {
         relog.push(read_again(storage, &survey.segments[taken.segment], *taken)?);
@@ -289,6 +292,8 @@ pub fn recover(
             "only batch {durable_seq} is called durable, too far behind for what may be in flight"
         ))));
     }
+    sometimes!("recovery: batches are to be written again", !relog.is_empty());
+    sometimes!("recovery: the log goes on from a checkpoint", from.after_batch_seq > 0);
     let mut segments = infos;
     for number in 1..segments.len() {
         let next_first = segments[number].first_batch_seq;
@@ -349,7 +354,7 @@ impl Survey {
             if segment.header.epoch != epoch {
                 (newer, epoch) = (all, segment.header.epoch);
             }
-            segment.kept_seq = newer;
+            segment.kept_seq = if planted!(StaleEpochApplied) { u64::MAX } else { newer };
             all = all.min(segment.header.prev_kept_seq);
         }
         Ok(survey)
@@ -367,6 +372,7 @@ impl Survey {
         match reader.header().map_err(io_error(&name))? {
             HeaderFound::Valid { header, one_page_bad } => {
                 if one_page_bad {
+                    sometimes!("recovery: one header page is damaged");
                     self.warn(&name, "one of its two header pages is damaged; the other is used");
                 }
                 self.compare_identity(&name, &header)?;
@@ -418,8 +424,10 @@ impl Survey {
                     ));
                 }
                 if reader.not_zero(0).map_err(io_error(&name))?.is_none() {
+                    sometimes!("recovery: a prepared segment was never used");
                     self.unused.push(name);
                 } else {
+                    sometimes!("recovery: a segment was left half created");
                     self.warn(
                         &name,
                         "has neither header nor batch, as after a crash during its \
@@ -442,7 +450,8 @@ impl Survey {
             if found.partition != known.partition {
                 return wrong(format!("it is of partition {}, the others of {}", found.partition, known.partition));
             }
-            if found.incarnation < known.incarnation {
+            if found.incarnation < known.incarnation && !planted!(PositionWithoutIncarnation) {
+                sometimes!("recovery: a segment of an older incarnation is refused");
                 return wrong(format!(
                     "it is of incarnation {}, older segments are of {}",
                     found.incarnation, known.incarnation
@@ -464,6 +473,7 @@ impl Survey {
             });
         }
         if file.damaged {
+            sometimes!("recovery: a page of the watermark is damaged");
             let what = if file.valid.is_empty() {
                 "both pages are damaged or were never written; it is not used"
             } else {
@@ -743,6 +753,7 @@ impl Walk<'_, '_> {
                         highest_seen = head.batch_seq;
                         if head.batch_seq > segment.kept_seq {
                             // Another history began below it.
+                            sometimes!("recovery: a batch of an older epoch is dead");
                         } else if head.batch_seq > self.point.next_seq {
                             beyond += 1;
                             self.ahead.get_or_insert(head.first_position);
@@ -784,6 +795,8 @@ impl Walk<'_, '_> {
                 format!("byte {} of the file is not zero, farther on than the batches in flight reach", behind - 1),
             ));
         }
+        sometimes!("recovery: a torn tail is disregarded");
+        sometimes!("recovery: whole batches behind a hole are disregarded", beyond > 0);
         Ok(Some(TailReport::Torn { file: name.clone(), offset: first, bytes: behind - first, batches: beyond }))
     }
 

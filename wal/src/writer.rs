@@ -12,6 +12,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use probe::{buggify, planted, sometimes};
+
 use crate::error::WriteError;
 use crate::format::{
     BATCH_PAYLOAD_BYTES_MAX, BatchKind, Chain, FLAG_RELOG, FLAG_STOPPED, FrameHead, IN_FLIGHT_MAX, LogIdentity,
@@ -187,13 +189,13 @@ impl LogWriter {
             in_flight: config.in_flight,
             epoch,
             index: 0,
-            first_batch_seq: durable_seq + 1,
+            first_batch_seq: if planted!(KeptAsWitness) { kept_seq } else { durable_seq } + 1,
             first_position,
             first_chain,
             prev_epoch: previous.map_or(0, |segment| segment.epoch),
             prev_index: previous.map_or(0, |segment| segment.index),
             prev_valid_len: previous.map_or(0, |segment| segment.valid_len),
-            prev_durable_seq: durable_seq,
+            prev_durable_seq: if planted!(KeptAsWitness) { kept_seq } else { durable_seq },
             prev_kept_seq: kept_seq,
             time_ms: recovered.time_ms,
             capacity,
@@ -238,7 +240,8 @@ impl LogWriter {
             }
         }
         if !recovered.relog.is_empty() {
-            writer.sync()?;
+            sometimes!("log: a start writes batches again");
+            if planted!(ServeBeforeRelog) { writer.believe_durable() } else { writer.sync()? }
         }
         // From here on a start that finds no segment of this epoch knows that one is missing.
         writer.write_watermark(recovered.time_ms)?;
@@ -271,7 +274,8 @@ impl LogWriter {
         }
         let bytes = frame_bytes(payload_bytes) as u64;
         // The last page is for the SEAL.
-        if self.live.end + bytes + PAGE_BYTES as u64 > self.live.capacity {
+        let full = self.live.end + bytes + PAGE_BYTES as u64 > self.live.capacity;
+        if full || self.next_batch_seq > self.live.first_batch_seq && buggify!("log: rotate early") {
             self.rotate_for(bytes)?;
         }
         let appended = Appended {
@@ -290,12 +294,19 @@ impl LogWriter {
         if self.durable_seq + 1 == self.next_batch_seq {
             return Ok(());
         }
-        let result = self.live.file.sync_data();
+        let mut result = self.live.file.sync_data();
+        if planted!(SyncRetried) && result.is_err() {
+            result = self.live.file.sync_data();
+        }
         self.check(result, "syncing")?;
+        self.believe_durable();
+        Ok(())
+    }
+
+    fn believe_durable(&mut self) {
         self.durable_seq = self.next_batch_seq - 1;
         self.durable_position = self.next_position - 1;
         self.live.durable_end = self.live.end;
-        Ok(())
     }
 
     /// The last durable batch.
@@ -343,6 +354,7 @@ impl LogWriter {
         if self.marked_seq == self.durable_seq || self.live.end + 2 * page > self.live.capacity {
             return Ok(());
         }
+        sometimes!("log: a marker is written");
         let head = FrameHead {
             batch_seq: self.durable_seq,
             first_position: self.durable_position + 1,
@@ -352,6 +364,16 @@ impl LogWriter {
         self.put_frame()?;
         self.marked_seq = self.durable_seq;
         Ok(())
+    }
+
+    /// Speaks of what is only written: for a planted bug alone.
+    #[doc(hidden)]
+    pub fn write_watermark_ahead(&mut self, time_ms: u64) -> Result<(), WriteError> {
+        let (durable_seq, durable_position) = (self.durable_seq, self.durable_position);
+        (self.durable_seq, self.durable_position) = (self.next_batch_seq - 1, self.next_position - 1);
+        let result = self.write_watermark(time_ms);
+        (self.durable_seq, self.durable_position) = (durable_seq, durable_position);
+        result
     }
 
     /// Writes the watermark file and syncs it: how far the log is durable, and the time.
@@ -486,6 +508,8 @@ impl LogWriter {
         assert_eq!(self.durable_seq + 1, self.next_batch_seq, "rotation with a batch in flight");
         let index = self.live.index + 1;
         let least = SEGMENT_HEADER_BYTES as u64 + bytes + PAGE_BYTES as u64;
+        sometimes!("log: a segment is followed by another");
+        sometimes!("log: a segment is as large as one batch", least > self.config.capacity(index));
         let header = SegmentHeader {
             identity: self.identity,
             in_flight: self.config.in_flight,
