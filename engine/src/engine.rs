@@ -46,6 +46,8 @@ pub struct EngineConfig {
     /// Memory that state may use. Three quarters of it bound the places of all events together, each
     /// counted as if it were taken with one other; one quarter the ended holds that are remembered.
     pub memory_budget_bytes: u64,
+    /// So many ended holds a slot may remember whatever the memory budget says.
+    pub ended_holds_min: u32,
     /// Commands that may wait for one shard. Holds are taken up to 70 % of it.
     pub mailbox_commands_max: usize,
     /// Start although the wall clock is far from the log's time.
@@ -67,6 +69,7 @@ impl Default for EngineConfig {
             shards: 1,
             segment_bytes: 64 << 20,
             memory_budget_bytes: 4 << 30,
+            ended_holds_min: 1_024,
             mailbox_commands_max: 65_536,
             accept_clock_jump: false,
             checkpoint_log_bytes: 256 << 20,
@@ -81,14 +84,12 @@ impl Default for EngineConfig {
 const TOMBSTONE_BYTES: u64 = 124;
 /// The part of the memory budget for ended holds.
 const TOMBSTONE_SHARE: u64 = 4;
-/// Fewer than this are remembered whatever the budget says.
-const TOMBSTONES_MIN: u32 = 1_024;
 
 impl EngineConfig {
     /// Ended holds that all slots together may remember.
     pub(crate) fn tombstones_max(&self) -> u32 {
         let most = self.memory_budget_bytes / TOMBSTONE_SHARE / TOMBSTONE_BYTES;
-        u32::try_from(most).unwrap_or(u32::MAX).max(TOMBSTONES_MIN)
+        u32::try_from(most).unwrap_or(u32::MAX).max(self.ended_holds_min)
     }
 }
 
@@ -279,7 +280,7 @@ impl Engine {
     pub(crate) fn tombstones_of_a_slot(&self) -> u32 {
         let slots: u64 = self.doors.iter().map(|door| door.full_slots.load(Ordering::Relaxed)).sum();
         let share = self.config.tombstones_max() / u32::try_from(slots.max(1)).unwrap_or(u32::MAX);
-        share.max(TOMBSTONES_MIN)
+        share.max(self.config.ended_holds_min)
     }
 
     /// Looks again at how much log has no checkpoint.

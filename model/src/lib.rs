@@ -10,6 +10,7 @@
 //! [`Model::raise_floor`]).
 
 mod content;
+mod contract;
 mod event;
 mod hold;
 pub mod pick;
@@ -25,6 +26,7 @@ use inventory_core::{
     reject::{Field, Reject},
 };
 
+pub use crate::contract::{normal, normal_view};
 use crate::event::Event;
 
 /// What a command that was not refused answers.

@@ -25,7 +25,7 @@ use inventory_core::{
     policy::{EventState, OrphanRule, Policies, Settings},
     reject::Reject,
 };
-use model::{Answer, Model};
+use model::{Answer, Model, normal, normal_view};
 use world::{Rng, build, core::Core, field, hall, house, one_row};
 
 /// `MODEL_SEEDS` runs more.
@@ -823,33 +823,4 @@ fn kind_of(command: &Command, answer: &Result<Answer, Reject>) -> String {
 fn show<T: std::fmt::Debug>(what: &T) -> String {
     let text = format!("{what:?}");
     if text.len() > 1_500 { format!("{} ...", text.chars().take(1_500).collect::<String>()) } else { text }
-}
-
-/// Answers as far as the contract says them: texts of problems are for people, admissions of one
-/// area and kind may come in pieces, etags are opaque.
-fn normal(answer: Result<Answer, Reject>) -> Result<Answer, Reject> {
-    match answer {
-        Ok(Answer::Hold { view, replayed }) => Ok(Answer::Hold { view: normal_view(view), replayed }),
-        Err(Reject::Invalid { field, .. }) => Err(Reject::Invalid { field, problem: "" }),
-        other => other,
-    }
-}
-
-fn normal_view(mut view: HoldView) -> HoldView {
-    let merged = |list: Vec<Admission>| {
-        let mut merged: BTreeMap<(u16, u8), u8> = BTreeMap::new();
-        for one in list {
-            *merged.entry((one.area, one.ticket_type)).or_default() += one.quantity;
-        }
-        let admission = |((area, ticket_type), quantity)| Admission { area, ticket_type, quantity };
-        merged.into_iter().map(admission).collect()
-    };
-    view.admissions = merged(view.admissions);
-    view.sold_admissions = merged(view.sold_admissions);
-    if !matches!(view.state, HoldState::Active | HoldState::Paying) {
-        // Of an ended hold the contract names state, cause, end, orders and what is sold.
-        view.expires_at = TimestampMs(0);
-        view.renewals_left = 0;
-    }
-    view
 }

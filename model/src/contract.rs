@@ -1,0 +1,44 @@
+//! What two implementations must agree in: everything the contract says of an answer, and no more.
+
+use std::collections::BTreeMap;
+
+use inventory_core::{
+    change::{HoldState, HoldView},
+    ids::TimestampMs,
+    place::Admission,
+    reject::Reject,
+};
+
+use crate::Answer;
+
+/// The answer as far as the contract says them: texts of problems are for people, admissions of one
+/// area and kind may come in pieces, etags are opaque.
+#[must_use]
+pub fn normal(answer: Result<Answer, Reject>) -> Result<Answer, Reject> {
+    match answer {
+        Ok(Answer::Hold { view, replayed }) => Ok(Answer::Hold { view: normal_view(view), replayed }),
+        Err(Reject::Invalid { field, .. }) => Err(Reject::Invalid { field, problem: "" }),
+        other => other,
+    }
+}
+
+/// The hold as far as the contract says it.
+#[must_use]
+pub fn normal_view(mut view: HoldView) -> HoldView {
+    let merged = |list: Vec<Admission>| {
+        let mut merged: BTreeMap<(u16, u8), u8> = BTreeMap::new();
+        for one in list {
+            *merged.entry((one.area, one.ticket_type)).or_default() += one.quantity;
+        }
+        let admission = |((area, ticket_type), quantity)| Admission { area, ticket_type, quantity };
+        merged.into_iter().map(admission).collect()
+    };
+    view.admissions = merged(view.admissions);
+    view.sold_admissions = merged(view.sold_admissions);
+    if !matches!(view.state, HoldState::Active | HoldState::Paying) {
+        // Of an ended hold the contract names state, cause, end, orders and what is sold.
+        view.expires_at = TimestampMs(0);
+        view.renewals_left = 0;
+    }
+    view
+}
