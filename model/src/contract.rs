@@ -11,9 +11,11 @@ use inventory_core::{
 
 use crate::Answer;
 
-/// The answer as far as the contract says them: texts of problems are for people, admissions of one
+/// The answer as far as the contract says it: texts of problems are for people, admissions of one
 /// area and kind may come in pieces, etags are opaque.
-#[must_use]
+///
+/// # Errors
+/// The refusal, when it is one.
 pub fn normal(answer: Result<Answer, Reject>) -> Result<Answer, Reject> {
     match answer {
         Ok(Answer::Hold { view, replayed }) => Ok(Answer::Hold { view: normal_view(view), replayed }),

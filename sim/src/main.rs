@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use sim::command::{SimOptions, sim};
 
 /// Simulations of the engine under a seed
 #[derive(Parser, Debug)]
@@ -14,14 +15,15 @@ struct Arguments {
 
 #[derive(Subcommand, Debug)]
 enum Task {
-    /// Run worlds
-    Sim,
+    /// Run simulated worlds: seeds that failed once, a fixed list, then fresh ones
+    Sim(SimOptions),
     /// Damage a small log and a small checkpoint in every way
     Sweep,
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().task {
-        Task::Sim | Task::Sweep => ExitCode::FAILURE,
+        Task::Sim(options) => sim(&options),
+        Task::Sweep => ExitCode::FAILURE,
     }
 }

@@ -1,0 +1,208 @@
+//! What was asked, what must be answered, and whether it was: once, the right thing, at the right time, and
+//! nothing that is not durable.
+
+use std::sync::{Mutex, MutexGuard};
+
+use engine::{Answer, Done, Refused, ReplySink};
+use inventory_core::{
+    change::HoldState,
+    command::Command,
+    ids::{EventKey, TimestampMs},
+    reject::Reject,
+};
+use model::normal;
+
+use crate::{
+    violation::{Violation, claim},
+    world::World,
+};
+
+/// Takes the answers in the order they leave.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    answers: Mutex<Vec<(u64, Answer)>>,
+}
+
+impl Inbox {
+    fn lock(&self) -> MutexGuard<'_, Vec<(u64, Answer)>> {
+        self.answers.lock().expect("no code panics while it holds this lock")
+    }
+
+    pub(crate) fn take(&self) -> Vec<(u64, Answer)> {
+        std::mem::take(&mut *self.lock())
+    }
+}
+
+impl ReplySink for Inbox {
+    fn deliver(&self, tag: u64, answer: Answer) {
+        self.lock().push((tag, answer));
+    }
+}
+
+/// A command that was sent.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) key: EventKey,
+    pub(crate) command: Command,
+    pub(crate) deadline: Option<TimestampMs>,
+    pub(crate) judged: Option<Judged>,
+    pub(crate) is_answered: bool,
+    /// The process it was sent to is gone, and no answer came.
+    pub(crate) is_lost: bool,
+}
+
+/// What a command met.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// In the order they were judged.
+    pub(crate) number: u64,
+    pub(crate) time: TimestampMs,
+    pub(crate) expected: Expected,
+    /// Where the group lies that last changed what it looked at, if one did since the start.
+    pub(crate) depends_on: Option<(u64, u64)>,
+}
+
+/// What the answer must be.
+#[derive(Debug)]
+pub(crate) enum Expected {
+    /// As the model says.
+    Model(Result<model::Answer, Reject>),
+    /// Refused before it was judged.
+    Refused(Refused),
+    /// The memory of ended holds is full: the model does not know how full.
+    NoRoom,
+}
+
+impl Sent {
+    pub(crate) fn new(key: EventKey, command: Command, deadline: Option<TimestampMs>) -> Sent {
+        Sent { key, command, deadline, judged: None, is_answered: false, is_lost: false }
+    }
+}
+
+/// Whether a command with this answer made a change.
+pub(crate) fn is_change(command: &Command, answer: &Result<model::Answer, Reject>) -> bool {
+    match answer {
+        Ok(model::Answer::Hold { replayed, .. }) => !replayed && !matches!(command, Command::GetHold(_)),
+        Ok(model::Answer::Event { replayed }) => {
+            let only_asks = matches!(command, Command::UpdateEvent(update) if update.validate_only);
+            !replayed && !only_asks
+        }
+        Err(_) => false,
+    }
+}
+
+impl World {
+    /// Takes what has left the engine and holds it against what had to.
+    pub(crate) fn take_answers(&mut self) -> Result<(), Violation> {
+        let Some(running) = &self.running else { return Ok(()) };
+        for (tag, answer) in running.inbox.take() {
+            self.counts.answers += 1;
+            self.take_answer(tag as usize, answer)?;
+        }
+        Ok(())
+    }
+
+    fn take_answer(&mut self, tag: usize, answer: Answer) -> Result<(), Violation> {
+        let assigned = self.running.as_ref().map_or(0, |running| running.assigned);
+        let start = self.running.as_ref().map_or(0, |running| running.position);
+        let sent = &mut self.sent[tag];
+        let context = |judged: &Judged| format!("{:?} on {:?} gave {answer:?}, not {judged:?}", sent.command, sent.key);
+        claim("a command is answered once", !sent.is_answered, || format!("{:?} was answered twice", sent.command))?;
+        sent.is_answered = true;
+        let Some(judged) = &sent.judged else {
+            return Err(Violation { claim: "only what was judged is answered", seen: format!("{:?}", sent.command) });
+        };
+        claim("an answer has the time of its turn", answer.time == judged.time, || context(judged))?;
+        let is_right = match (&judged.expected, &answer.result) {
+            (Expected::Refused(expected), Err(refused)) => expected == refused,
+            (Expected::NoRoom, Err(Refused::Reject(Reject::CapacityBudget))) => true,
+            (Expected::Model(expected), Ok(done)) => *expected == normal(Ok(as_model(done))),
+            (Expected::Model(expected), Err(Refused::Reject(reject))) => same_reject(expected, reject),
+            _ => false,
+        };
+        claim("an answer is what the model says", is_right, || context(judged))?;
+        let about_event = !matches!(judged.expected, Expected::Refused(_));
+        let (number, depends_on, key) = (judged.number, judged.depends_on, sent.key);
+        let kind = kind_of(&sent.command, &answer);
+        let changed = matches!(&judged.expected, Expected::Model(expected) if is_change(&sent.command, expected));
+        *self.answers_by_kind.entry(kind).or_default() += 1;
+        if about_event {
+            let last = self.answered.insert(key, number);
+            claim(
+                "answers about an event leave in the order they were judged",
+                last.is_none_or(|last| last < number),
+                || format!("{number} after {last:?} of {key:?}"),
+            )?;
+            let (begin, end) = depends_on.unwrap_or((0, start));
+            claim("an answer has the position of what it looked at", answer.position <= assigned, || {
+                format!("{answer:?} with {assigned} changes there are")
+            })?;
+            if depends_on.is_some() {
+                claim(
+                    "an answer has the position of what it looked at",
+                    begin < answer.position && (answer.position <= end || !changed),
+                    || format!("{answer:?}, the event changed in {begin}..={end}"),
+                )?;
+            }
+            self.observed = self.observed.max(answer.position);
+            if depends_on.is_some() {
+                self.observed = self.observed.max(end);
+            }
+        }
+        let result = u64::from(answer.result.is_ok());
+        self.note(&[tag as u64, answer.position, answer.time.0, result]);
+        Ok(())
+    }
+}
+
+fn as_model(done: &Done) -> model::Answer {
+    match done {
+        Done::Hold { view, replayed } => model::Answer::Hold { view: view.clone(), replayed: *replayed },
+        Done::Event { replayed, .. } => model::Answer::Event { replayed: *replayed },
+    }
+}
+
+fn same_reject(expected: &Result<model::Answer, Reject>, reject: &Reject) -> bool {
+    match (expected, reject) {
+        // Etags are opaque: each has its own.
+        (Err(Reject::StateMismatch { .. }), Reject::StateMismatch { .. }) => true,
+        (expected, reject) => *expected == normal(Err(reject.clone())),
+    }
+}
+
+/// Which command got which kind of answer.
+fn kind_of(command: &Command, answer: &Answer) -> String {
+    let first_word = |text: String| text.split([' ', '(', '{']).next().unwrap_or_default().to_owned();
+    let command = match command {
+        Command::Hold(hold) if hold.replace.is_some() => "Hold (replace)",
+        Command::Hold(hold) if hold.best.is_some() => "Hold (best available)",
+        Command::Hold(hold) if !hold.admissions.is_empty() => "Hold (admissions)",
+        Command::Hold(_) => "Hold",
+        Command::Extend(_) => "Extend",
+        Command::Confirm(confirm) if !confirm.part.is_whole() => "Confirm (part)",
+        Command::Confirm(confirm) if confirm.allow_reclaim => "Confirm (reclaim)",
+        Command::Confirm(_) => "Confirm",
+        Command::Release(release) if !release.part.is_whole() => "Release (part)",
+        Command::Release(_) => "Release",
+        Command::GetHold(_) => "GetHold",
+        Command::CreateEvent(_) => "CreateEvent",
+        Command::UpdateEvent(update) if update.plan.is_some() => "UpdateEvent (plan)",
+        Command::UpdateEvent(_) => "UpdateEvent",
+    };
+    let answer = match &answer.result {
+        Ok(Done::Hold { view, replayed }) => {
+            let state = match view.state {
+                HoldState::Active => "active",
+                HoldState::Paying => "paying",
+                HoldState::Confirmed => "confirmed",
+                HoldState::Released => "released",
+                HoldState::Expired => "expired",
+            };
+            format!("{state}{}", if *replayed { " again" } else { "" })
+        }
+        Ok(Done::Event { replayed, .. }) => format!("done{}", if *replayed { " again" } else { "" }),
+        Err(Refused::Reject(reject)) => first_word(format!("{reject:?}")),
+        Err(refused) => first_word(format!("{refused:?}")),
+    };
+    format!("{command}: {answer}")
+}

@@ -1,0 +1,273 @@
+//! `cargo xtask sim`: what it runs and what it prints.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, hash_map::RandomState},
+    fs,
+    hash::{BuildHasher, Hasher},
+    path::Path,
+    process::ExitCode,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+
+use crate::{
+    campaign::{Sum, Until, campaign},
+    options::Profile,
+    planted,
+    run::{Plan, run},
+    shrink::{parse_ranges, ranges, shrink},
+    sites::marked_places,
+};
+
+/// Failed once, run first for ever.
+const REGRESSIONS: &str = "sim/regressions.txt";
+/// The fixed list: these seeds reach every marked place.
+const FIXED_SEEDS: u64 = 1_400;
+const TELL_EVERY: Duration = Duration::from_secs(20);
+
+/// Run simulated worlds: first the seeds that failed once, then a fixed list, then fresh ones
+#[derive(Args, Debug)]
+pub struct SimOptions {
+    /// So many fresh seeds
+    #[arg(long, value_name = "N")]
+    seeds: Option<u64>,
+    /// This seed alone, with every answer counted
+    #[arg(long, value_name = "S", conflicts_with_all = ["seeds", "minutes"])]
+    seed: Option<u64>,
+    /// For so long, all lists included
+    #[arg(long, value_name = "M")]
+    minutes: Option<f64>,
+    /// Only worlds in which this may go wrong
+    #[arg(long, value_name = "P", value_parser = parse_profile)]
+    profile: Option<Profile>,
+    /// Only these steps of the seed, such as 3,7-9
+    #[arg(long, value_name = "LIST", requires = "seed")]
+    steps: Option<String>,
+    /// Plant every bug in turn, and prove that each is found; with --seed: plant this one
+    #[arg(long, value_name = "BUG", num_args = 0..=1, default_missing_value = "")]
+    planted: Option<String>,
+    /// Worlds side by side
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    threads: usize,
+    /// Leave the fixed list out
+    #[arg(long)]
+    fresh_only: bool,
+}
+
+fn parse_profile(name: &str) -> Result<Profile, String> {
+    Profile::parse(name).ok_or_else(|| {
+        let names: Vec<&str> = Profile::ALL.iter().map(|profile| profile.name()).collect();
+        format!("one of {}", names.join(", "))
+    })
+}
+
+/// Runs the command from the root of the repository.
+#[must_use]
+pub fn sim(options: &SimOptions) -> ExitCode {
+    if !cfg!(usher_sim) {
+        println!("note: built without --cfg usher_sim: no rare paths, no coverage; `cargo xtask sim` builds it right");
+    }
+    if let Some(seed) = options.seed {
+        return one(seed, options);
+    }
+    // A panic inside a world is caught and reported with its seed.
+    std::panic::set_hook(Box::new(|_| {}));
+    match &options.planted {
+        Some(name) => planted::prove(name, options.threads),
+        None => lists(options),
+    }
+}
+
+fn one(seed: u64, options: &SimOptions) -> ExitCode {
+    let steps = match options.steps.as_deref().map(parse_ranges) {
+        Some(None) => {
+            eprintln!("error: --steps is a list of numbers and ranges such as 3,7-9");
+            return ExitCode::from(2);
+        }
+        Some(steps) => steps,
+        None => None,
+    };
+    let mut plan = Plan { steps, ..Plan::of_seed(seed, options.profile) };
+    if let Some(name) = &options.planted {
+        plan.bug = planted::find(name);
+        if plan.bug.is_none() {
+            eprintln!("error: no planted bug has the name {name}");
+            return ExitCode::from(2);
+        }
+    }
+    println!("{:#?}", plan.options());
+    let outcome = run(&plan);
+    println!("{:#?}", outcome.counts);
+    for (what, count) in outcome.coverage.iter().chain(&outcome.faults) {
+        println!("{count:>9}  {what}");
+    }
+    for (answer, count) in &outcome.answers {
+        println!("{count:>9}  {answer}");
+    }
+    println!("digest {:016x}", outcome.digest);
+    match outcome.violation {
+        Some(violation) => {
+            println!("VIOLATION: {violation}");
+            ExitCode::FAILURE
+        }
+        None => ExitCode::SUCCESS,
+    }
+}
+
+fn lists(options: &SimOptions) -> ExitCode {
+    let begin = Instant::now();
+    let limit = options.minutes.map(|minutes| Duration::from_secs_f64(minutes * 60.0));
+    let mut total = Sum::default();
+    let regressions = match read_regressions(Path::new(REGRESSIONS)) {
+        Ok(plans) => plans,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            return ExitCode::from(2);
+        }
+    };
+    let count = regressions.len() as u64;
+    println!("{count} seeds that failed once");
+    let plan_of = |number: u64| regressions[number as usize].clone();
+    if !go_on(&mut total, campaign(options.threads, Until::Worlds(count), &plan_of, &|_| {})) {
+        return failed(&total, options);
+    }
+    if !options.fresh_only && options.profile.is_none() {
+        println!("{FIXED_SEEDS} fixed seeds");
+        let plan_of = |number| Plan::of_seed(number, None);
+        if !go_on(&mut total, campaign(options.threads, Until::Worlds(FIXED_SEEDS), &plan_of, &ticker(begin))) {
+            return failed(&total, options);
+        }
+        let missing = unreached(&total.coverage);
+        if !missing.is_empty() {
+            print(&total, begin.elapsed());
+            println!("NOT REACHED by the fixed list:");
+            missing.iter().for_each(|name| println!("  {name}"));
+            return ExitCode::FAILURE;
+        }
+    }
+    let until = match (options.seeds, limit) {
+        (Some(seeds), _) => Until::Worlds(seeds),
+        (None, Some(limit)) => Until::Time(limit.saturating_sub(begin.elapsed())),
+        (None, None) => Until::Worlds(0),
+    };
+    if until != Until::Worlds(0) {
+        // The standard library seeds its tables from the operating system.
+        let fresh = RandomState::new().build_hasher().finish() >> 24;
+        println!("fresh seeds from {fresh}");
+        let plan_of = |number| Plan::of_seed(fresh + number, options.profile);
+        if !go_on(&mut total, campaign(options.threads, until, &plan_of, &ticker(begin))) {
+            return failed(&total, options);
+        }
+    }
+    print(&total, begin.elapsed());
+    println!("no violation");
+    ExitCode::SUCCESS
+}
+
+/// Adds up, and says whether all is well so far.
+fn go_on(total: &mut Sum, part: Sum) -> bool {
+    total.merge(part);
+    total.failure.is_none()
+}
+
+fn failed(total: &Sum, options: &SimOptions) -> ExitCode {
+    let Some((plan, outcome)) = &total.failure else { return ExitCode::FAILURE };
+    if let Some(violation) = &outcome.violation {
+        println!("VIOLATION: {violation}");
+    }
+    let profile = if Profile::of_seed(plan.seed) == plan.profile {
+        String::new()
+    } else {
+        format!(" --profile {}", plan.profile)
+    };
+    println!("again: cargo xtask sim --seed {}{profile}", plan.seed);
+    let small = shrink(plan);
+    let steps = small.step_numbers();
+    println!(
+        "smaller ({} steps): cargo xtask sim --seed {}{profile} --steps {}",
+        steps.len(),
+        plan.seed,
+        ranges(&steps)
+    );
+    println!("keep it: echo '{} {}' >> {REGRESSIONS}", plan.seed, plan.profile);
+    let _ = options;
+    ExitCode::FAILURE
+}
+
+fn unreached(coverage: &BTreeMap<&'static str, u64>) -> BTreeSet<String> {
+    if !cfg!(usher_sim) {
+        return BTreeSet::new();
+    }
+    let mut names = marked_places(Path::new(".")).unwrap_or_default();
+    names.retain(|name| coverage.get(name.as_str()).copied().unwrap_or(0) == 0);
+    names
+}
+
+fn ticker(begin: Instant) -> impl Fn(&Sum) + Sync {
+    let last = Mutex::new(begin);
+    move |sum: &Sum| {
+        let mut last = last.lock().expect("no code panics while it holds this lock");
+        if last.elapsed() >= TELL_EVERY {
+            *last = Instant::now();
+            println!(
+                "{:>6.0} s  {} worlds, {} commands, {} cycles",
+                begin.elapsed().as_secs_f64(),
+                sum.worlds,
+                sum.commands,
+                sum.cycles
+            );
+        }
+    }
+}
+
+fn print(sum: &Sum, took: Duration) {
+    let seconds = took.as_secs_f64();
+    println!("answers:");
+    for (answer, count) in &sum.answers_by_kind {
+        println!("{count:>11}  {answer}");
+    }
+    println!("marked places and faults:");
+    for (what, count) in sum.coverage.iter().chain(&sum.faults) {
+        println!("{count:>11}  {what}");
+    }
+    println!("profiles: worlds, cycles");
+    for (profile, (worlds, cycles)) in &sum.profiles {
+        println!("{worlds:>11} {cycles:>9}  {profile}");
+    }
+    println!(
+        "{} worlds in {seconds:.0} s: {} commands ({:.0} a second), {} answers checked, {} changes, {} crash and start \
+         cycles ({:.0} a second), {} damaged copies, {} refusals that were right, {} checkpoints",
+        sum.worlds,
+        sum.commands,
+        sum.commands as f64 / seconds,
+        sum.answers,
+        sum.changes,
+        sum.cycles,
+        sum.cycles as f64 / seconds,
+        sum.damaged_copies,
+        sum.refused,
+        sum.checkpoints,
+    );
+    let missing = unreached(&sum.coverage);
+    if cfg!(usher_sim) {
+        println!("{} marked places were not reached", missing.len());
+        missing.iter().for_each(|name| println!("  {name}"));
+    }
+}
+
+/// One seed a line, with its profile; `#` begins a comment.
+fn read_regressions(path: &Path) -> Result<Vec<Plan>, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let lines =
+        text.lines().map(|line| line.split('#').next().unwrap_or_default().trim()).filter(|line| !line.is_empty());
+    lines
+        .map(|line| {
+            let plan = line.split_once(' ').and_then(|(seed, profile)| {
+                Some(Plan::of_seed(seed.parse().ok()?, Some(Profile::parse(profile.trim())?)))
+            });
+            plan.ok_or_else(|| format!("{}: `{line}` is not a seed and a profile", path.display()))
+        })
+        .collect()
+}

@@ -1,0 +1,379 @@
+//! Buyers and operators: what they ask, often twice, late, or of holds that are long gone.
+//!
+//! Not here: what they must be answered (`reference.rs`).
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use engine::event_key;
+use inventory_core::{
+    change::HoldView,
+    command::{
+        AdmissionWanted, AreaName, BestAvailable, Command, Confirm, CreateEvent, Extend, Hold, Part, PolicyPatch,
+        Release, Remainder, UpdateEvent,
+    },
+    ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, TimestampMs},
+    place::Admission,
+    plan::Plan,
+    policy::{EventState, OrphanRule, Policies, Settings},
+};
+
+use crate::{
+    options::{Kind, Options},
+    random::Random,
+    reference::Reference,
+};
+
+/// Commands that may be sent again.
+const REMEMBERED_MAX: usize = 80;
+/// Holds of an event that are asked about.
+const IDS_MAX: usize = 40;
+
+/// What buyers and operators know.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// By variant.
+    pub plans: BTreeMap<u64, Arc<Plan>>,
+    ids: BTreeMap<EventKey, Vec<HoldId>>,
+    requests: Vec<RequestId>,
+    sent: VecDeque<(EventKey, Command)>,
+    count: u64,
+}
+
+/// One command to be sent.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// The event.
+    pub key: EventKey,
+    /// The command.
+    pub command: Command,
+}
+
+/// The variants of plans there are.
+pub const VARIANTS: u64 = 4;
+
+fn event_name(number: u64) -> String {
+    format!("event-{number}")
+}
+
+impl Traffic {
+    /// The next command, by the weights of the world.
+    pub fn wish(
+        &mut self,
+        random: &mut Random,
+        options: &Options,
+        reference: &mut Reference,
+        now: TimestampMs,
+    ) -> Option<Wish> {
+        let events: Vec<EventKey> = reference.events().map(|(key, _)| key).collect();
+        let kind = if events.is_empty() { Kind::Create } else { Kind::ALL[random.weighted(&options.kinds)?] };
+        self.count += 1;
+        let mut asker = Asker { traffic: self, random, options, reference, now };
+        let wish = match kind {
+            Kind::Create => asker.create()?,
+            Kind::Again | Kind::Disturbed => asker.again(kind == Kind::Disturbed)?,
+            kind => {
+                let key = *asker.random.pick(&events);
+                Wish { key, command: asker.command(kind, key)? }
+            }
+        };
+        if self.sent.len() == REMEMBERED_MAX {
+            self.sent.pop_front();
+        }
+        self.sent.push_back((wish.key, wish.command.clone()));
+        Some(wish)
+    }
+
+    /// The latest holds of an event.
+    #[must_use]
+    pub fn ids(&self, key: EventKey) -> &[HoldId] {
+        self.ids.get(&key).map_or(&[], Vec::as_slice)
+    }
+}
+
+struct Asker<'a> {
+    traffic: &'a mut Traffic,
+    random: &'a mut Random,
+    options: &'a Options,
+    reference: &'a mut Reference,
+    now: TimestampMs,
+}
+
+impl Asker<'_> {
+    fn create(&mut self) -> Option<Wish> {
+        let number = self.random.below(self.options.events_max);
+        let name = event_name(number);
+        let variants: Vec<u64> = self.traffic.plans.keys().copied().collect();
+        if variants.is_empty() {
+            return None;
+        }
+        let mut variant = *self.random.pick(&variants);
+        let policies = Policies {
+            hold_ttl_s: self.random.within(1..=self.options.hold_ttl_s_max) as u32,
+            lifetime_s_max: self.random.within(600..=7_200) as u32,
+            renewals_max: self.random.below(4) as u32,
+            retry_window_s: *self.random.pick(&[60, 60, 90, 300]),
+            places_per_customer_max: *self.random.pick(&[0, 0, 0, 6]),
+            holds_per_customer_max: *self.random.pick(&[0, 0, 0, 3]),
+            orphan_rule: *self.random.pick(&[OrphanRule::Off, OrphanRule::Lenient, OrphanRule::Strict]),
+            ..Policies::default()
+        };
+        // Sent again, the content must be the same: it depends on the number alone, mostly.
+        let mut fixed = Random::of_part(number, self.options.steps);
+        let settings = if self.random.percent(20) {
+            Settings { policies, ..Settings::default() }
+        } else {
+            variant = variants[number as usize % variants.len()];
+            let policies = Policies {
+                hold_ttl_s: fixed.within(1..=self.options.hold_ttl_s_max) as u32,
+                retry_window_s: *fixed.pick(&[60, 60, 90]),
+                orphan_rule: OrphanRule::Lenient,
+                ..Policies::default()
+            };
+            Settings { policies, ..Settings::default() }
+        };
+        let plan = Arc::clone(&self.traffic.plans[&variant]);
+        let id = EventId::parse(&name)?;
+        let key = event_key(&name);
+        Some(Wish { key, command: Command::CreateEvent(Box::new(CreateEvent { id, key, plan, settings })) })
+    }
+
+    fn again(&mut self, disturbed: bool) -> Option<Wish> {
+        if self.traffic.sent.is_empty() {
+            return None;
+        }
+        let at = self.random.index(self.traffic.sent.len());
+        let (key, mut command) = self.traffic.sent[at].clone();
+        if disturbed {
+            match &mut command {
+                Command::Hold(hold) => hold.ttl_ms = 1_000 + self.random.below(3) as u32,
+                Command::Extend(extend) => extend.ttl_ms += 1_000,
+                Command::Confirm(confirm) => confirm.order = self.order()?,
+                Command::Release(release) => release.part.seats.reverse(),
+                Command::CreateEvent(create) => create.settings.display_name = "another".into(),
+                Command::UpdateEvent(update) => update.display_name = Some("another".into()),
+                Command::GetHold(_) => {}
+            }
+        }
+        Some(Wish { key, command })
+    }
+
+    fn command(&mut self, kind: Kind, key: EventKey) -> Option<Command> {
+        Some(match kind {
+            Kind::HoldSeats | Kind::HoldArea | Kind::HoldBest | Kind::Replace => {
+                Command::Hold(Box::new(self.hold(kind, key)))
+            }
+            Kind::Extend => Command::Extend(Extend {
+                hold_id: self.live(key),
+                request_id: self.request(),
+                ttl_ms: *self.random.pick(&[0, 0, 1_000, 30_000, 600_000]),
+            }),
+            Kind::Confirm | Kind::ConfirmPart | Kind::Reclaim => self.confirm(kind, key)?,
+            Kind::Release | Kind::ReleasePart => self.release(kind, key),
+            Kind::Update | Kind::Revise => Command::UpdateEvent(Box::new(self.update(kind, key)?)),
+            Kind::GetHold | Kind::Create | Kind::Again | Kind::Disturbed => Command::GetHold(self.known(key)),
+        })
+    }
+
+    fn hold(&mut self, kind: Kind, key: EventKey) -> Hold {
+        let mut hold = Hold {
+            hold_id: self.new_id(key),
+            seats: Vec::new(),
+            seat_keys: Vec::new(),
+            admissions: Vec::new(),
+            best: None,
+            ticket_types: Vec::new(),
+            customer: CustomerKey(self.random.below(4)),
+            ttl_ms: if self.random.percent(70) { 0 } else { self.random.within(1_000..=20_000) as u32 },
+            replace: None,
+            plan_revision: self.revision(key),
+        };
+        match kind {
+            Kind::HoldArea => hold.admissions.push(AdmissionWanted {
+                area: AreaName::Index(0),
+                quantity: self.random.within(1..=5) as u8,
+                quantity_min: self.random.below(2) as u8,
+                ticket_type: self.random.below(2) as u8,
+            }),
+            Kind::HoldBest => {
+                hold.best = Some(BestAvailable {
+                    quantity: self.random.within(1..=4) as u8,
+                    contiguous_only: true,
+                    accessible_count: u8::from(self.random.percent(10)),
+                    ..BestAvailable::default()
+                });
+            }
+            _ => hold.seats = self.seats(key),
+        }
+        if kind == Kind::Replace {
+            let old = self.live(key);
+            hold.replace = Some(old);
+            if let Some(view) = self.view(key, old) {
+                hold.seats.extend(view.seats.iter().map(|seat| seat.index).take(2));
+                hold.seats.sort_unstable();
+                hold.seats.dedup();
+            }
+            // The customer is not in the view; two of three times there is one that fits.
+            hold.customer = CustomerKey(self.random.below(3));
+        }
+        hold
+    }
+
+    fn seats(&mut self, key: EventKey) -> Vec<u32> {
+        let count = self.seat_count(key);
+        if count == 0 {
+            return vec![0];
+        }
+        let first = self.random.below(u64::from(count)) as u32;
+        let wanted = self.random.within(1..=3) as u32;
+        // Now and then past the end of the plan.
+        let end = if self.random.percent(98) { count } else { count + 1 };
+        (first..(first + wanted).min(end)).collect()
+    }
+
+    fn confirm(&mut self, kind: Kind, key: EventKey) -> Option<Command> {
+        let hold_id = if kind == Kind::Reclaim { self.known(key) } else { self.live(key) };
+        let part = if kind == Kind::ConfirmPart { self.part(key, hold_id) } else { Part::default() };
+        Some(Command::Confirm(Box::new(Confirm {
+            hold_id,
+            request_id: (!part.is_whole()).then(|| self.request()),
+            order: self.order()?,
+            part,
+            remainder: if self.random.percent(60) { Remainder::Keep } else { Remainder::Release },
+            allow_reclaim: kind == Kind::Reclaim,
+        })))
+    }
+
+    fn release(&mut self, kind: Kind, key: EventKey) -> Command {
+        let hold_id = self.live(key);
+        let part = if kind == Kind::ReleasePart { self.part(key, hold_id) } else { Part::default() };
+        let request_id = (!part.is_whole()).then(|| self.request());
+        Command::Release(Box::new(Release { hold_id, request_id, part }))
+    }
+
+    /// Some places of the hold.
+    fn part(&mut self, key: EventKey, hold_id: HoldId) -> Part {
+        let mut part = Part { plan_revision: self.revision(key), ..Part::default() };
+        if let Some(view) = self.view(key, hold_id) {
+            part.seats = view.seats.iter().map(|seat| seat.index).collect();
+            part.seats.retain(|_| self.random.percent(60));
+            for admission in &view.admissions {
+                if self.random.percent(60) {
+                    let quantity = self.random.within(1..=u64::from(admission.quantity)) as u8;
+                    part.admissions.push(Admission { quantity, ..*admission });
+                }
+            }
+        }
+        if part.is_whole() {
+            let count = u64::from(self.seat_count(key));
+            part.seats.push(self.random.below(count + 1) as u32);
+        }
+        part
+    }
+
+    fn update(&mut self, kind: Kind, key: EventKey) -> Option<UpdateEvent> {
+        let mut update = UpdateEvent::default();
+        if self.random.percent(70) {
+            update.request_id = Some(self.request());
+        }
+        if kind == Kind::Revise {
+            let variants: Vec<u64> = self.traffic.plans.keys().copied().collect();
+            update.plan = Some(Arc::clone(&self.traffic.plans[self.random.pick(&variants)]));
+            return Some(update);
+        }
+        let _ = key;
+        match self.random.below(12) {
+            0..=3 => update.state = Some(EventState::OnSale),
+            4 => update.state = Some(EventState::Paused),
+            5 => update.state = Some(EventState::OffSale),
+            6 if self.random.percent(20) => update.state = Some(EventState::Cancelled),
+            7 => {
+                update.policies =
+                    PolicyPatch { retry_window_s: Some(*self.random.pick(&[60, 90, 300])), ..PolicyPatch::default() };
+            }
+            8 => update.policies = PolicyPatch { renewals_max: Some(self.random.below(4) as u32), ..update.policies },
+            9 => update.closes_at = Some(*self.random.pick(&[TimestampMs(0), self.now.plus_ms(3_000)])),
+            _ => update.display_name = Some(format!("name {}", self.random.below(4)).into()),
+        }
+        Some(update)
+    }
+
+    fn view(&mut self, key: EventKey, id: HoldId) -> Option<HoldView> {
+        self.reference.model(key).hold_view(key, id)
+    }
+
+    fn seat_count(&mut self, key: EventKey) -> u32 {
+        // As many as there are seats.
+        self.reference.model(key).seat_states(key).len() as u32
+    }
+
+    fn revision(&mut self, key: EventKey) -> u32 {
+        let revision = self.reference.model(key).plan_revision(key);
+        match self.random.below(40) {
+            0 => revision + 1,
+            1 => 0,
+            _ => revision,
+        }
+    }
+
+    fn order(&mut self) -> Option<OrderRef> {
+        OrderRef::parse(&format!("order-{}", self.random.below(4)))
+    }
+
+    /// Mostly of now; sometimes at an edge of what is allowed.
+    fn id_time(&mut self) -> TimestampMs {
+        match self.random.below(60) {
+            0 => self.now.plus_ms(59_999),
+            1 => self.now.plus_ms(60_001),
+            2 => self.now.minus_ms(60_000),
+            3 => self.now.minus_ms(59_999),
+            4..=6 => self.now.minus_ms(self.random.below(90_000)),
+            7 => self.now.plus_ms(self.random.below(60_000)),
+            _ => self.now,
+        }
+    }
+
+    fn uuid(&mut self) -> u128 {
+        let low = self.traffic.count << 8 | self.random.below(256);
+        u128::from(self.id_time().0) << 80 | 7 << 76 | 0b10 << 62 | u128::from(low)
+    }
+
+    fn new_id(&mut self, key: EventKey) -> HoldId {
+        if self.random.percent(3) {
+            return self.known(key);
+        }
+        let id = HoldId(self.uuid());
+        let ids = self.traffic.ids.entry(key).or_default();
+        ids.push(id);
+        if ids.len() > IDS_MAX {
+            ids.remove(0);
+        }
+        id
+    }
+
+    fn known(&mut self, key: EventKey) -> HoldId {
+        match self.traffic.ids.get(&key) {
+            Some(ids) if !ids.is_empty() => *self.random.pick(ids),
+            _ => HoldId(self.uuid()),
+        }
+    }
+
+    fn live(&mut self, key: EventKey) -> HoldId {
+        let live = self.reference.model(key).live_holds(key);
+        if live.is_empty() || self.random.percent(15) { self.known(key) } else { *self.random.pick(&live) }
+    }
+
+    fn request(&mut self) -> RequestId {
+        if !self.traffic.requests.is_empty() && self.random.percent(20) {
+            return *self.random.pick(&self.traffic.requests);
+        }
+        let id = RequestId(self.uuid());
+        self.traffic.requests.push(id);
+        if self.traffic.requests.len() > 12 {
+            self.traffic.requests.remove(0);
+        }
+        id
+    }
+}

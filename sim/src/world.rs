@@ -1,0 +1,684 @@
+//! One world: the production engine on one thread, a disk that breaks, virtual time, buyers, and the model that
+//! says what must come of it.
+//!
+//! A step draws from a stream of its own, so that leaving steps out does not change the others: that is what
+//! makes a failure small (`shrink.rs`).
+//!
+//! Not here: starting after a fall (`fall.rs`), judging answers (`answers.rs`).
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use engine::{Checkpointer, Committer, Engine, ManualClock, Refused, Reply, Shard};
+use inventory_core::{
+    command::Command,
+    ids::{EventKey, TimestampMs},
+    place::PlaceState,
+    plan_codec::encode_plan,
+};
+
+use crate::{
+    answers::{Expected, Inbox, Sent},
+    disk::{Deceit, SimDisk},
+    fall::Fall,
+    house,
+    options::{Options, Profile},
+    random::Random,
+    reference::Reference,
+    traffic::{Traffic, VARIANTS, Wish},
+    violation::{Violation, claim},
+};
+
+/// Some time in 2026.
+pub const START_MS: u64 = 1_790_000_000_000;
+/// Rounds in which everything that waits must come to rest.
+const ROUNDS_MAX: usize = 10_000;
+
+/// What a world did, in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Commands sent.
+    pub commands: u64,
+    /// Answers that came.
+    pub answers: u64,
+    /// Changes in the log.
+    pub changes: u64,
+    /// Times the machine or the process went down, and a start followed.
+    pub cycles: u64,
+    /// Starts that refused as they had to.
+    pub refused_starts: u64,
+    /// Damaged copies of the folder that were tried.
+    pub damaged_copies: u64,
+    /// Checkpoints made.
+    pub checkpoints: u64,
+}
+
+/// A running engine.
+pub(crate) struct Running {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) shards: Vec<Shard>,
+    pub(crate) committer: Committer,
+    pub(crate) checkpointer: Checkpointer,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) inbox: Arc<Inbox>,
+    /// Commands in the mailboxes, in the order they are judged.
+    pub(crate) queues: Vec<VecDeque<usize>>,
+    /// The time of each shard's last turn.
+    pub(crate) shard_now: Vec<TimestampMs>,
+    /// Shards in the middle of a mass of expiries: time must stand still for the model to follow.
+    pub(crate) more_due: Vec<bool>,
+    /// The last position given out.
+    pub(crate) assigned: u64,
+    /// The position at the start.
+    pub(crate) position: u64,
+}
+
+/// One world.
+pub struct World {
+    pub(crate) seed: u64,
+    pub(crate) options: Options,
+    pub(crate) random: Random,
+    pub(crate) disk: SimDisk,
+    /// True time.
+    pub(crate) now_ms: u64,
+    pub(crate) running: Option<Running>,
+    pub(crate) reference: Reference,
+    pub(crate) traffic: Traffic,
+    pub(crate) sent: Vec<Sent>,
+    /// The end of the last group that an answer has shown.
+    pub(crate) observed: u64,
+    /// Where each batch since the last start ended, and where the log stood then.
+    pub(crate) batch_ends: Vec<u64>,
+    /// The group that last changed each event: where it begins and ends.
+    pub(crate) changed: BTreeMap<EventKey, (u64, u64)>,
+    /// The last command of each event whose answer came, in the order they were judged.
+    pub(crate) answered: BTreeMap<EventKey, u64>,
+    pub(crate) judged: u64,
+    pub(crate) counts: Counts,
+    /// A running hash of everything that happened.
+    pub(crate) trace: u64,
+    /// The device has deceived so that a start refuses: the world is over.
+    pub(crate) is_over: bool,
+    pub(crate) answers_by_kind: BTreeMap<String, u64>,
+}
+
+impl World {
+    /// A world with an empty disk.
+    #[must_use]
+    pub fn new(seed: u64, options: Options) -> World {
+        World {
+            seed,
+            random: Random::of_part(seed, 0),
+            disk: SimDisk::new(Random::of_part(seed, 1).bits()),
+            now_ms: START_MS,
+            running: None,
+            reference: Reference::default(),
+            traffic: Traffic::default(),
+            sent: Vec::new(),
+            observed: 0,
+            batch_ends: vec![0],
+            changed: BTreeMap::new(),
+            answered: BTreeMap::new(),
+            judged: 0,
+            counts: Counts::default(),
+            trace: seed,
+            is_over: false,
+            answers_by_kind: BTreeMap::new(),
+            options,
+        }
+    }
+
+    /// What it did so far.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// How often each command got each kind of answer.
+    #[must_use]
+    pub fn answers_by_kind(&self) -> &BTreeMap<String, u64> {
+        &self.answers_by_kind
+    }
+
+    /// Faults of the disk that happened.
+    #[must_use]
+    pub fn faults(&self) -> BTreeMap<&'static str, u64> {
+        self.disk.happened()
+    }
+
+    /// A hash of everything that happened and of what is on the disk.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        let mut digest = self.trace;
+        for dir in ["", engine::PLANS_DIR] {
+            for name in wal::Storage::list(self.disk.folder(), dir).unwrap_or_default() {
+                let path = if dir.is_empty() { name } else { format!("{dir}/{name}") };
+                digest = fold(digest, path.as_bytes());
+                digest = fold(digest, &self.disk.folder().contents(&path).unwrap_or_default());
+            }
+        }
+        digest
+    }
+
+    pub(crate) fn note(&mut self, words: &[u64]) {
+        for word in words {
+            self.trace = fold(self.trace, &word.to_le_bytes());
+        }
+    }
+
+    /// The safety phase: one step.
+    ///
+    /// # Errors
+    /// A claim that does not hold.
+    pub fn step(&mut self, step: u64) -> Result<(), Violation> {
+        if self.is_over {
+            return Ok(());
+        }
+        self.random = Random::of_part(self.seed, step + 1_000);
+        if self.running.is_none() {
+            self.start()?;
+            if self.is_over {
+                return Ok(());
+            }
+        }
+        if self.random.permille(self.options.fall_permille) {
+            return self.fall();
+        }
+        if self.random.permille(self.options.fault_permille) {
+            self.arm_fault();
+        }
+        match self.random.below(100) {
+            0..48 => self.burst()?,
+            48..62 => self.pass_time(),
+            62..68 => return self.come_to_rest(),
+            68..74 => self.ask_for_checkpoint(),
+            _ => {}
+        }
+        self.pump()
+    }
+
+    /// All faults are healed, and everything that is pending must come to an end.
+    ///
+    /// # Errors
+    /// A claim that does not hold.
+    pub fn finish(&mut self) -> Result<(), Violation> {
+        self.random = Random::of_part(self.seed, 2);
+        self.disk.heal();
+        self.disk.set_capacity(None);
+        if self.is_over {
+            return Ok(());
+        }
+        if self.running.is_none() {
+            self.start()?;
+        }
+        if self.is_over {
+            return Ok(());
+        }
+        // A disk that was full is looked at once a second.
+        for _ in 0..3 {
+            self.advance_ms(1_000);
+            self.come_to_rest()?;
+            if self.running.is_none() {
+                self.start()?;
+            }
+        }
+        self.send_the_lost_again()?;
+        self.come_to_rest()?;
+        // Longer than any hold lives.
+        for _ in 0..4 {
+            self.advance_ms(3 * 3_600_000);
+            self.come_to_rest()?;
+        }
+        let live = self.reference.live_holds();
+        claim("in the end every hold has ended", live == 0, || format!("{live} live holds"))?;
+        self.compare_views()?;
+        self.stop_cleanly()?;
+        self.check_whole_log()
+    }
+
+    fn send_the_lost_again(&mut self) -> Result<(), Violation> {
+        let lost: Vec<Wish> = self
+            .sent
+            .iter()
+            .filter(|sent| sent.is_lost)
+            .map(|sent| Wish { key: sent.key, command: sent.command.clone() })
+            .collect();
+        let from = self.sent.len();
+        for wish in lost {
+            if !self.submit(wish, None)? {
+                self.come_to_rest()?;
+            }
+            // A checkpoint or a batch may fall due.
+            self.pump()?;
+        }
+        self.come_to_rest()?;
+        let open = self.sent[from..].iter().filter(|sent| !sent.is_answered).count();
+        claim("what is asked again after a healed fault is answered", open == 0, || format!("{open} are not"))
+    }
+
+    // ---- What happens ----
+
+    fn burst(&mut self) -> Result<(), Violation> {
+        let count = self.random.within(1..=self.options.burst_max);
+        for _ in 0..count {
+            let Some(running) = &self.running else { return Ok(()) };
+            let now = running.clock_now();
+            let wish = self.traffic.wish(&mut self.random, &self.options, &mut self.reference, now);
+            let Some(wish) = wish else { continue };
+            let deadline = match self.random.below(12) {
+                0 => Some(now.plus_ms(self.random.below(3))),
+                1 => Some(now.plus_ms(2_000)),
+                _ => None,
+            };
+            self.submit(wish, deadline)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a command to the engine. Whether it was taken.
+    pub(crate) fn submit(&mut self, wish: Wish, deadline: Option<TimestampMs>) -> Result<bool, Violation> {
+        let Some(running) = &mut self.running else { return Ok(false) };
+        let Wish { key, command } = wish;
+        let plan = match &command {
+            Command::CreateEvent(create) => Some(&create.plan),
+            Command::UpdateEvent(update) => update.plan.as_ref(),
+            _ => None,
+        };
+        if let Some(plan) = plan
+            && running.engine.plans().get(&plan.digest()).is_none()
+        {
+            // The edge makes the plan durable first.
+            let variant = self.traffic.plans.iter().find(|(_, known)| known.digest() == plan.digest());
+            let Some((&variant, _)) = variant else { return Ok(false) };
+            if running.engine.plans().put(encode_plan(&house::plan(&self.options, variant))).is_err() {
+                return self.down_if_off().map(|()| false);
+            }
+        }
+        let running = self.running.as_mut().expect("it was running a moment ago");
+        let shard = running.engine.shard_of(key);
+        let queue = &mut running.queues[shard];
+        let room = self.options.mailbox_commands_max;
+        let max = if matches!(command, Command::Hold(_)) { room / 10 * 7 + room % 10 * 7 / 10 } else { room };
+        let has_room = queue.len() < max;
+        let tag = self.sent.len();
+        let reply = Reply::Many { sink: Arc::clone(&running.inbox) as Arc<dyn engine::ReplySink>, tag: tag as u64 };
+        let taken = running.engine.submit(key, command.clone(), deadline, reply);
+        self.counts.commands += 1;
+        match taken {
+            Ok(()) => {
+                claim("a full mailbox refuses", has_room, || format!("{} of {max} wait, and one more", queue.len()))?;
+                queue.push_back(tag);
+                self.sent.push(Sent::new(key, command, deadline));
+                Ok(true)
+            }
+            Err(Refused::Overloaded { .. }) => {
+                probe::sometimes!("mailbox: full");
+                claim("a mailbox with room takes", !has_room, || format!("{} of {max} wait", queue.len()))?;
+                Ok(false)
+            }
+            Err(refused) => Err(Violation { claim: "a serving engine takes commands", seen: format!("{refused:?}") }),
+        }
+    }
+
+    fn pass_time(&mut self) {
+        let pause = if self.random.percent(4) { 400_000 } else { self.options.pause_ms_max };
+        let ms = match self.random.below(6) {
+            0 => 1,
+            1 => self.ms_to_next_deadline(),
+            _ => self.random.below(pause + 1),
+        };
+        self.advance_ms(ms);
+    }
+
+    /// Milliseconds to a moment at which something ends, or one beside it.
+    fn ms_to_next_deadline(&mut self) -> u64 {
+        let Some(running) = &self.running else { return 0 };
+        let now = running.clock_now();
+        let next = self.reference.events().filter_map(|(_, model)| model.times_ahead(now).first().copied()).min();
+        let ms = next.map_or(0, |next| next.since(now));
+        match self.random.below(3) {
+            0 => ms.saturating_sub(1),
+            1 => ms,
+            _ => ms + 1,
+        }
+    }
+
+    pub(crate) fn advance_ms(&mut self, ms: u64) {
+        let Some(running) = &self.running else { return };
+        if running.more_due.contains(&true) {
+            return;
+        }
+        self.now_ms += ms;
+        running.clock.advance_ms(ms);
+    }
+
+    fn ask_for_checkpoint(&mut self) {
+        if let Some(running) = &self.running {
+            running.engine.request_checkpoint();
+        }
+    }
+
+    fn arm_fault(&mut self) {
+        let soon = self.random.within(1..=12);
+        match self.options.profile {
+            Profile::Error => self.disk.arm_failure(soon),
+            Profile::Full => self.squeeze(),
+            Profile::Liar => self.disk.deceive(Deceit { lies_permille: 200, ..Deceit::default() }),
+            Profile::Lost => self.disk.deceive(Deceit { lost_permille: 30, ..Deceit::default() }),
+            Profile::Misdirect => self.disk.deceive(Deceit { misdirected_permille: 30, ..Deceit::default() }),
+            Profile::Mixed => match self.random.below(3) {
+                0 => self.disk.arm_failure(soon),
+                1 => self.squeeze(),
+                _ => self.disk.arm_power_failure(soon),
+            },
+            _ => self.disk.arm_power_failure(soon),
+        }
+    }
+
+    /// The disk gets full, or has room again.
+    fn squeeze(&mut self) {
+        let used: u64 = ["", engine::PLANS_DIR]
+            .iter()
+            .flat_map(|dir| {
+                let names = wal::Storage::list(self.disk.folder(), dir).unwrap_or_default();
+                names.into_iter().map(move |name| if dir.is_empty() { name } else { format!("{dir}/{name}") })
+            })
+            .map(|path| self.disk.folder().contents(&path).map_or(0, |content| content.len() as u64))
+            .sum();
+        let capacity = match self.random.below(4) {
+            0 => None,
+            1 => Some(used),
+            2 => Some(used + self.random.below(self.options.segment_bytes)),
+            _ => Some(used + self.random.below(5 * self.options.segment_bytes)),
+        };
+        self.disk.set_capacity(capacity);
+    }
+
+    fn fall(&mut self) -> Result<(), Violation> {
+        match self.random.below(10) {
+            0 => self.stop_cleanly(),
+            1 | 2 => self.go_down(Fall::Death),
+            3..6 => {
+                let keep = self.keep();
+                self.go_down(Fall::Power(keep))
+            }
+            // In the middle of what comes next.
+            _ => {
+                let soon = self.random.within(1..=8);
+                self.disk.arm_power_failure(soon);
+                self.burst()?;
+                self.pump()
+            }
+        }
+    }
+
+    // ---- Turns ----
+
+    /// Some turns, in some order: a machine that is busy lets some of them wait.
+    fn pump(&mut self) -> Result<(), Violation> {
+        if self.random.percent(self.options.starve_percent) {
+            return Ok(());
+        }
+        let Some(running) = &self.running else { return Ok(()) };
+        let shards = running.shards.len();
+        for _ in 0..self.random.within(1..=3) {
+            for shard in 0..shards {
+                if self.running.is_some() && self.random.percent(70) {
+                    self.turn_shard(shard)?;
+                }
+            }
+            if self.random.percent(70) {
+                self.turn_committer()?;
+            }
+        }
+        if self.random.percent(25) {
+            self.turn_checkpointer()?;
+        }
+        Ok(())
+    }
+
+    /// Turns until nothing moves; then what may be seen must be what the model says.
+    pub(crate) fn come_to_rest(&mut self) -> Result<(), Violation> {
+        for _ in 0..ROUNDS_MAX {
+            let Some(running) = &self.running else { return Ok(()) };
+            let mut moved = false;
+            for shard in 0..running.shards.len() {
+                if self.running.is_some() {
+                    moved |= self.turn_shard(shard)?;
+                }
+            }
+            moved |= self.turn_committer()?;
+            moved |= self.turn_checkpointer()?;
+            let Some(running) = &self.running else { return Ok(()) };
+            if !moved && running.engine.is_idle() && !running.more_due.contains(&true) {
+                let waiting = self.sent.iter().filter(|sent| !sent.is_answered && !sent.is_lost).count();
+                claim("an idle engine has answered everything", waiting == 0, || format!("{waiting} wait"))?;
+                return self.compare_views();
+            }
+        }
+        Err(Violation { claim: "everything comes to rest", seen: format!("not in {ROUNDS_MAX} rounds") })
+    }
+
+    /// One turn of a shard. The model does the same. Whether it wants another at once.
+    fn turn_shard(&mut self, shard: usize) -> Result<bool, Violation> {
+        let running = self.running.as_mut().expect("only a running engine turns");
+        let before = running.engine.status();
+        let wake = running.shards[shard].turn();
+        let after = running.engine.status();
+        let told = told();
+        let (old, new) = (&before.shards[shard], &after.shards[shard]);
+        if new.turns > old.turns {
+            let now = running.shard_now[shard].max(running.engine.clock().now());
+            running.shard_now[shard] = now;
+            let count = (new.judged - old.judged) as usize;
+            let tags: Vec<usize> = running.queues[shard].drain(..count).collect();
+            let changes = new.changes - old.changes;
+            let begin = running.assigned;
+            running.assigned += changes;
+            let end = running.assigned;
+            let is_partial = told.iter().any(|(what, ..)| *what == "more due");
+            running.more_due[shard] = is_partial;
+            let hash = after.shards.iter().fold(0, |hash, shard| hash ^ shard.hash);
+            self.counts.changes += changes;
+            self.judge_turn(shard, now, &tags, (begin, end), before.storage_low, &told);
+            self.reference.end_turn(end, hash, is_partial);
+            self.note(&[shard as u64, now.0, count as u64, end, hash]);
+        }
+        self.take_answers()?;
+        Ok(wake.again)
+    }
+
+    /// The model's side of a turn.
+    fn judge_turn(
+        &mut self,
+        shard: usize,
+        now: TimestampMs,
+        tags: &[usize],
+        (begin, end): (u64, u64),
+        storage_low: bool,
+        told: &[Told],
+    ) {
+        let engine = Arc::clone(&self.running.as_ref().expect("it has just turned").engine);
+        let keys: Vec<EventKey> =
+            self.reference.events().map(|(key, _)| key).filter(|&key| engine.shard_of(key) == shard).collect();
+        for key in self.reference.advance(now, keys) {
+            self.changed.insert(key, (begin, end));
+        }
+        let mut floors: Vec<(EventKey, TimestampMs)> = told
+            .iter()
+            .filter(|(what, ..)| *what == "floor")
+            .map(|&(_, key, floor)| (EventKey(key), TimestampMs(floor)))
+            .collect();
+        for &tag in tags {
+            let Sent { key, deadline, .. } = self.sent[tag];
+            let command = self.sent[tag].command.clone();
+            let expected = if deadline.is_some_and(|deadline| deadline <= now) {
+                Expected::Refused(Refused::DeadlinePassed { executed_unknown: false })
+            } else if storage_low && !matches!(command, Command::Confirm(_) | Command::Release(_) | Command::GetHold(_))
+            {
+                Expected::Refused(Refused::StorageLow)
+            } else {
+                // A slot that is touched first makes room in its memory.
+                for (floored, floor) in floors.extract_if(.., |(floored, _)| floored.slot() == key.slot()) {
+                    self.reference.raise_floor(floored, floor);
+                    self.changed.insert(floored, (begin, end));
+                }
+                let no_room = |(what, high, low): &Told| {
+                    let id = u128::from(*high) << 64 | u128::from(*low);
+                    *what == "no room" && matches!(&command, Command::Hold(hold) if hold.hold_id.0 == id)
+                };
+                if told.iter().any(no_room) {
+                    Expected::NoRoom
+                } else {
+                    let answer = self.reference.execute(now, key, &command);
+                    if crate::answers::is_change(&command, &answer) {
+                        self.changed.insert(key, (begin, end));
+                    }
+                    Expected::Model(answer)
+                }
+            };
+            self.judged += 1;
+            let depends_on = self.changed.get(&key).copied();
+            let sent = &mut self.sent[tag];
+            sent.judged = Some(crate::answers::Judged { number: self.judged, time: now, expected, depends_on });
+        }
+    }
+
+    /// One round of the committer. Whether it did anything.
+    fn turn_committer(&mut self) -> Result<bool, Violation> {
+        let Some(running) = &mut self.running else { return Ok(false) };
+        let before = running.engine.position();
+        let result = running.committer.turn();
+        let position = running.engine.position();
+        if position > before {
+            self.batch_ends.push(position);
+        }
+        match result {
+            Ok(moved) => {
+                // Answers that were already on their way may come; a turn brings them.
+                self.take_answers()?;
+                Ok(moved)
+            }
+            Err(_) => {
+                // Nothing may leave after a failure of the log: the process is gone at once.
+                self.take_answers()?;
+                let fall = if self.disk.is_off() { Fall::Power(self.keep()) } else { self.fall_after_failure() };
+                self.go_down(fall)?;
+                Ok(false)
+            }
+        }
+    }
+
+    fn turn_checkpointer(&mut self) -> Result<bool, Violation> {
+        let Some(running) = &mut self.running else { return Ok(false) };
+        match running.checkpointer.turn() {
+            Ok(made) => {
+                self.counts.checkpoints += u64::from(made);
+                Ok(made)
+            }
+            // The log only grows longer; it is tried again when there is more.
+            Err(_) => self.down_if_off().map(|()| false),
+        }
+    }
+
+    pub(crate) fn down_if_off(&mut self) -> Result<(), Violation> {
+        if self.disk.is_off() {
+            let keep = self.keep();
+            return self.go_down(Fall::Power(keep));
+        }
+        Ok(())
+    }
+
+    // ---- What can be seen ----
+
+    /// Every event as its view shows it is as its model says.
+    pub(crate) fn compare_views(&mut self) -> Result<(), Violation> {
+        let Some(running) = &self.running else { return Ok(()) };
+        let events: Vec<EventKey> = self.reference.events().map(|(key, _)| key).collect();
+        claim("every event is shown", running.engine.directory().event_count() == events.len(), || {
+            format!("{} events of {}", running.engine.directory().event_count(), events.len())
+        })?;
+        for key in events {
+            let Some(view) = running.engine.directory().find_key(key) else {
+                return Err(Violation { claim: "every event is shown", seen: format!("not {key:?}") });
+            };
+            let snapshot = view.snapshot();
+            let model = self.reference.model(key);
+            let seats = model.seat_states(key);
+            let shown = |seat: usize| snapshot.states[seat / 4] >> (2 * (seat % 4)) & 3;
+            if let Some(seat) = (0..seats.len()).find(|&seat| shown(seat) != bits(seats[seat])) {
+                return Err(Violation {
+                    claim: "a seat is shown as it is",
+                    seen: format!("seat {seat} of {key:?} is {:?} and shown as {:02b}", seats[seat], shown(seat)),
+                });
+            }
+            let areas: Vec<(u32, u32)> = snapshot.areas.iter().map(|area| (area.held, area.sold)).collect();
+            claim("areas are shown as they are", areas == model.area_counts(key), || {
+                format!("{areas:?}, and they are {:?}", model.area_counts(key))
+            })?;
+            let counts = view.counts();
+            let capacity = view.info().plan.capacity();
+            let sum = counts.open + counts.held + counts.sold + counts.killed;
+            claim("open, held, sold and killed are all there is", sum == capacity, || {
+                format!("{counts:?} of {capacity} in {key:?}")
+            })?;
+            let count = |state| seats.iter().filter(|seat| **seat == state).count() as u32;
+            let held = count(PlaceState::Held) + areas.iter().map(|area| area.0).sum::<u32>();
+            let sold = count(PlaceState::Sold) + areas.iter().map(|area| area.1).sum::<u32>();
+            claim("counts are those of the places", (counts.held, counts.sold) == (held, sold), || {
+                format!("{counts:?}, and {held} are held and {sold} sold")
+            })?;
+            self.reference.model(key).assert_valid();
+        }
+        Ok(())
+    }
+
+    /// The plans of a world, made before the first event.
+    pub(crate) fn make_plans(&mut self) {
+        let Some(running) = &self.running else { return };
+        for variant in 0..VARIANTS {
+            if self.traffic.plans.contains_key(&variant) {
+                continue;
+            }
+            if let Ok(plan) = running.engine.plans().put(encode_plan(&house::plan(&self.options, variant))) {
+                self.traffic.plans.insert(variant, plan);
+            }
+        }
+    }
+}
+
+impl Running {
+    pub(crate) fn clock_now(&self) -> TimestampMs {
+        self.engine.clock().now()
+    }
+}
+
+type Told = (&'static str, u64, u64);
+
+#[cfg(usher_sim)]
+fn told() -> Vec<Told> {
+    probe::told()
+}
+
+#[cfg(not(usher_sim))]
+fn told() -> Vec<Told> {
+    Vec::new()
+}
+
+fn bits(state: PlaceState) -> u8 {
+    match state {
+        PlaceState::Open => 0b00,
+        PlaceState::Held => 0b01,
+        PlaceState::Sold => 0b10,
+        PlaceState::Killed => 0b11,
+    }
+}
+
+/// FNV-1a.
+pub(crate) fn fold(hash: u64, bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(hash ^ 0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
