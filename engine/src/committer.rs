@@ -174,7 +174,7 @@ impl Committer {
         match message {
             ToCommitter::Group(group) => {
                 let door = &self.engine.doors[group.shard];
-                door.untaken.store(false, Ordering::Release);
+                door.handover.take();
                 door.wake();
                 let bytes: usize = self.groups.iter().map(|group| group.payload.len()).sum();
                 if self.groups.is_empty() || bytes + group.payload.len() <= BATCH_PAYLOAD_BYTES_MAX {

@@ -22,6 +22,7 @@ use crate::{
     clock::Clock,
     directory::Directory,
     group::Group,
+    handover::Handover,
     mailbox::{Envelope, Mailbox, Put},
     plan_store::PlanStore,
     reply::Reply,
@@ -98,12 +99,7 @@ pub(crate) type WakeFn = Arc<dyn Fn() + Send + Sync>;
 /// What others see of one shard.
 pub(crate) struct Door {
     pub(crate) mailbox: Mailbox,
-    /// The committer has not taken the shard's last group.
-    pub(crate) untaken: AtomicBool,
-    /// Groups handed to the committer since the start.
-    pub(crate) handed: AtomicU64,
-    /// Groups whose answers are out.
-    pub(crate) released: AtomicU64,
+    pub(crate) handover: Handover,
     pub(crate) judged: AtomicU64,
     pub(crate) changes: AtomicU64,
     pub(crate) expired: AtomicU64,
@@ -118,9 +114,7 @@ impl Door {
     pub(crate) fn new(commands_max: usize) -> Door {
         Door {
             mailbox: Mailbox::new(commands_max),
-            untaken: AtomicBool::new(false),
-            handed: AtomicU64::new(0),
-            released: AtomicU64::new(0),
+            handover: Handover::new(),
             judged: AtomicU64::new(0),
             changes: AtomicU64::new(0),
             expired: AtomicU64::new(0),
@@ -141,7 +135,7 @@ impl Door {
 
     fn is_idle(&self) -> bool {
         // In this order: a shard hands its group over before it counts the commands as judged.
-        self.mailbox.waiting() == 0 && self.released.load(Ordering::Acquire) == self.handed.load(Ordering::Acquire)
+        self.mailbox.waiting() == 0 && self.handover.is_all_out()
     }
 
     fn status(&self) -> ShardStatus {

@@ -13,6 +13,7 @@ mod committer;
 mod directory;
 mod engine;
 mod group;
+mod handover;
 mod mailbox;
 mod plan_store;
 mod recovery;
@@ -22,6 +23,7 @@ mod router;
 mod shard;
 mod status;
 mod verify;
+mod version;
 mod view;
 
 pub use answer::{Answer, Done, Refused};

@@ -255,7 +255,7 @@ impl Shard {
         while let Ok(finished) = self.finished.try_recv() {
             self.release(finished);
         }
-        if self.door().untaken.load(Ordering::Acquire) {
+        if self.door().handover.is_untaken() {
             // The committer wakes the shard when it takes the group.
             return Wake::default();
         }
@@ -302,7 +302,7 @@ impl Shard {
             pending.reply.send(Answer { result: pending.result, position, time: pending.time });
         }
         self.spare.push(finished.payload);
-        self.door().released.store(finished.number, Ordering::Release);
+        self.door().handover.release(finished.number);
     }
 
     /// Ends holds whose time has come. Whether there are more than one turn may end.
@@ -588,8 +588,7 @@ impl Shard {
         let door = self.door();
         door.changes.fetch_add(u64::from(open.changes), Ordering::Relaxed);
         door.live_holds.store(self.live_holds, Ordering::Relaxed);
-        door.untaken.store(true, Ordering::Release);
-        door.handed.store(number, Ordering::Release);
+        door.handover.hand_over(number);
         self.outstanding.push_back(open);
         // Without a receiver the committer has ended: nothing is durable any more and nothing is answered.
         let _ = self.engine.to_committer.send(ToCommitter::Group(group));

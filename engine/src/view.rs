@@ -1,15 +1,14 @@
 //! What may be seen of an event: its durable state, for readers of any thread.
 //!
-//! Two bits a seat in two planes of words, counts beside them, all of it under a version counter that is
-//! odd while the shard writes: a reader copies, compares the versions before and after, and begins
-//! again when they differ. Readers never hold up the shard. Every cell is an atomic, so a copy that is
-//! thrown away was at worst mixed, never undefined.
+//! Two bits a seat in two planes of words, counts beside them, all of it under a version counter
+//! (`version.rs`): a reader begins again when the shard wrote meanwhile, and never holds it up. Every cell is
+//! an atomic, so a copy that is thrown away was at worst mixed, never undefined.
 //!
 //! Not here: when a change may be shown (`shard.rs` applies what is durable and nothing else).
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, AtomicU64, Ordering, fence},
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use arc_swap::ArcSwap;
@@ -20,6 +19,8 @@ use inventory_core::{
     plan::Plan,
     policy::Settings,
 };
+
+use crate::version::Version;
 
 /// Places by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -139,8 +140,7 @@ pub(crate) struct Body {
     info: ArcSwap<EventInfo>,
     plan: Arc<Plan>,
     plan_revision: u32,
-    /// Odd while the shard writes.
-    version: AtomicU64,
+    version: Version,
     position: AtomicU64,
     held: Box<[AtomicU64]>,
     sold: Box<[AtomicU64]>,
@@ -214,7 +214,7 @@ impl Body {
             info: ArcSwap::from_pointee(EventInfo::of(event)),
             plan: Arc::clone(plan),
             plan_revision: event.plan_revision(),
-            version: AtomicU64::new(0),
+            version: Version::new(),
             position: AtomicU64::new(position),
             held: cells(event.held_plane()),
             sold: cells(event.sold_plane()),
@@ -229,27 +229,16 @@ impl Body {
     }
 
     /// Runs `copy` until it saw one state from its beginning to its end.
-    fn read<T>(&self, mut copy: impl FnMut(&Body) -> T) -> T {
-        loop {
-            let before = self.version.load(Ordering::Acquire);
-            if before.is_multiple_of(2) {
-                let value = copy(self);
-                fence(Ordering::Acquire);
-                if self.version.load(Ordering::Relaxed) == before {
-                    return value;
-                }
-            }
-            std::hint::spin_loop();
-        }
+    fn read<T>(&self, copy: impl Fn(&Body) -> T) -> T {
+        self.version.read(|| copy(self))
     }
 
-    /// Runs `write` as one step for readers. Only the owning shard calls this.
-    fn write(&self, write: impl FnOnce(&Body)) {
-        let version = self.version.load(Ordering::Relaxed);
-        self.version.store(version.wrapping_add(1), Ordering::Relaxed);
-        fence(Ordering::Release);
-        write(self);
-        self.version.store(version.wrapping_add(2), Ordering::Release);
+    /// Makes moves as one step for readers. Only the owning shard calls this.
+    fn apply(&self, moves: &[Move], position: u64) {
+        self.version.write(|| {
+            moves.iter().for_each(|moved| self.make(moved));
+            self.position.store(position, Ordering::Relaxed);
+        });
     }
 
     fn make(&self, moved: &Move) {
@@ -344,10 +333,7 @@ impl EventView {
                 if let ViewChange::Info(info) = change {
                     body.info.store(info);
                 }
-                body.write(|body| {
-                    moves.iter().for_each(|moved| body.make(moved));
-                    body.position.store(position, Ordering::Relaxed);
-                });
+                body.apply(moves, position);
             }
         }
     }
