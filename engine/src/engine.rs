@@ -3,18 +3,13 @@
 //! Who writes what: callers the mailboxes; each shard its own door's numbers and its events' views; the
 //! committer the log's numbers. Nothing here holds up a shard.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
-use crossbeam_channel::Sender;
 use inventory_core::{
     command::Command,
     ids::{EventKey, TimestampMs},
     limits::EVENTS_PER_SERVER_MAX,
 };
-use parking_lot::{Mutex, RwLock};
 use wal::{LogIdentity, SegmentInfo};
 
 use crate::{
@@ -28,6 +23,11 @@ use crate::{
     reply::Reply,
     router::shard_of,
     status::{ShardStatus, Status},
+    sync::{
+        Mutex, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        channel::Sender,
+    },
 };
 
 /// When a caller that found a full mailbox may ask again: a full one is worked off in less.
@@ -125,6 +125,10 @@ impl Door {
         }
     }
 
+    pub(crate) fn set_wake(&self, wake: WakeFn) {
+        *self.wake.write() = Some(wake);
+    }
+
     pub(crate) fn wake(&self) {
         // A copy, so that the callback runs outside the lock.
         let wake = self.wake.read().clone();
@@ -133,7 +137,7 @@ impl Door {
         }
     }
 
-    fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         // In this order: a shard hands its group over before it counts the commands as judged.
         self.mailbox.waiting() == 0 && self.handover.is_all_out()
     }
@@ -234,7 +238,7 @@ impl Engine {
     /// Sets what is called when a shard's turn should be: mail arrived, or a group was taken or is durable.
     /// Called from any thread, also while a turn runs: the next turn must then follow. It must not wait.
     pub fn set_wake(&self, shard: usize, wake: Arc<dyn Fn() + Send + Sync>) {
-        *self.doors[shard].wake.write() = Some(wake);
+        self.doors[shard].set_wake(wake);
     }
 
     /// Gives a command to the shard of its event. Never waits. Its answer goes to `reply`, once; refused

@@ -9,7 +9,7 @@
 //! Invariants: `released` never exceeds `handed`; a group is sent only after it counts as handed over and
 //! untaken, so that the committer, which clears the mark when it takes the group, never clears it first.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The marks of one shard, shared with the committer and with whoever waits for the end.
 pub(crate) struct Handover {

@@ -14,6 +14,8 @@ mod directory;
 mod engine;
 mod group;
 mod handover;
+#[cfg(all(test, loom))]
+mod interleavings;
 mod mailbox;
 mod plan_store;
 mod recovery;
@@ -21,7 +23,9 @@ mod replay;
 mod reply;
 mod router;
 mod shard;
+mod slip;
 mod status;
+mod sync;
 mod verify;
 mod version;
 mod view;

@@ -21,10 +21,9 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
 };
 
-use crossbeam_channel::Receiver;
 use inventory_core::{
     change::{Change, HoldView},
     command::Command,
@@ -44,6 +43,8 @@ use crate::{
     mailbox::Envelope,
     reply::Reply,
     router::event_key,
+    slip::{Slip, slips},
+    sync::{atomic::Ordering, channel::Receiver},
     view::{EventView, ViewChange},
 };
 
@@ -263,9 +264,14 @@ impl Shard {
         self.turns += 1;
         let more_due = self.expire();
         let judged = if more_due { 0 } else { self.judge_waiting() };
+        if slips(Slip::JudgedBeforeHanded) {
+            self.door().mailbox.judged(judged);
+        }
         let handed = self.hand_over();
         // After the group is counted as handed over: see `Door::is_idle`.
-        self.door().mailbox.judged(judged);
+        if !slips(Slip::JudgedBeforeHanded) {
+            self.door().mailbox.judged(judged);
+        }
         self.door().judged.fetch_add(judged as u64, Ordering::Relaxed);
         let waits = !self.queue.is_empty() || !self.door().mailbox.is_empty();
         Wake {
@@ -283,10 +289,19 @@ impl Shard {
     fn release(&mut self, finished: Finished) {
         let group = self.outstanding.pop_front().expect("the committer gives back what it was given");
         assert_eq!(group.number, finished.number, "groups come back in order");
-        let Outstanding { run_starts, changes, shown, moves, replies, .. } = group;
+        let Outstanding { run_starts, changes, shown, moves, mut replies, .. } = group;
         let position = |place: Place| {
             finished.first_position + u64::from(run_starts[usize::from(place.run)]) + u64::from(place.at)
         };
+        let answer = |replies: &mut Vec<Pending>| {
+            for pending in replies.drain(..) {
+                let position = position(pending.place);
+                pending.reply.send(Answer { result: pending.result, position, time: pending.time });
+            }
+        };
+        if slips(Slip::AnswerBeforeView) {
+            answer(&mut replies);
+        }
         for shown in shown {
             let meta = &mut self.slots[shown.slot].events[shown.event.0 as usize];
             meta.position = position(shown.place);
@@ -297,10 +312,7 @@ impl Shard {
         }
         self.durable_group = finished.number;
         self.durable_position = finished.first_position + u64::from(changes) - 1;
-        for pending in replies {
-            let position = position(pending.place);
-            pending.reply.send(Answer { result: pending.result, position, time: pending.time });
-        }
+        answer(&mut replies);
         self.spare.push(finished.payload);
         self.door().handover.release(finished.number);
     }

@@ -7,9 +7,12 @@
 //! The orderings are those of Boehm, "Can Seqlocks Get Along With Programming Language Memory Models?"
 //! (2012): a release fence behind the odd store, an acquire fence before the second look.
 
-use std::{
-    hint::spin_loop,
-    sync::atomic::{AtomicU64, Ordering, fence},
+use crate::{
+    slip::{Slip, slips},
+    sync::{
+        atomic::{AtomicU64, Ordering, fence},
+        spin_loop,
+    },
 };
 
 /// Odd while the owner writes.
@@ -28,7 +31,9 @@ impl Version {
             let before = self.count.load(Ordering::Acquire);
             if before.is_multiple_of(2) {
                 let value = copy();
-                fence(Ordering::Acquire);
+                if !slips(Slip::NoFence) {
+                    fence(Ordering::Acquire);
+                }
                 if self.count.load(Ordering::Relaxed) == before {
                     return value;
                 }

@@ -6,12 +6,8 @@
 //!
 //! Not here: when a change may be shown (`shard.rs` applies what is durable and nothing else).
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use inventory_core::{
     event::Event,
     ids::{EventId, EventKey},
@@ -20,7 +16,13 @@ use inventory_core::{
     policy::Settings,
 };
 
-use crate::version::Version;
+use crate::{
+    sync::{
+        ArcSwap,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    version::Version,
+};
 
 /// Places by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
