@@ -198,6 +198,17 @@ impl Drop for AbortOnPanic {
     }
 }
 
+impl Drop for Shard {
+    /// Nobody else will judge what still waits for this shard, and the mailbox outlives it: who waits must be
+    /// told that no answer will come.
+    fn drop(&mut self) {
+        let mailbox = &self.engine.doors[self.index].mailbox;
+        mailbox.close();
+        mailbox.take(&mut self.taken);
+        self.taken.clear();
+    }
+}
+
 impl Shard {
     /// `slots`: those of this shard, in order of index. `position`: the last durable one.
     pub(crate) fn new(
