@@ -12,14 +12,7 @@
 //! Sections: tag 0 to 255 is the image of that slot, absent while it has no event; [`HASHES_TAG`] is the
 //! hash of every slot, 256 times u64.
 
-use std::{
-    fmt, io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, io, sync::Arc, time::Duration};
 
 use inventory_core::{
     ids::{SlotIndex, TimestampMs},
@@ -37,6 +30,10 @@ use crate::{
     engine::Engine,
     group::{RunView, read_runs},
     replay::{StartError, decode_slot, replay_run},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        park_timeout,
+    },
 };
 
 /// The section with the slots' hashes.
@@ -160,10 +157,10 @@ impl Checkpointer {
         while !self.stop.load(Ordering::Acquire) {
             match self.turn() {
                 Ok(true) => report(CheckpointReport::Made { position: self.engine.files.lock().checkpoint_position }),
-                Ok(false) => std::thread::park_timeout(REST),
+                Ok(false) => park_timeout(REST),
                 Err(failure) => {
                     report(CheckpointReport::Failed(failure));
-                    std::thread::park_timeout(REST);
+                    park_timeout(REST);
                 }
             }
         }

@@ -4,18 +4,19 @@
 //! groups go back to their shards, in the order they came. The first error ends everything: after a
 //! failed sync nobody knows what the device holds, and nothing is tried again.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use probe::{buggify, planted, sometimes};
 use wal::{BATCH_PAYLOAD_BYTES_MAX, BatchKind, LogWriter, Storage, WriteError};
 
 use crate::{
     engine::{Engine, ToCommitter},
     group::{Finished, Group},
+    slip::{Slip, slips},
+    sync::{
+        atomic::Ordering,
+        channel::{Receiver, Sender, TryRecvError},
+    },
 };
 
 /// Idle for so long, the log gets a marker: from then on even the last batch has a witness.
@@ -176,8 +177,13 @@ impl Committer {
         match message {
             ToCommitter::Group(group) => {
                 let door = &self.engine.doors[group.shard];
-                door.untaken.store(false, Ordering::Release);
-                door.wake();
+                if slips(Slip::WokenBeforeTaken) {
+                    door.wake();
+                    door.handover.take();
+                } else {
+                    door.handover.take();
+                    door.wake();
+                }
                 let bytes: usize = self.groups.iter().map(|group| group.payload.len()).sum();
                 let fits =
                     bytes + group.payload.len() <= BATCH_PAYLOAD_BYTES_MAX && !buggify!("log: batch of one group");

@@ -3,18 +3,18 @@
 //! One map for each slot, replaced whole when an event is added: readers of any thread never wait, and
 //! the copy stays small because an addition copies one slot's map of 256.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{collections::HashMap, sync::Arc};
 
-use arc_swap::ArcSwap;
 use inventory_core::{ids::EventKey, limits::SLOTS};
 
-use crate::{router::event_key, view::EventView};
+use crate::{
+    router::event_key,
+    sync::{
+        ArcSwap,
+        atomic::{AtomicUsize, Ordering},
+    },
+    view::EventView,
+};
 
 type Events = HashMap<EventKey, Arc<EventView>>;
 

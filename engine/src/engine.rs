@@ -3,18 +3,13 @@
 //! Who writes what: callers the mailboxes; each shard its own door's numbers and its events' views; the
 //! committer the log's numbers. Nothing here holds up a shard.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
-use crossbeam_channel::Sender;
 use inventory_core::{
     command::Command,
     ids::{EventKey, TimestampMs},
     limits::EVENTS_PER_SERVER_MAX,
 };
-use parking_lot::{Mutex, RwLock};
 use wal::{LogIdentity, SegmentInfo};
 
 use crate::{
@@ -22,11 +17,17 @@ use crate::{
     clock::Clock,
     directory::Directory,
     group::Group,
+    handover::Handover,
     mailbox::{Envelope, Mailbox, Put},
     plan_store::PlanStore,
     reply::Reply,
     router::shard_of,
     status::{ShardStatus, Status},
+    sync::{
+        Mutex, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        channel::Sender,
+    },
 };
 
 /// When a caller that found a full mailbox may ask again: a full one is worked off in less.
@@ -99,12 +100,7 @@ pub(crate) type WakeFn = Arc<dyn Fn() + Send + Sync>;
 /// What others see of one shard.
 pub(crate) struct Door {
     pub(crate) mailbox: Mailbox,
-    /// The committer has not taken the shard's last group.
-    pub(crate) untaken: AtomicBool,
-    /// Groups handed to the committer since the start.
-    pub(crate) handed: AtomicU64,
-    /// Groups whose answers are out.
-    pub(crate) released: AtomicU64,
+    pub(crate) handover: Handover,
     pub(crate) turns: AtomicU64,
     pub(crate) judged: AtomicU64,
     pub(crate) changes: AtomicU64,
@@ -121,9 +117,7 @@ impl Door {
     pub(crate) fn new(commands_max: usize) -> Door {
         Door {
             mailbox: Mailbox::new(commands_max),
-            untaken: AtomicBool::new(false),
-            handed: AtomicU64::new(0),
-            released: AtomicU64::new(0),
+            handover: Handover::new(),
             turns: AtomicU64::new(0),
             judged: AtomicU64::new(0),
             changes: AtomicU64::new(0),
@@ -136,6 +130,10 @@ impl Door {
         }
     }
 
+    pub(crate) fn set_wake(&self, wake: WakeFn) {
+        *self.wake.write() = Some(wake);
+    }
+
     pub(crate) fn wake(&self) {
         // A copy, so that the callback runs outside the lock.
         let wake = self.wake.read().clone();
@@ -144,9 +142,9 @@ impl Door {
         }
     }
 
-    fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         // In this order: a shard hands its group over before it counts the commands as judged.
-        self.mailbox.waiting() == 0 && self.released.load(Ordering::Acquire) == self.handed.load(Ordering::Acquire)
+        self.mailbox.waiting() == 0 && self.handover.is_all_out()
     }
 
     fn status(&self) -> ShardStatus {
@@ -247,7 +245,7 @@ impl Engine {
     /// Sets what is called when a shard's turn should be: mail arrived, or a group was taken or is durable.
     /// Called from any thread, also while a turn runs: the next turn must then follow. It must not wait.
     pub fn set_wake(&self, shard: usize, wake: Arc<dyn Fn() + Send + Sync>) {
-        *self.doors[shard].wake.write() = Some(wake);
+        self.doors[shard].set_wake(wake);
     }
 
     /// Gives a command to the shard of its event. Never waits. Its answer goes to `reply`, once; refused

@@ -13,6 +13,9 @@ mod committer;
 mod directory;
 mod engine;
 mod group;
+mod handover;
+#[cfg(all(test, loom))]
+mod interleavings;
 mod mailbox;
 mod plan_store;
 mod recovery;
@@ -20,8 +23,11 @@ mod replay;
 mod reply;
 mod router;
 mod shard;
+mod slip;
 mod status;
+mod sync;
 mod verify;
+mod version;
 mod view;
 
 pub use answer::{Answer, Done, Refused};

@@ -4,15 +4,19 @@
 //! however much waits. The count includes what the shard has taken and not judged yet, so the bound
 //! holds for both together.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use inventory_core::{
     command::Command,
     ids::{EventKey, TimestampMs},
 };
-use parking_lot::Mutex;
 
-use crate::reply::Reply;
+use crate::{
+    reply::Reply,
+    slip::{Slip, slips},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 /// A command on its way.
 pub(crate) struct Envelope {
@@ -62,7 +66,12 @@ impl Mailbox {
     pub(crate) fn put(&self, envelope: Envelope) -> Put {
         let max = if matches!(envelope.command, Command::Hold(_)) { self.holds_max } else { self.commands_max };
         let mut letters = self.letters.lock();
-        if letters.closed {
+        let closed = letters.closed;
+        if slips(Slip::ClosedBeforeLock) {
+            drop(letters);
+            letters = self.letters.lock();
+        }
+        if closed {
             return Put::Closed;
         }
         // Under the lock, so that only `judged` changes it at the same time, and that makes room.

@@ -11,8 +11,9 @@ use std::{
 };
 
 use inventory_core::{ids::PlanDigest, plan::Plan, plan_codec, slot::Plans};
-use parking_lot::{Mutex, RwLock};
 use wal::{Storage, write_file_atomically};
+
+use crate::sync::{Mutex, RwLock};
 
 /// The folder of the plan files.
 pub const PLANS_DIR: &str = "plans";

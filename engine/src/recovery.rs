@@ -9,20 +9,15 @@ use std::{
     fmt,
     hash::{BuildHasher, Hasher},
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::Arc,
 };
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
 use inventory_core::{
     change::ResumeCause,
     ids::{EventNumber, SlotIndex, TimestampMs},
     limits::{GROUP_BYTES_MAX, OUTAGE_GRACE_MS_MAX, SLOTS},
     slot::{Slot, SlotConfig},
 };
-use parking_lot::Mutex;
 use wal::{
     BatchKind, CheckpointError, LogConfig, LogIdentity, LogWriter, RecoverError, Storage, TailReport, WriteError,
 };
@@ -38,6 +33,11 @@ use crate::{
     replay::{Replayed, StartError, State, log_time, replay},
     router::shard_of,
     shard::Shard,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        channel::{Receiver, Sender, unbounded},
+    },
     view::EventView,
 };
 

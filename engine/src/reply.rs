@@ -8,9 +8,11 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use parking_lot::Mutex;
-
-use crate::answer::Answer;
+use crate::{
+    answer::Answer,
+    slip::{Slip, slips},
+    sync::Mutex,
+};
 
 /// Who gets the answer to a command.
 pub enum Reply {
@@ -121,6 +123,10 @@ impl Future for ReplyReceiver {
         let mut state = self.state.lock();
         if let Some(result) = take(&mut state) {
             return Poll::Ready(result);
+        }
+        if slips(Slip::WakerAfterLook) {
+            drop(state);
+            state = self.state.lock();
         }
         match &mut *state {
             State::Waiting(waker) => waker.clone_from(context.waker()),

@@ -21,10 +21,9 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
 };
 
-use crossbeam_channel::Receiver;
 use inventory_core::{
     change::{Change, HoldView},
     command::Command,
@@ -45,6 +44,8 @@ use crate::{
     mailbox::Envelope,
     reply::Reply,
     router::event_key,
+    slip::{Slip, slips},
+    sync::{atomic::Ordering, channel::Receiver},
     view::{EventView, ViewChange},
 };
 
@@ -199,6 +200,17 @@ impl Drop for AbortOnPanic {
     }
 }
 
+impl Drop for Shard {
+    /// Nobody else will judge what still waits for this shard, and the mailbox outlives it: who waits must be
+    /// told that no answer will come.
+    fn drop(&mut self) {
+        let mailbox = &self.engine.doors[self.index].mailbox;
+        mailbox.close();
+        mailbox.take(&mut self.taken);
+        self.taken.clear();
+    }
+}
+
 impl Shard {
     /// `slots`: those of this shard, in order of index. `position`: the last durable one.
     pub(crate) fn new(
@@ -258,7 +270,7 @@ impl Shard {
         while let Ok(finished) = self.finished.try_recv() {
             self.release(finished);
         }
-        if self.door().untaken.load(Ordering::Acquire) {
+        if self.door().handover.is_untaken() {
             // The committer wakes the shard when it takes the group.
             sometimes!("turn: the last group is not taken");
             return Wake::default();
@@ -268,9 +280,14 @@ impl Shard {
         self.door().turns.store(self.turns, Ordering::Relaxed);
         let more_due = self.expire();
         let judged = if more_due { 0 } else { self.judge_waiting() };
+        if slips(Slip::JudgedBeforeHanded) {
+            self.door().mailbox.judged(judged);
+        }
         let handed = self.hand_over();
         // After the group is counted as handed over: see `Door::is_idle`.
-        self.door().mailbox.judged(judged);
+        if !slips(Slip::JudgedBeforeHanded) {
+            self.door().mailbox.judged(judged);
+        }
         self.door().judged.fetch_add(judged as u64, Ordering::Relaxed);
         let waits = !self.queue.is_empty() || !self.door().mailbox.is_empty();
         Wake {
@@ -288,10 +305,19 @@ impl Shard {
     fn release(&mut self, finished: Finished) {
         let group = self.outstanding.pop_front().expect("the committer gives back what it was given");
         assert_eq!(group.number, finished.number, "groups come back in order");
-        let Outstanding { run_starts, changes, shown, moves, replies, .. } = group;
+        let Outstanding { run_starts, changes, shown, moves, mut replies, .. } = group;
         let position = |place: Place| {
             finished.first_position + u64::from(run_starts[usize::from(place.run)]) + u64::from(place.at)
         };
+        let answer = |replies: &mut Vec<Pending>| {
+            for pending in replies.drain(..) {
+                let position = position(pending.place);
+                pending.reply.send(Answer { result: pending.result, position, time: pending.time });
+            }
+        };
+        if slips(Slip::AnswerBeforeView) {
+            answer(&mut replies);
+        }
         for shown in shown {
             let meta = &mut self.slots[shown.slot].events[shown.event.0 as usize];
             meta.position = position(shown.place);
@@ -302,16 +328,12 @@ impl Shard {
         }
         self.durable_group = finished.number;
         self.durable_position = finished.first_position + u64::from(changes) - 1;
-        let mut replies = replies;
         if planted!(RepliesReordered) {
             replies.reverse();
         }
-        for pending in replies {
-            let position = position(pending.place);
-            pending.reply.send(Answer { result: pending.result, position, time: pending.time });
-        }
+        answer(&mut replies);
         self.spare.push(finished.payload);
-        self.door().released.store(finished.number, Ordering::Release);
+        self.door().handover.release(finished.number);
     }
 
     /// Ends holds whose time has come. Whether there are more than one turn may end.
@@ -611,8 +633,7 @@ impl Shard {
         door.changes.fetch_add(u64::from(open.changes), Ordering::Relaxed);
         door.live_holds.store(self.live_holds, Ordering::Relaxed);
         door.hash.store(self.hash, Ordering::Relaxed);
-        door.untaken.store(true, Ordering::Release);
-        door.handed.store(number, Ordering::Release);
+        door.handover.hand_over(number);
         self.outstanding.push_back(open);
         // Without a receiver the committer has ended: nothing is durable any more and nothing is answered.
         let _ = self.engine.to_committer.send(ToCommitter::Group(group));

@@ -1,18 +1,13 @@
 //! What may be seen of an event: its durable state, for readers of any thread.
 //!
-//! Two bits a seat in two planes of words, counts beside them, all of it under a version counter that is
-//! odd while the shard writes: a reader copies, compares the versions before and after, and begins
-//! again when they differ. Readers never hold up the shard. Every cell is an atomic, so a copy that is
-//! thrown away was at worst mixed, never undefined.
+//! Two bits a seat in two planes of words, counts beside them, all of it under a version counter
+//! (`version.rs`): a reader begins again when the shard wrote meanwhile, and never holds it up. Every cell is
+//! an atomic, so a copy that is thrown away was at worst mixed, never undefined.
 //!
 //! Not here: when a change may be shown (`shard.rs` applies what is durable and nothing else).
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, AtomicU64, Ordering, fence},
-};
+use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use inventory_core::{
     event::Event,
     ids::{EventId, EventKey},
@@ -21,6 +16,14 @@ use inventory_core::{
     policy::Settings,
 };
 use probe::planted;
+
+use crate::{
+    sync::{
+        ArcSwap,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    version::Version,
+};
 
 /// Places by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,8 +143,7 @@ pub(crate) struct Body {
     info: ArcSwap<EventInfo>,
     plan: Arc<Plan>,
     plan_revision: u32,
-    /// Odd while the shard writes.
-    version: AtomicU64,
+    version: Version,
     position: AtomicU64,
     held: Box<[AtomicU64]>,
     sold: Box<[AtomicU64]>,
@@ -215,7 +217,7 @@ impl Body {
             info: ArcSwap::from_pointee(EventInfo::of(event)),
             plan: Arc::clone(plan),
             plan_revision: event.plan_revision(),
-            version: AtomicU64::new(0),
+            version: Version::new(),
             position: AtomicU64::new(position),
             held: cells(event.held_plane()),
             sold: cells(event.sold_plane()),
@@ -230,27 +232,16 @@ impl Body {
     }
 
     /// Runs `copy` until it saw one state from its beginning to its end.
-    fn read<T>(&self, mut copy: impl FnMut(&Body) -> T) -> T {
-        loop {
-            let before = self.version.load(Ordering::Acquire);
-            if before.is_multiple_of(2) {
-                let value = copy(self);
-                fence(Ordering::Acquire);
-                if self.version.load(Ordering::Relaxed) == before {
-                    return value;
-                }
-            }
-            std::hint::spin_loop();
-        }
+    fn read<T>(&self, copy: impl Fn(&Body) -> T) -> T {
+        self.version.read(|| copy(self))
     }
 
-    /// Runs `write` as one step for readers. Only the owning shard calls this.
-    fn write(&self, write: impl FnOnce(&Body)) {
-        let version = self.version.load(Ordering::Relaxed);
-        self.version.store(version.wrapping_add(1), Ordering::Relaxed);
-        fence(Ordering::Release);
-        write(self);
-        self.version.store(version.wrapping_add(2), Ordering::Release);
+    /// Makes moves as one step for readers. Only the owning shard calls this.
+    fn apply(&self, moves: &[Move], position: u64) {
+        self.version.write(|| {
+            moves.iter().for_each(|moved| self.make(moved));
+            self.position.store(position, Ordering::Relaxed);
+        });
     }
 
     fn make(&self, moved: &Move) {
@@ -347,10 +338,7 @@ impl EventView {
                 }
                 let missed = moves.last().is_some_and(|last| last.to == PlaceState::Open) && planted!(CounterDrift);
                 let moves = &moves[..moves.len() - usize::from(missed)];
-                body.write(|body| {
-                    moves.iter().for_each(|moved| body.make(moved));
-                    body.position.store(position, Ordering::Relaxed);
-                });
+                body.apply(moves, position);
             }
         }
     }

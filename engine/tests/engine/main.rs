@@ -2,6 +2,9 @@
 
 mod crash;
 mod restart;
+#[cfg(shuttle)]
+mod schedules;
+#[cfg(not(any(loom, shuttle)))]
 mod threads;
 mod turns;
 mod verdicts;

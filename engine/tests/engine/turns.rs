@@ -1,7 +1,7 @@
 //! What a caller sees of turns: effects, order, durability, time.
 
 use crate::{workload::used_bytes, world::*};
-use engine::{AreaCounts, Counts, Done, EngineConfig, Refused, Reply, reply_slot};
+use engine::{AreaCounts, Counts, Done, EngineConfig, Lost, Refused, Reply, reply_slot};
 use inventory_core::{
     change::{HoldCause, HoldState},
     command::Command,
@@ -248,6 +248,22 @@ fn draining_takes_nothing_and_finishes_what_waits() {
     world.settle();
     assert!(waits.try_take().is_some());
     assert!(world.engine.is_idle());
+}
+
+#[test]
+fn a_shard_that_ends_tells_everybody_who_waits_for_it() {
+    let mut world = World::new(1);
+    let key = world.create("concert");
+    let mut judged = world.send(key, hold(hold_id(START, 1), &[0]));
+    world.turn_shards();
+    let mut waiting = world.send(key, hold(hold_id(START, 2), &[1]));
+    // The engine stays: others have it too.
+    world.shards.clear();
+    assert_eq!(judged.try_take(), Some(Err(Lost)), "judged, and nobody is left to answer");
+    assert_eq!(waiting.try_take(), Some(Err(Lost)), "nobody will judge it");
+    let (sender, _receiver) = reply_slot();
+    let late = world.engine.submit(key, hold(hold_id(START, 3), &[2]), None, Reply::One(sender));
+    assert_eq!(late, Err(Refused::Draining));
 }
 
 #[test]
