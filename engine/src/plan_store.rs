@@ -103,13 +103,17 @@ pub(crate) struct PlanFiles {
 }
 
 impl PlanFiles {
+    pub(crate) fn none() -> PlanFiles {
+        PlanFiles { plans: HashMap::new(), bad: BTreeMap::new() }
+    }
+
     /// Reads and builds every plan file. Writes nothing.
     pub(crate) fn read(storage: &dyn Storage) -> Result<PlanFiles, PlanStoreError> {
         let wrap = |file: &str| {
             let file = file.to_owned();
             move |source| PlanStoreError::Io { file, source }
         };
-        let mut files = PlanFiles { plans: HashMap::new(), bad: BTreeMap::new() };
+        let mut files = PlanFiles::none();
         for name in storage.list(PLANS_DIR).map_err(wrap(PLANS_DIR))? {
             let Some(named) = name.strip_suffix(SUFFIX) else { continue };
             let path = format!("{PLANS_DIR}/{name}");
@@ -147,11 +151,18 @@ impl Plans for PlanFiles {
     }
 }
 
-fn digest_of(encoded: &[u8]) -> PlanDigest {
+/// The digest that an encoded plan goes by.
+#[must_use]
+pub fn digest_of(encoded: &[u8]) -> PlanDigest {
     PlanDigest(*blake3::hash(encoded).as_bytes())
 }
 
-fn build(encoded: &[u8], digest: PlanDigest) -> Result<Plan, String> {
+/// The name of its file.
+pub(crate) fn plan_file_name(encoded: &[u8]) -> String {
+    format!("{}{SUFFIX}", digest_of(encoded))
+}
+
+pub(crate) fn build(encoded: &[u8], digest: PlanDigest) -> Result<Plan, String> {
     let spec = plan_codec::decode_plan(encoded).map_err(|error| error.to_string())?;
     Plan::build(&spec, digest).map_err(|problems| {
         let texts: Vec<String> =

@@ -2,6 +2,7 @@
 
 mod crash;
 mod restart;
+mod restore;
 mod threads;
 mod turns;
 mod verdicts;
