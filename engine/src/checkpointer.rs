@@ -219,6 +219,7 @@ impl Checkpointer {
             time_ms: runs.time_ms,
             // Known only at the end; it has a section.
             hash: [0; 16],
+            restored_at_ms: None,
         };
         let mut writer = CheckpointWriter::create(storage, meta).map_err(CheckpointFailure::Checkpoint)?;
         let mut hashes = match &previous {

@@ -105,9 +105,13 @@ pub(crate) struct PlanFiles {
 }
 
 impl PlanFiles {
+    pub(crate) fn none() -> PlanFiles {
+        PlanFiles { plans: HashMap::new(), bad: BTreeMap::new() }
+    }
+
     /// Reads and builds every plan file. Writes nothing.
     pub(crate) fn read(storage: &dyn Storage) -> Result<PlanFiles, PlanStoreError> {
-        let mut files = PlanFiles { plans: HashMap::new(), bad: BTreeMap::new() };
+        let mut files = PlanFiles::none();
         let list = storage.list(PLANS_DIR);
         for name in list.map_err(|source| PlanStoreError::Io { file: PLANS_DIR.to_owned(), source })? {
             files.read_one(storage, &name)?;
@@ -140,7 +144,7 @@ impl PlanFiles {
     /// As [`PlanFiles::read`], and a file that cannot be read is a bad one. Fails only when the folder of the
     /// plans cannot be listed.
     pub(crate) fn read_all(storage: &dyn Storage) -> Result<PlanFiles, (String, io::Error)> {
-        let mut files = PlanFiles { plans: HashMap::new(), bad: BTreeMap::new() };
+        let mut files = PlanFiles::none();
         for name in storage.list(PLANS_DIR).map_err(|error| (PLANS_DIR.to_owned(), error))? {
             if let Err(PlanStoreError::Io { file, source }) = files.read_one(storage, &name) {
                 files.bad.insert(file, format!("it cannot be read: {source}"));
@@ -193,11 +197,18 @@ fn file_of(digest: &PlanDigest) -> String {
     format!("{PLANS_DIR}/{digest}{SUFFIX}")
 }
 
-fn digest_of(encoded: &[u8]) -> PlanDigest {
+/// The digest that an encoded plan goes by.
+#[must_use]
+pub fn digest_of(encoded: &[u8]) -> PlanDigest {
     PlanDigest(*blake3::hash(encoded).as_bytes())
 }
 
-fn build(encoded: &[u8], digest: PlanDigest) -> Result<Plan, String> {
+/// The name of its file.
+pub(crate) fn plan_file_name(encoded: &[u8]) -> String {
+    format!("{}{SUFFIX}", digest_of(encoded))
+}
+
+pub(crate) fn build(encoded: &[u8], digest: PlanDigest) -> Result<Plan, String> {
     let spec = plan_codec::decode_plan(encoded).map_err(|error| error.to_string())?;
     Plan::build(&spec, digest).map_err(|problems| {
         let texts: Vec<String> =

@@ -3,6 +3,7 @@
 mod crash;
 mod inspect;
 mod restart;
+mod restore;
 mod threads;
 mod turns;
 mod verdicts;
