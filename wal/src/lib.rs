@@ -34,7 +34,7 @@ pub use format::{
 pub use memory::{Keep, MemoryStorage};
 pub use preallocate::Preallocate;
 pub use recovery::{
-    BatchView, Location, OwnedBatch, RecoverFrom, Recovered, TailReport, Warning, read_segment, recover,
+    BatchView, Location, OwnedBatch, RecoverFrom, Recovered, SegmentCursor, TailReport, Warning, read_segment, recover,
 };
 pub use segment::{SegmentInfo, remove_segment};
 pub use storage::{DirLock, FileStorage, ReadFile, Storage, WriteFile, write_file_atomically};
