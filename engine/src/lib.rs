@@ -35,7 +35,7 @@ pub use checkpointer::{CheckpointFailure, CheckpointReport, Checkpointer};
 pub use clock::{Clock, ClockSource, ManualClock, SystemClock};
 pub use committer::Committer;
 pub use directory::Directory;
-pub use engine::{Engine, EngineConfig};
+pub use engine::{DurableLog, Engine, EngineConfig, NewestCheckpoint};
 pub use new_folder::{NewFolderError, Origin, check_unused, in_a_new_folder};
 pub use plan_store::{PLANS_DIR, PlanStore, PlanStoreError, digest_of};
 pub use rebuild::{CheckpointContent, LoggedBatch, Rebuild, RebuildError, RebuiltState, Until, checkpoint_content};
@@ -44,7 +44,7 @@ pub use reply::{Lost, Reply, ReplyReceiver, ReplySender, ReplySink, reply_slot};
 pub use router::event_key;
 pub use salvage::NotSaved;
 pub use shard::{Shard, Wake};
-pub use status::{ShardStatus, Status};
+pub use status::{ArchiveStatus, ShardStatus, Status};
 pub use verify::{Verdict, VerifyError, VerifyReport, state_hash, verify};
 // What a starter needs of the log, so that it need not know that there is one.
 pub use view::{AreaCounts, Availability, Counts, EventInfo, EventView, SeatMapSnapshot};

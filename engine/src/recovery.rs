@@ -279,6 +279,7 @@ fn assemble(parts: Parts, report: StartReport) -> Opened {
         config,
     });
     engine.log.position.store(position, Ordering::Release);
+    engine.log.durable_seq.store(writer.durable_seq(), Ordering::Release);
 
     let mut slots: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
     for slot in state.slots {

@@ -36,7 +36,7 @@ pub use format::{
 pub use memory::{Keep, MemoryStorage};
 pub use preallocate::Preallocate;
 pub use recovery::{
-    BatchView, Location, OwnedBatch, RecoverFrom, Recovered, TailReport, Warning, read_segment, recover,
+    BatchView, Location, OwnedBatch, RecoverFrom, Recovered, SegmentCursor, TailReport, Warning, read_segment, recover,
 };
 pub use scan::{
     BadBatch, BadPlace, Hole, ScanFrom, ScanReport, Scanned, ScannedBatch, ScannedSegment, SegmentStart, Standing, scan,
