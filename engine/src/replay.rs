@@ -22,6 +22,7 @@ use crate::{
     checkpointer::read_hashes,
     group::{RunView, read_runs},
     plan_store::{PlanFiles, PlanStore, PlanStoreError},
+    resumption::{GIVEN_TAG, Given},
 };
 
 /// Plans that may be missing.
@@ -123,12 +124,16 @@ pub(crate) struct State {
     pub(crate) slots: Vec<Slot>,
     pub(crate) batches: u64,
     pub(crate) changes: u64,
+    /// What a start that did not come to its end has given back already.
+    pub(crate) given: Given,
+    /// Something came after the checkpoint that no start writes before its end.
+    pub(crate) is_settled: bool,
 }
 
 impl State {
     pub(crate) fn empty(config: SlotConfig) -> State {
         let slots = (0..=u8::MAX).map(|index| Slot::new(SlotIndex(index), config)).collect();
-        State { slots, batches: 0, changes: 0 }
+        State { slots, batches: 0, changes: 0, given: Given::default(), is_settled: false }
     }
 
     pub(crate) fn hash(&self) -> u64 {
@@ -139,25 +144,43 @@ impl State {
         self.slots.iter().map(|slot| slot.events().len()).sum()
     }
 
+    /// Live holds.
+    pub(crate) fn live_holds(&self) -> u64 {
+        let of_slot = |slot: &Slot| slot.events().map(|event| u64::from(event.live_holds())).sum::<u64>();
+        self.slots.iter().map(of_slot).sum()
+    }
+
     fn replay(&mut self, batch: &BatchView<'_>, plans: &dyn PlanSource) -> Result<(), ReplayError> {
         match batch.kind {
             BatchKind::Data => {
                 let runs = read_runs(batch.payload, batch.count)
                     .map_err(|error| ReplayError::Unreadable(error.to_string()))?;
-                for run in &runs {
-                    replay_run(&mut self.slots[usize::from(run.slot.0)], run, plans)?;
-                }
-                self.batches += 1;
-                self.changes += u64::from(batch.count);
+                self.replay_runs(&runs, plans)
             }
-            BatchKind::Hash => {
-                let (logged, reached) = (read_hash(batch.payload)?, self.hash());
-                if logged != reached {
-                    return Err(ReplayError::StateDiffers { logged, reached });
-                }
-            }
-            BatchKind::Seal | BatchKind::Marker => {}
+            BatchKind::Hash => self.compare_hash(batch.payload),
+            BatchKind::Seal | BatchKind::Marker => Ok(()),
         }
+    }
+
+    /// Applies the runs of one batch, or the first ones of them.
+    pub(crate) fn replay_runs(&mut self, runs: &[RunView<'_>], plans: &dyn PlanSource) -> Result<(), ReplayError> {
+        for run in runs {
+            replay_run(&mut self.slots[usize::from(run.slot.0)], run, plans)?;
+            self.changes += u64::from(run.count);
+        }
+        self.is_settled |= !self.given.hear(runs);
+        self.batches += 1;
+        Ok(())
+    }
+
+    /// The hash in a HASH batch must be that of the state. A start that gave time back ends with one.
+    pub(crate) fn compare_hash(&mut self, payload: &[u8]) -> Result<(), ReplayError> {
+        let (logged, reached) = (read_hash(payload)?, self.hash());
+        if logged != reached {
+            return Err(ReplayError::StateDiffers { logged, reached });
+        }
+        self.given = Given::default();
+        self.is_settled = true;
         Ok(())
     }
 }
@@ -210,14 +233,14 @@ impl fmt::Display for StartError {
 }
 
 /// A checkpoint in memory.
-struct Loaded {
+pub(crate) struct Loaded {
     name: String,
     bytes: u64,
-    meta: CheckpointMeta,
-    state: State,
+    pub(crate) meta: CheckpointMeta,
+    pub(crate) state: State,
 }
 
-fn load_checkpoint(
+pub(crate) fn load_checkpoint(
     storage: &dyn Storage,
     name: &str,
     config: SlotConfig,
@@ -239,7 +262,18 @@ fn load_checkpoint(
             });
         }
     }
-    Ok(Loaded { name: name.to_owned(), bytes: reader.bytes(), meta: *reader.meta(), state })
+    let meta = *reader.meta();
+    if reader.sections().any(|tag| tag == GIVEN_TAG) {
+        let section = reader.read_section(GIVEN_TAG).map_err(StartError::Checkpoint)?;
+        state.given = Given::decode(TimestampMs(meta.time_ms), &section).ok_or_else(|| {
+            StartError::Checkpoint(CheckpointError::Damaged {
+                file: name.to_owned(),
+                offset: 0,
+                what: "the section of deadlines moved already is not readable",
+            })
+        })?;
+    }
+    Ok(Loaded { name: name.to_owned(), bytes: reader.bytes(), meta, state })
 }
 
 /// Everything a folder holds.
@@ -304,6 +338,12 @@ pub(crate) fn replay(
 }
 
 const PROGRESS_EVERY: u64 = 1_000_000;
+
+/// When the restore happened that no start has answered yet, by the clock of the machine that did it.
+pub(crate) fn restored_at(replayed: &Replayed) -> Option<TimestampMs> {
+    let (_, meta, _) = replayed.checkpoint.as_ref()?;
+    meta.restored_at_ms.filter(|_| !replayed.state.is_settled).map(TimestampMs)
+}
 
 /// The latest time a folder knows.
 pub(crate) fn log_time(replayed: &Replayed) -> TimestampMs {

@@ -129,15 +129,13 @@ pub fn verify(storage: &dyn Storage) -> Result<VerifyReport, VerifyError> {
     };
     // The log's own warnings are about what it could prove in another way.
     warnings.extend(recovered.warnings.iter().map(|warning| format!("{}: {}", warning.file, warning.what)));
-    let live =
-        |slot: &inventory_core::slot::Slot| slot.events().map(|event| u64::from(event.live_holds())).sum::<u64>();
     Ok(VerifyReport {
         verdict,
         position: recovered.next_position - 1,
         time: log_time(&replayed),
         state_hash: replayed.state.hash(),
         events: replayed.state.event_count(),
-        live_holds: replayed.state.slots.iter().map(live).sum(),
+        live_holds: replayed.state.live_holds(),
         segments: recovered.segments.len(),
         checkpoints: checkpoints.len(),
         checkpoint_position: replayed.checkpoint.as_ref().map_or(0, |(_, meta, _)| meta.next_position - 1),

@@ -255,6 +255,7 @@ impl World {
             checkpoint_segments: self.options.checkpoint_segments,
             instance: Some([7; 16]),
             deterministic: true,
+            ..EngineConfig::default()
         }
     }
 
@@ -286,8 +287,10 @@ impl World {
             format!("wall {wall:?}, log {:?}", found.time)
         })?;
         // What a start that was cut short may have left behind: the changes that give the time away back.
-        let shift_ms = downtime_ms.min(OUTAGE_GRACE_MS_MAX);
-        self.reference.resume(shift_ms, ResumeCause::Outage);
+        let given_ms = self.reference.given_ms(found.time);
+        probe::sometimes!("world: a start goes on with what another has begun", given_ms > 0);
+        let shift_ms = downtime_ms.min(OUTAGE_GRACE_MS_MAX).saturating_sub(given_ms);
+        self.reference.resume(found.time, shift_ms, ResumeCause::Outage);
         match result {
             Ok(opened) => self.adopt(opened, clock, start, downtime_ms, found).map(|()| true),
             Err(error) => self.after_failed_start(&error).map(|()| false),

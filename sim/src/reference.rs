@@ -43,6 +43,8 @@ struct Turn {
     /// Only a part of what was due was ended: no command was judged.
     is_partial: bool,
     steps: Vec<Step>,
+    /// A start that gave so many milliseconds back, measured from this time of the log.
+    resumed: Option<(TimestampMs, u64)>,
 }
 
 /// The models and how they came to be.
@@ -127,7 +129,7 @@ impl Reference {
         let steps = std::mem::take(&mut self.open);
         // Without a change nothing is to be done again: what is forgotten is forgotten by time.
         if end > self.position() {
-            self.timeline.push(Turn { end, hash: Some(hash), is_partial, steps });
+            self.timeline.push(Turn { end, hash: Some(hash), is_partial, steps, resumed: None });
         }
     }
 
@@ -153,14 +155,21 @@ impl Reference {
         }
     }
 
+    /// What starts that were cut short have given back already, measured from this time of the log.
+    #[must_use]
+    pub fn given_ms(&self, log: TimestampMs) -> u64 {
+        let starts = self.timeline.iter().rev().map_while(|turn| turn.resumed);
+        starts.filter(|(from, _)| *from == log).map(|(_, shift_ms)| shift_ms).sum()
+    }
+
     /// A start gives live holds the time away back. One change for each event that has some.
-    pub fn resume(&mut self, shift_ms: u64, cause: ResumeCause) {
+    pub fn resume(&mut self, log: TimestampMs, shift_ms: u64, cause: ResumeCause) {
         let changes = if shift_ms > 0 { self.events_with_live_holds() } else { 0 };
         let end = self.position() + changes;
         if changes > 0 {
             self.step(Step::Resume(shift_ms, cause));
             let steps = std::mem::take(&mut self.open);
-            self.timeline.push(Turn { end, hash: None, is_partial: false, steps });
+            self.timeline.push(Turn { end, hash: None, is_partial: false, steps, resumed: Some((log, shift_ms)) });
         }
     }
 

@@ -216,13 +216,13 @@ struct Taken {
 }
 
 /// The strongest witness so far.
-struct Witness {
-    durable_seq: u64,
-    proof: Proof,
+pub(crate) struct Witness {
+    pub(crate) durable_seq: u64,
+    pub(crate) proof: Proof,
 }
 
 impl Witness {
-    fn hear(&mut self, durable_seq: u64, proof: impl FnOnce() -> Proof) {
+    pub(crate) fn hear(&mut self, durable_seq: u64, proof: impl FnOnce() -> Proof) {
         if durable_seq > self.durable_seq {
             self.durable_seq = durable_seq;
             self.proof = proof();
@@ -370,10 +370,10 @@ impl Survey {
         let mut reader = SegmentReader::new(file, place).map_err(io_error(&name))?;
         self.epoch = self.epoch.max(place.epoch);
         match reader.header().map_err(io_error(&name))? {
-            HeaderFound::Valid { header, one_page_bad } => {
-                if one_page_bad {
+            HeaderFound::Valid { header, bad_page } => {
+                if let Some(offset) = bad_page {
                     sometimes!("recovery: one header page is damaged");
-                    self.warn(&name, "one of its two header pages is damaged; the other is used");
+                    self.warn(&name, format!("its header page at byte {offset} is damaged; the other is used"));
                 }
                 self.compare_identity(&name, &header)?;
                 if header.epoch != place.epoch || header.index != place.index {
@@ -472,12 +472,12 @@ impl Survey {
                 known: WatermarkFile::NEWEST_FORMAT,
             });
         }
-        if file.damaged {
+        if let Some(offset) = file.damaged.first() {
             sometimes!("recovery: a page of the watermark is damaged");
             let what = if file.valid.is_empty() {
-                "both pages are damaged or were never written; it is not used"
+                "both pages are damaged or were never written; it is not used".to_owned()
             } else {
-                "one of its two pages is damaged, as after a crash; the other is used"
+                format!("its page at byte {offset} is damaged, as after a crash; the other is used")
             };
             self.warn(WATERMARK_NAME, what);
         }
@@ -931,83 +931,130 @@ fn read_again(storage: &dyn Storage, segment: &Headed, taken: Taken) -> Result<O
     }
 }
 
+/// Where reading a segment stands: just after a batch that was delivered.
+#[derive(Debug, Clone)]
+pub struct SegmentCursor {
+    segment: SegmentInfo,
+    point: Point,
+    offset: u64,
+}
+
+impl SegmentCursor {
+    /// Before the first batch. The header is read with it.
+    pub fn new(segment: SegmentInfo) -> SegmentCursor {
+        let point = Point {
+            next_seq: segment.first_batch_seq,
+            next_position: segment.first_position,
+            chain: Chain::START,
+            time_ms: 0,
+        };
+        SegmentCursor { segment, point, offset: 0 }
+    }
+
+    /// The segment.
+    pub fn segment(&self) -> &SegmentInfo {
+        &self.segment
+    }
+
+    /// The number of the next batch.
+    pub fn next_batch_seq(&self) -> u64 {
+        self.point.next_seq
+    }
+
+    fn damaged(&self, offset: u64, what: &str) -> RecoverError {
+        contradiction(&self.segment.name, offset, self.point.next_seq, self.point.next_position, what.to_owned())
+    }
+
+    /// Delivers batches up to and with `last_batch_seq`, which must be durable, verified. Ends early once that
+    /// many bytes of payload were delivered. What lies behind is not looked at: a writer may be at work there.
+    pub fn read(
+        &mut self,
+        storage: &dyn Storage,
+        last_batch_seq: u64,
+        payload_bytes: u64,
+        sink: &mut dyn FnMut(BatchView<'_>) -> Result<(), SinkError>,
+    ) -> Result<(), RecoverError> {
+        if self.point.next_seq > last_batch_seq {
+            return Ok(());
+        }
+        let name = self.segment.name.clone();
+        let Some(place) = SegmentName::parse(&name) else {
+            return Err(self.damaged(0, "its name is not that of a segment"));
+        };
+        let file = storage.open_read(&name).map_err(io_error(&name))?;
+        let mut reader = SegmentReader::new(file, place).map_err(io_error(&name))?;
+        let header = match reader.header().map_err(io_error(&name))? {
+            HeaderFound::Valid { header, .. } => header,
+            HeaderFound::Newer { offset, format } => {
+                return Err(RecoverError::NewerFormat { file: name, offset, found: format, known: FORMAT_MAJOR });
+            }
+            HeaderFound::None => return Err(self.damaged(0, "its header was there at the last start")),
+            HeaderFound::Impossible { offset, what } => return Err(self.damaged(offset, what)),
+        };
+        if (header.epoch, header.index) != (place.epoch, place.index)
+            || header.first_batch_seq != self.segment.first_batch_seq
+            || header.first_position != self.segment.first_position
+        {
+            return Err(self.damaged(0, "its header is not the one it had at the last start"));
+        }
+        if self.offset == 0 {
+            self.point.chain = header.first_chain;
+            self.offset = SEGMENT_HEADER_BYTES as u64;
+        }
+        let mut delivered = 0;
+        while self.point.next_seq <= last_batch_seq && delivered < payload_bytes {
+            let offset = self.offset;
+            if offset >= reader.bytes() {
+                return Err(self.damaged(offset, "the batch was there when the segment was sealed"));
+            }
+            let (found, next) = reader.frame(offset, Some(&header.identity.instance)).map_err(io_error(&name))?;
+            if let Found::Whole { header: FrameHeader { head, .. }, payload, chain } = found
+                && head.kind != BatchKind::Marker
+            {
+                let point = &self.point;
+                if head.batch_seq != point.next_seq
+                    || head.prev_chain != point.chain
+                    || head.first_position != point.next_position
+                    || head.time_ms < point.time_ms
+                {
+                    return Err(self.damaged(offset, "another batch is in its place"));
+                }
+                sink(BatchView {
+                    kind: head.kind,
+                    batch_seq: head.batch_seq,
+                    first_position: head.first_position,
+                    count: head.count,
+                    time_ms: head.time_ms,
+                    payload,
+                    chain,
+                    location: Location { file: &name, offset },
+                })
+                .map_err(|source| RecoverError::Sink {
+                    file: name.clone(),
+                    offset,
+                    batch_seq: head.batch_seq,
+                    first_position: head.first_position,
+                    source,
+                })?;
+                delivered += payload.len() as u64;
+                self.point = Point {
+                    next_seq: head.batch_seq + 1,
+                    next_position: head.first_position + u64::from(head.count),
+                    chain,
+                    time_ms: head.time_ms,
+                };
+            }
+            self.offset = next;
+        }
+        Ok(())
+    }
+}
+
 /// Reads one sealed segment again and delivers the batches that count in it, verified.
 pub fn read_segment(
     storage: &dyn Storage,
     segment: &SegmentInfo,
     sink: &mut dyn FnMut(BatchView<'_>) -> Result<(), SinkError>,
 ) -> Result<(), RecoverError> {
-    let name = &segment.name;
-    let damaged = |offset, point: &Point, what: &str| {
-        Err(contradiction(name, offset, point.next_seq, point.next_position, what.to_owned()))
-    };
-    let mut point = Point {
-        next_seq: segment.first_batch_seq,
-        next_position: segment.first_position,
-        chain: Chain::START,
-        time_ms: 0,
-    };
-    let Some(place) = SegmentName::parse(name) else {
-        return damaged(0, &point, "its name is not that of a segment");
-    };
-    let file = storage.open_read(name).map_err(io_error(name))?;
-    let mut reader = SegmentReader::new(file, place).map_err(io_error(name))?;
-    let header = match reader.header().map_err(io_error(name))? {
-        HeaderFound::Valid { header, .. } => header,
-        HeaderFound::Newer { offset, format } => {
-            return Err(RecoverError::NewerFormat { file: name.clone(), offset, found: format, known: FORMAT_MAJOR });
-        }
-        HeaderFound::None => return damaged(0, &point, "its header was there at the last start"),
-        HeaderFound::Impossible { offset, what } => return damaged(offset, &point, what),
-    };
-    if (header.epoch, header.index) != (place.epoch, place.index)
-        || header.first_batch_seq != segment.first_batch_seq
-        || header.first_position != segment.first_position
-    {
-        return damaged(0, &point, "its header is not the one it had at the last start");
-    }
-    point.chain = header.first_chain;
-    let mut offset = SEGMENT_HEADER_BYTES as u64;
-    while point.next_seq <= segment.last_batch_seq {
-        if offset >= reader.bytes() {
-            return damaged(offset, &point, "the batch was there when the segment was sealed");
-        }
-        let (found, next) = reader.frame(offset, Some(&header.identity.instance)).map_err(io_error(name))?;
-        if let Found::Whole { header: FrameHeader { head, .. }, payload, chain } = found
-            && head.kind != BatchKind::Marker
-        {
-            if head.batch_seq != point.next_seq
-                || head.prev_chain != point.chain
-                || head.first_position != point.next_position
-                || head.time_ms < point.time_ms
-            {
-                return damaged(offset, &point, "another batch is in its place");
-            }
-            sink(BatchView {
-                kind: head.kind,
-                batch_seq: head.batch_seq,
-                first_position: head.first_position,
-                count: head.count,
-                time_ms: head.time_ms,
-                payload,
-                chain,
-                location: Location { file: name, offset },
-            })
-            .map_err(|source| RecoverError::Sink {
-                file: name.clone(),
-                offset,
-                batch_seq: head.batch_seq,
-                first_position: head.first_position,
-                source,
-            })?;
-            point = Point {
-                next_seq: head.batch_seq + 1,
-                next_position: head.first_position + u64::from(head.count),
-                chain,
-                time_ms: head.time_ms,
-            };
-        }
-        offset = next;
-    }
-    Ok(())
+    SegmentCursor::new(segment.clone()).read(storage, segment.last_batch_seq, u64::MAX, sink)
 }

@@ -2,6 +2,7 @@
 
 mod program;
 mod folder;
+mod inspect;
 
 mod verify;
 mod plan_check;

@@ -1,7 +1,9 @@
 //! The engine on one thread, over a disk and a clock in memory: no sleeping, no real time.
 
 mod crash;
+mod inspect;
 mod restart;
+mod restore;
 #[cfg(shuttle)]
 mod schedules;
 #[cfg(not(any(loom, shuttle)))]
