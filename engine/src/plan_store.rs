@@ -14,6 +14,8 @@ use inventory_core::{ids::PlanDigest, plan::Plan, plan_codec, slot::Plans};
 use parking_lot::{Mutex, RwLock};
 use wal::{Storage, write_file_atomically};
 
+use crate::line::PlanLine;
+
 /// The folder of the plan files.
 pub const PLANS_DIR: &str = "plans";
 const SUFFIX: &str = ".plan";
@@ -105,34 +107,74 @@ pub(crate) struct PlanFiles {
 impl PlanFiles {
     /// Reads and builds every plan file. Writes nothing.
     pub(crate) fn read(storage: &dyn Storage) -> Result<PlanFiles, PlanStoreError> {
-        let wrap = |file: &str| {
-            let file = file.to_owned();
-            move |source| PlanStoreError::Io { file, source }
-        };
         let mut files = PlanFiles { plans: HashMap::new(), bad: BTreeMap::new() };
-        for name in storage.list(PLANS_DIR).map_err(wrap(PLANS_DIR))? {
-            let Some(named) = name.strip_suffix(SUFFIX) else { continue };
-            let path = format!("{PLANS_DIR}/{name}");
-            let file = storage.open_read(&path).map_err(wrap(&path))?;
-            let len = file.len().map_err(wrap(&path))?;
-            let mut encoded = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
-            file.read_exact_at(0, &mut encoded).map_err(wrap(&path))?;
-            let digest = digest_of(&encoded);
-            if digest.to_string() != named {
-                files.bad.insert(path, format!("its content has the digest {digest}"));
-                continue;
-            }
-            match build(&encoded, digest) {
-                Ok(plan) => drop(files.plans.insert(digest, Arc::new(plan))),
-                Err(why) => drop(files.bad.insert(path, why)),
+        let list = storage.list(PLANS_DIR);
+        for name in list.map_err(|source| PlanStoreError::Io { file: PLANS_DIR.to_owned(), source })? {
+            files.read_one(storage, &name)?;
+        }
+        Ok(files)
+    }
+
+    fn read_one(&mut self, storage: &dyn Storage, name: &str) -> Result<(), PlanStoreError> {
+        let Some(named) = name.strip_suffix(SUFFIX) else { return Ok(()) };
+        let path = format!("{PLANS_DIR}/{name}");
+        let read = || {
+            let file = storage.open_read(&path)?;
+            let mut encoded = vec![0; usize::try_from(file.len()?).unwrap_or(usize::MAX)];
+            file.read_exact_at(0, &mut encoded)?;
+            Ok(encoded)
+        };
+        let encoded = read().map_err(|source| PlanStoreError::Io { file: path.clone(), source })?;
+        let digest = digest_of(&encoded);
+        if digest.to_string() != named {
+            self.bad.insert(path, format!("its content has the digest {digest}"));
+            return Ok(());
+        }
+        match build(&encoded, digest) {
+            Ok(plan) => drop(self.plans.insert(digest, Arc::new(plan))),
+            Err(why) => drop(self.bad.insert(path, why)),
+        }
+        Ok(())
+    }
+
+    /// As [`PlanFiles::read`], and a file that cannot be read is a bad one. Fails only when the folder of the
+    /// plans cannot be listed.
+    pub(crate) fn read_all(storage: &dyn Storage) -> Result<PlanFiles, (String, io::Error)> {
+        let mut files = PlanFiles { plans: HashMap::new(), bad: BTreeMap::new() };
+        for name in storage.list(PLANS_DIR).map_err(|error| (PLANS_DIR.to_owned(), error))? {
+            if let Err(PlanStoreError::Io { file, source }) = files.read_one(storage, &name) {
+                files.bad.insert(file, format!("it cannot be read: {source}"));
             }
         }
         Ok(files)
     }
 
+    /// Every plan file as a line, by name.
+    pub(crate) fn lines(&self) -> Vec<PlanLine> {
+        let good = self.plans.values().map(|plan| PlanLine {
+            file: file_of(&plan.digest()),
+            digest: Some(plan.digest()),
+            name: Some(plan.name().to_owned()),
+            seats: plan.seat_count(),
+            capacity: plan.capacity(),
+            problem: None,
+        });
+        let bad = self.bad.iter().map(|(file, why)| PlanLine {
+            file: file.clone(),
+            digest: None,
+            name: None,
+            seats: 0,
+            capacity: 0,
+            problem: Some(why.clone()),
+        });
+        let mut lines: Vec<PlanLine> = good.chain(bad).collect();
+        lines.sort_by(|a, b| a.file.cmp(&b.file));
+        lines
+    }
+
     /// Why a plan that something names is not there.
     pub(crate) fn missing(&self, digest: &PlanDigest) -> String {
-        let path = format!("{PLANS_DIR}/{digest}{SUFFIX}");
+        let path = file_of(digest);
         match self.bad.get(&path) {
             Some(why) => format!("{path} is damaged: {why}"),
             None => format!("{path} is missing"),
@@ -145,6 +187,10 @@ impl Plans for PlanFiles {
         // Replay looks for the plan before it applies what names it.
         Arc::clone(self.plans.get(digest).expect("the plan was looked for before"))
     }
+}
+
+fn file_of(digest: &PlanDigest) -> String {
+    format!("{PLANS_DIR}/{digest}{SUFFIX}")
 }
 
 fn digest_of(encoded: &[u8]) -> PlanDigest {

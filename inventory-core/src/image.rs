@@ -29,7 +29,7 @@ use crate::{
     decide::unsold_count,
     event::{AreaCounts, Event, OpsRequest},
     hold::Entry,
-    ids::{CustomerKey, EventId, EventKey, OrderRef, PlanDigest, SlotIndex, TimestampMs},
+    ids::{CustomerKey, EventId, EventKey, EventNumber, OrderRef, PlanDigest, SlotIndex, TimestampMs},
     limits::{
         AREAS_PER_PLAN_MAX, EVENT_ID_BYTES_MAX, EVENTS_PER_SERVER_MAX, OPS_REQUESTS_PER_EVENT_MAX, ORDER_REF_BYTES_MAX,
         PLACES_PER_EVENT_MAX,
@@ -140,6 +140,36 @@ pub fn plans_of(bytes: &[u8]) -> Result<Vec<PlanDigest>, DecodeError> {
 /// # Errors
 /// Where the bytes are no image this version writes, or contradict themselves.
 pub fn decode_slot(bytes: &[u8], index: SlotIndex, config: SlotConfig, plans: &dyn Plans) -> Result<Slot, DecodeError> {
+    decode_slot_partly(bytes, index, config, plans, &|_| true).map(|(slot, _)| slot)
+}
+
+/// An event of an image: its number in the image is its place in the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventInImage {
+    /// Its name.
+    pub id: EventId,
+    /// Its key.
+    pub key: EventKey,
+    /// The plan it has.
+    pub plan: PlanDigest,
+    /// Number of its last change.
+    pub seq: u32,
+    /// Its number in the slot that was decoded; nothing when it was left out.
+    pub number: Option<EventNumber>,
+}
+
+/// The slot whose image `bytes` is, without the events whose plan is not had: for saving what can be saved.
+/// The events that are there are numbered anew where one before them is left out.
+///
+/// # Errors
+/// Where the bytes are no image this version writes, or contradict themselves.
+pub fn decode_slot_partly(
+    bytes: &[u8],
+    index: SlotIndex,
+    config: SlotConfig,
+    plans: &dyn Plans,
+    has: &dyn Fn(&PlanDigest) -> bool,
+) -> Result<(Slot, Vec<EventInImage>), DecodeError> {
     let mut reader = Reader::new(bytes);
     let (found, now, events) = header(&mut reader)?;
     if found != index {
@@ -147,14 +177,20 @@ pub fn decode_slot(bytes: &[u8], index: SlotIndex, config: SlotConfig, plans: &d
     }
     let mut slot = Slot::new(index, config);
     slot.now = now;
+    let mut list = Vec::new();
     for _ in 0..events {
         let image = read_event(&mut reader)?;
-        restore_event(&mut slot, image, plans, &reader)?;
+        let (plan, seq) = (image.plan, image.seq);
+        let number = has(&plan).then(|| slot.next_event_number());
+        list.push(EventInImage { id: image.id.clone(), key: image.key, plan, seq, number });
+        if number.is_some() {
+            restore_event(&mut slot, image, plans, &reader)?;
+        }
     }
     if reader.left() > 0 {
         return Err(reader.error("bytes left after the last event"));
     }
-    Ok(slot)
+    Ok((slot, list))
 }
 
 fn header(reader: &mut Reader<'_>) -> Result<(SlotIndex, TimestampMs, u32), DecodeError> {

@@ -20,6 +20,8 @@ mod reader;
 mod recovery;
 #[cfg(test)]
 mod recovery_model;
+mod scan;
+mod scan_survey;
 mod segment;
 mod storage;
 mod watermark;
@@ -34,6 +36,9 @@ pub use memory::{Keep, MemoryStorage};
 pub use preallocate::Preallocate;
 pub use recovery::{
     BatchView, Location, OwnedBatch, RecoverFrom, Recovered, TailReport, Warning, read_segment, recover,
+};
+pub use scan::{
+    BadBatch, BadPlace, Hole, ScanFrom, ScanReport, Scanned, ScannedBatch, ScannedSegment, SegmentStart, Standing, scan,
 };
 pub use segment::{SegmentInfo, remove_segment};
 pub use storage::{DirLock, FileStorage, ReadFile, Storage, WriteFile, write_file_atomically};

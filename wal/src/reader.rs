@@ -29,7 +29,8 @@ pub(crate) enum Found<'a> {
 pub(crate) enum HeaderFound {
     Valid {
         header: SegmentHeader,
-        one_page_bad: bool,
+        /// Where the other page does not check.
+        bad_page: Option<u64>,
     },
     /// Neither page checks.
     None,
@@ -77,8 +78,17 @@ impl SegmentReader {
             Some(from) => from,
             None => {
                 self.window.resize(wanted.max(WINDOW_BYTES.min(left)), 0);
-                self.file.read_exact_at(offset, &mut self.window)?;
                 self.window_from = offset;
+                if let Err(error) = self.file.read_exact_at(offset, &mut self.window) {
+                    // The bad sector may lie behind what was asked for.
+                    let wide = self.window.len() > wanted;
+                    self.window.truncate(wanted);
+                    let again = if wide { self.file.read_exact_at(offset, &mut self.window) } else { Err(error) };
+                    if again.is_err() {
+                        self.window.clear();
+                        return again.map(|()| &[][..]);
+                    }
+                }
                 0
             }
         };
@@ -87,7 +97,7 @@ impl SegmentReader {
 
     pub(crate) fn header(&mut self) -> io::Result<HeaderFound> {
         let mut valid: Option<SegmentHeader> = None;
-        let mut bad = false;
+        let mut bad_page = None;
         for offset in [0, PAGE_BYTES as u64] {
             let decoded = match <&[u8; PAGE_BYTES]>::try_from(self.at(offset, PAGE_BYTES)?) {
                 Ok(page) => SegmentHeader::decode(page),
@@ -100,7 +110,7 @@ impl SegmentReader {
                     }
                     _ => valid = Some(header),
                 },
-                HeaderPage::Invalid => bad = true,
+                HeaderPage::Invalid => bad_page = Some(offset),
                 HeaderPage::Newer(format) => return Ok(HeaderFound::Newer { offset, format }),
                 HeaderPage::Impossible(what) => {
                     return Ok(HeaderFound::Impossible { offset, what });
@@ -108,7 +118,7 @@ impl SegmentReader {
             }
         }
         Ok(match valid {
-            Some(header) => HeaderFound::Valid { header, one_page_bad: bad },
+            Some(header) => HeaderFound::Valid { header, bad_page },
             None => HeaderFound::None,
         })
     }

@@ -214,13 +214,13 @@ struct Taken {
 }
 
 /// The strongest witness so far.
-struct Witness {
-    durable_seq: u64,
-    proof: Proof,
+pub(crate) struct Witness {
+    pub(crate) durable_seq: u64,
+    pub(crate) proof: Proof,
 }
 
 impl Witness {
-    fn hear(&mut self, durable_seq: u64, proof: impl FnOnce() -> Proof) {
+    pub(crate) fn hear(&mut self, durable_seq: u64, proof: impl FnOnce() -> Proof) {
         if durable_seq > self.durable_seq {
             self.durable_seq = durable_seq;
             self.proof = proof();
@@ -365,9 +365,9 @@ impl Survey {
         let mut reader = SegmentReader::new(file, place).map_err(io_error(&name))?;
         self.epoch = self.epoch.max(place.epoch);
         match reader.header().map_err(io_error(&name))? {
-            HeaderFound::Valid { header, one_page_bad } => {
-                if one_page_bad {
-                    self.warn(&name, "one of its two header pages is damaged; the other is used");
+            HeaderFound::Valid { header, bad_page } => {
+                if let Some(offset) = bad_page {
+                    self.warn(&name, format!("its header page at byte {offset} is damaged; the other is used"));
                 }
                 self.compare_identity(&name, &header)?;
                 if header.epoch != place.epoch || header.index != place.index {
@@ -463,11 +463,11 @@ impl Survey {
                 known: WatermarkFile::NEWEST_FORMAT,
             });
         }
-        if file.damaged {
+        if let Some(offset) = file.damaged.first() {
             let what = if file.valid.is_empty() {
-                "both pages are damaged or were never written; it is not used"
+                "both pages are damaged or were never written; it is not used".to_owned()
             } else {
-                "one of its two pages is damaged, as after a crash; the other is used"
+                format!("its page at byte {offset} is damaged, as after a crash; the other is used")
             };
             self.warn(WATERMARK_NAME, what);
         }

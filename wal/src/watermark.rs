@@ -112,7 +112,8 @@ pub(crate) struct WatermarkFile {
     pub(crate) valid: Vec<Watermark>,
     /// The page to write next: never the newest valid one.
     next_page: u64,
-    pub(crate) damaged: bool,
+    /// Where pages are that do not check.
+    pub(crate) damaged: Vec<u64>,
     pub(crate) newer: Option<(u64, u16)>,
 }
 
@@ -121,7 +122,7 @@ impl WatermarkFile {
 
     /// Reads the file; one that is missing says nothing.
     pub(crate) fn read(storage: &dyn Storage) -> io::Result<WatermarkFile> {
-        let mut found = WatermarkFile { valid: Vec::new(), next_page: 0, damaged: false, newer: None };
+        let mut found = WatermarkFile { valid: Vec::new(), next_page: 0, damaged: Vec::new(), newer: None };
         if !storage.exists(WATERMARK_NAME)? {
             return Ok(found);
         }
@@ -144,7 +145,7 @@ impl WatermarkFile {
                     }
                 }
                 Page::Zero => {}
-                Page::Damaged => found.damaged = true,
+                Page::Damaged => found.damaged.push(offset),
                 Page::Newer(format) => found.newer = Some((offset, format)),
             }
         }
@@ -227,12 +228,12 @@ mod tests {
             let damaged = storage.duplicate();
             damaged.overwrite(WATERMARK_NAME, page * PAGE_BYTES + 50, &[0xFF]);
             let found = WatermarkFile::read(&damaged).unwrap();
-            assert!(found.damaged);
+            assert_eq!(found.damaged, [(page * PAGE_BYTES) as u64]);
             assert_eq!(newest(&damaged), Some(left));
             // The next write goes over the damaged page.
             WatermarkWriter::open(&damaged).unwrap().write(watermark(5)).unwrap();
             let found = WatermarkFile::read(&damaged).unwrap();
-            assert!(!found.damaged);
+            assert!(found.damaged.is_empty());
             assert_eq!(newest(&damaged), Some(5));
         }
     }

@@ -1,0 +1,230 @@
+//! What a walk through a data folder tells of: one line each.
+//!
+//! Not here: the walk (`inspect.rs`), the words and keys of a program's output (crate `cli`).
+
+use std::sync::Arc;
+
+use inventory_core::{
+    change::{Change, Record, ResumeCause},
+    ids::{EventId, EventKey, HoldId, OrderRef, PlanDigest, SlotIndex, TimestampMs},
+    place::{Admission, Move, Moved, PlaceState},
+    plan::Plan,
+};
+use wal::{BadPlace, CheckpointMeta, Hole, ScannedBatch, ScannedSegment};
+
+use crate::salvage::NotSaved;
+
+/// One thing of a data folder.
+#[derive(Debug)]
+pub enum Line<'a> {
+    /// A checkpoint.
+    Checkpoint(CheckpointLine),
+    /// A plan file.
+    Plan(PlanLine),
+    /// A segment of the log; its batches follow.
+    Segment(&'a ScannedSegment),
+    /// A batch that checks; its changes follow.
+    Batch(&'a ScannedBatch<'a>),
+    /// A change.
+    Change(ChangeLine<'a>),
+    /// A place that does not check, or cannot be understood.
+    Damage(DamageLine),
+    /// Acknowledged batches that are nowhere.
+    Hole(HoleLine),
+}
+
+/// A checkpoint file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckpointLine {
+    /// The file.
+    pub file: String,
+    /// Length of the file.
+    pub bytes: u64,
+    /// What it covers, where its header is good.
+    pub meta: Option<CheckpointMeta>,
+    /// What is wrong with it.
+    pub problem: Option<String>,
+    /// Whether the walk starts with it.
+    pub is_base: bool,
+}
+
+/// A plan file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanLine {
+    /// The file.
+    pub file: String,
+    /// Its digest, where it is a good plan.
+    pub digest: Option<PlanDigest>,
+    /// The name of the plan.
+    pub name: Option<String>,
+    /// Seats in it.
+    pub seats: u32,
+    /// Seats and admissions in it.
+    pub capacity: u32,
+    /// What is wrong with it.
+    pub problem: Option<String>,
+}
+
+/// A place that does not check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamageLine {
+    /// The place.
+    pub place: BadPlace,
+}
+
+/// Acknowledged batches that are nowhere, and what that means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoleLine {
+    /// The batches and positions.
+    pub hole: Hole,
+    /// The checkpoint that the walk starts with covers them: nothing of the state is lost.
+    pub is_covered: bool,
+}
+
+/// A change of the log.
+#[derive(Debug)]
+pub struct ChangeLine<'a> {
+    /// Its position.
+    pub position: u64,
+    /// The incarnation of the log it was written in.
+    pub incarnation: u64,
+    /// When.
+    pub time: TimestampMs,
+    /// The batch it is in.
+    pub batch_seq: u64,
+    /// The slot of its event.
+    pub slot: SlotIndex,
+    /// Number, digest and content, as in the log.
+    pub record: &'a Record,
+    /// The event's name and key, where they are known.
+    pub event: Option<(&'a EventId, EventKey)>,
+    /// The plan that its indexes belong to, where it is known.
+    pub plan: Option<&'a Arc<Plan>>,
+    /// The revision of that plan.
+    pub plan_revision: Option<u32>,
+    /// What it moved, in order; nothing when the state before it is not known.
+    pub moves: Option<&'a [Move]>,
+    /// Why it does not prove itself; a repair would not save it.
+    pub not_saved: Option<NotSaved>,
+}
+
+/// Places that a change moved, or says that it moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlaceMoved {
+    /// Which.
+    pub what: Moved,
+    /// What they became.
+    pub to: PlaceState,
+}
+
+impl ChangeLine<'_> {
+    /// The kind as a word, as docs/USHERCTL.md lists them.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match &self.record.change {
+            Change::EventCreated(_) => "event_created",
+            Change::EventUpdated(_) => "event_updated",
+            Change::Held(_) => "held",
+            Change::Extended(_) => "extended",
+            Change::Confirmed(_) => "confirmed",
+            Change::Released(_) => "released",
+            Change::Expired(_) => "expired",
+            Change::Resumed(_) => "resumed",
+            Change::FloorRaised(_) => "floor_raised",
+        }
+    }
+
+    /// The holds it is about; for one that was replaced see [`ChangeLine::replaced`].
+    #[must_use]
+    pub fn holds(&self) -> &[HoldId] {
+        match &self.record.change {
+            Change::Held(held) => std::slice::from_ref(&held.hold_id),
+            Change::Extended(extended) => std::slice::from_ref(&extended.hold_id),
+            Change::Confirmed(confirmed) => std::slice::from_ref(&confirmed.hold_id),
+            Change::Released(released) => std::slice::from_ref(&released.hold_id),
+            Change::Expired(holds) => holds,
+            Change::EventCreated(_) | Change::EventUpdated(_) | Change::Resumed(_) | Change::FloorRaised(_) => &[],
+        }
+    }
+
+    /// The hold that ended for a new one.
+    #[must_use]
+    pub fn replaced(&self) -> Option<HoldId> {
+        match &self.record.change {
+            Change::Held(held) => held.replaced,
+            _ => None,
+        }
+    }
+
+    /// The order that places were sold to.
+    #[must_use]
+    pub fn order(&self) -> Option<&OrderRef> {
+        match &self.record.change {
+            Change::Confirmed(confirmed) => Some(&confirmed.order),
+            _ => None,
+        }
+    }
+
+    /// Why it happened, as a word: what ended holds, or moved their deadlines.
+    #[must_use]
+    pub fn cause(&self) -> Option<&'static str> {
+        match &self.record.change {
+            Change::Released(_) => Some("requested"),
+            Change::Expired(_) => Some("deadline"),
+            Change::Confirmed(confirmed) if confirmed.reclaimed => Some("reclaimed"),
+            Change::Held(held) if held.replaced.is_some() => Some("replaced"),
+            Change::Resumed(resumed) => Some(match resumed.cause {
+                ResumeCause::Outage => "outage",
+                ResumeCause::Restored => "restored",
+            }),
+            _ => None,
+        }
+    }
+
+    /// The places it moved; where the state before it is not known, what it says itself, and nothing when it
+    /// says "all that was held".
+    #[must_use]
+    pub fn places(&self) -> Option<Vec<PlaceMoved>> {
+        if let Some(moves) = self.moves {
+            let all = moves.iter().enumerate();
+            // What a reclaim takes and sells at once is sold.
+            let kept = all.filter(|(at, moved)| {
+                moved.to != PlaceState::Held || !moves[at + 1..].iter().any(|later| later.what == moved.what)
+            });
+            return Some(kept.map(|(_, moved)| PlaceMoved { what: moved.what, to: moved.to }).collect());
+        }
+        let seats = |seats: &[u32], to| -> Vec<PlaceMoved> {
+            seats.iter().map(|&seat| PlaceMoved { what: Moved::Seat(seat), to }).collect()
+        };
+        let areas = |admissions: &[Admission], to| -> Vec<PlaceMoved> {
+            let one = |a: &Admission| Moved::Area { area: a.area, quantity: a.quantity.into() };
+            admissions.iter().map(|admission| PlaceMoved { what: one(admission), to }).collect()
+        };
+        match &self.record.change {
+            Change::Held(held) => {
+                let indexes: Vec<u32> = held.seats.iter().map(|seat| seat.index).collect();
+                Some([seats(&indexes, PlaceState::Held), areas(&held.admissions, PlaceState::Held)].concat())
+            }
+            Change::Confirmed(c) if !c.seats.is_empty() || !c.admissions.is_empty() => {
+                Some([seats(&c.seats, PlaceState::Sold), areas(&c.admissions, PlaceState::Sold)].concat())
+            }
+            Change::Released(r) if !r.seats.is_empty() || !r.admissions.is_empty() => {
+                Some([seats(&r.seats, PlaceState::Open), areas(&r.admissions, PlaceState::Open)].concat())
+            }
+            Change::Confirmed(_) | Change::Released(_) | Change::Expired(_) | Change::EventUpdated(_) => None,
+            Change::EventCreated(_) | Change::Extended(_) | Change::Resumed(_) | Change::FloorRaised(_) => {
+                Some(Vec::new())
+            }
+        }
+    }
+
+    /// The key of a place that moved, where the plan is known and has it.
+    #[must_use]
+    pub fn key_of(&self, what: Moved) -> Option<&str> {
+        let plan = self.plan?;
+        match what {
+            Moved::Seat(seat) => (seat < plan.seat_count()).then(|| plan.seat_key(seat)),
+            Moved::Area { area, .. } => plan.areas().get(usize::from(area)).map(|area| &*area.key),
+        }
+    }
+}
