@@ -185,6 +185,7 @@ fn recover(
     let engine_config = EngineConfig {
         shards: config.shards,
         segment_bytes: config.segment_bytes,
+        checkpoint_segments: config.checkpoint_segments,
         memory_budget_bytes: config.memory_budget_bytes,
         mailbox_commands_max,
         accept_clock_jump: config.accept_clock_jump,

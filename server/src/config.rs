@@ -43,6 +43,8 @@ pub struct Config {
     pub shards: usize,
     /// Size of a segment of the log.
     pub segment_bytes: u64,
+    /// A checkpoint is due at so many sealed segments that none covers.
+    pub checkpoint_segments: usize,
     /// Memory that state may use.
     pub memory_budget_bytes: u64,
     /// How the log lines look.
@@ -161,6 +163,7 @@ const DATA_DIR: &str = "data_dir";
 const IO_CORES: &str = "io_cores";
 const SHARDS: &str = "shards";
 const SEGMENT_BYTES: &str = "segment_bytes";
+const CHECKPOINT_SEGMENTS: &str = "checkpoint_segments";
 const MEMORY_BUDGET: &str = "memory_budget";
 const LOG_FORMAT: &str = "log_format";
 const LOG_LEVEL: &str = "log_level";
@@ -209,6 +212,14 @@ const SETTINGS: &[Setting] = &[
         default: || "64MiB".to_owned(),
         is_switch: false,
         help: "Size of a segment of the log",
+    },
+    Setting {
+        key: CHECKPOINT_SEGMENTS,
+        flag: "checkpoint-segments",
+        value_name: "COUNT",
+        default: || "32".to_owned(),
+        is_switch: false,
+        help: "Full segments of the log at which a checkpoint is made, however small they are",
     },
     Setting {
         key: MEMORY_BUDGET,
@@ -455,9 +466,10 @@ impl Effective {
             data_dir: self.parse(DATA_DIR, "a path", |text| (!text.is_empty()).then(|| PathBuf::from(text)))?,
             io_cores: self.parse(IO_CORES, "1 to 64", count(IO_CORES, 64))?,
             shards: self.parse(SHARDS, "1 to 256", count(SHARDS, 256))?,
-            segment_bytes: self.parse(SEGMENT_BYTES, "4MiB to 1GiB", |text| {
-                bytes(text).filter(|bytes| (4 << 20..=1 << 30).contains(bytes))
+            segment_bytes: self.parse(SEGMENT_BYTES, "64KiB to 1GiB", |text| {
+                bytes(text).filter(|bytes| (64 << 10..=1 << 30).contains(bytes))
             })?,
+            checkpoint_segments: self.parse(CHECKPOINT_SEGMENTS, "1 to 1024", |text| within(text, 1, 1_024))?,
             memory_budget_bytes: self
                 .parse(MEMORY_BUDGET, "at least 64MiB", |text| bytes(text).filter(|bytes| *bytes >= 64 << 20))?,
             log_format: self.parse(LOG_FORMAT, "text or json", |text| match text {
@@ -548,6 +560,8 @@ mod tests {
     fn a_value_that_cannot_be_is_named_with_its_origin() {
         for (flag, value) in [
             ("--segment-bytes", "64 MB"),
+            ("--segment-bytes", "63KiB"),
+            ("--checkpoint-segments", "0"),
             ("--shards", "0"),
             ("--shards", "257"),
             ("--log-format", "xml"),

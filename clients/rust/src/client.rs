@@ -13,7 +13,9 @@ use crate::connection::Pool;
 use crate::error::Error;
 use crate::ids::{HoldId, IdMaker, event_key};
 use crate::raw::RawSession;
-use crate::request::{ConfirmRequest, Confirmed, ExtendRequest, Extended, Held, HoldRequest, ReleaseRequest, Released};
+use crate::request::{
+    ConfirmRequest, Confirmed, ExtendRequest, Extended, Held, HoldRead, HoldRequest, ReleaseRequest, Released,
+};
 use crate::retry::{Attempts, Budget};
 use crate::session::SessionLane;
 use crate::unary::Unary;
@@ -197,6 +199,11 @@ impl Client {
 
     /// Reads a hold, live or ended.
     pub async fn get_hold(&self, event_id: &str, id: HoldId) -> Result<Hold, Error> {
+        Ok(self.read_hold(event_id, id).await?.hold)
+    }
+
+    /// Reads a hold, live or ended, with the position the answer is true at.
+    pub async fn read_hold(&self, event_id: &str, id: HoldId) -> Result<HoldRead, Error> {
         let missing = || Error::transport("an answer without the hold");
         if self.goes_unary(false) {
             let request = v1::GetHoldRequest {
@@ -204,12 +211,15 @@ impl Client {
                 hold_id: id.to_string(),
                 ..v1::GetHoldRequest::default()
             };
-            return self.unary().get_hold(request).await?.hold.ok_or_else(missing);
+            let answer = self.unary().get_hold(request).await?;
+            let (position, server_time_ms) = (answer.position, answer.server_time_ms);
+            return Ok(HoldRead { hold: answer.hold.ok_or_else(missing)?, position, server_time_ms });
         }
         let (hold_id_hi, hold_id_lo) = id.halves();
         let command = SessionGetHold { event_key: event_key(event_id), hold_id_hi, hold_id_lo, min_position: 0 };
         let answer = self.session(Command::GetHold(command)).await?;
-        answer.hold.map(|hold| *hold).ok_or_else(missing)
+        let (position, server_time_ms) = (answer.position, answer.server_time_ms);
+        Ok(HoldRead { hold: *answer.hold.ok_or_else(missing)?, position, server_time_ms })
     }
 
     fn goes_unary(&self, needs_unary: bool) -> bool {

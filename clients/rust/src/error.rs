@@ -67,6 +67,8 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
     /// The server's time, milliseconds since 1970 UTC, if it was told.
     pub server_time_ms: u64,
+    /// The position the refusal is true at. 0: not told, as in unary calls and by a server that judged nothing.
+    pub position: u64,
 }
 
 /// One place that stopped a command. Who has it is never told.
@@ -110,6 +112,7 @@ impl Refusal {
             fields: Vec::new(),
             retry_after: None,
             server_time_ms: 0,
+            position: 0,
         }
     }
 
@@ -163,6 +166,7 @@ impl Refusal {
         refusal.places = seats.chain(areas).collect();
         refusal.retry_after = (answer.retry_after_ms > 0).then(|| Duration::from_millis(answer.retry_after_ms));
         refusal.server_time_ms = answer.server_time_ms;
+        refusal.position = answer.position;
         refusal
     }
 
@@ -433,12 +437,13 @@ mod tests {
             held_unpaid: 2,
             retry_after_ms: 30,
             server_time_ms: 99,
+            position: 7,
             ..SessionResponse::default()
         };
         let error = Error::from_session(&answer);
         let refusal = error.refusal().expect("a refusal");
         assert_eq!(refusal.places[1], PlaceInTheWay::Seat { index: 5, state: PlaceState::Sold });
-        assert_eq!((refusal.held_unpaid(), refusal.server_time_ms), (2, 99));
+        assert_eq!((refusal.held_unpaid(), refusal.server_time_ms, refusal.position), (2, 99, 7));
         assert_eq!(refusal.retry_after, Some(Duration::from_millis(30)));
         let newer = Error::from_session(&SessionResponse { reason: 850, ..SessionResponse::default() });
         assert!(newer.is_retryable(), "an unknown reason of the 800s is still UNAVAILABLE");

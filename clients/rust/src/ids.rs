@@ -71,6 +71,11 @@ impl HoldId {
 }
 
 impl RequestId {
+    /// From the two halves a Session carries.
+    pub fn from_halves(hi: u64, lo: u64) -> Self {
+        Self(Uuid::from_u64_pair(hi, lo))
+    }
+
     /// The two halves a Session carries, most significant first.
     pub fn halves(self) -> (u64, u64) {
         self.0.as_u64_pair()

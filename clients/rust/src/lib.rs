@@ -44,7 +44,9 @@ pub use config::{Config, Lane};
 pub use error::{Error, PlaceInTheWay, Refusal};
 pub use ids::{HoldId, HoldRef, IdMaker, RequestId, customer_key, event_key};
 pub use raw::{Opened, RawReceiver, RawSender, RawSession};
-pub use request::{ConfirmRequest, Confirmed, ExtendRequest, Extended, Held, HoldRequest, ReleaseRequest, Released};
+pub use request::{
+    ConfirmRequest, Confirmed, ExtendRequest, Extended, Held, HoldRead, HoldRequest, ReleaseRequest, Released,
+};
 pub use retry::RetryPolicy;
 pub use unary::Unary;
 

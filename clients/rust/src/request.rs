@@ -475,6 +475,17 @@ pub struct Released {
     pub server_time_ms: u64,
 }
 
+/// A hold as it is at one position.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HoldRead {
+    /// The hold.
+    pub hold: proto::inventory::v1::Hold,
+    /// The position this is true at.
+    pub position: u64,
+    /// The server's time of the answer, milliseconds since 1970 UTC.
+    pub server_time_ms: u64,
+}
+
 /// A hold whose deadline is to move to now + ttl.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExtendRequest {

@@ -83,6 +83,7 @@ pub fn config(folder: &Path) -> Config {
         io_cores: 2,
         shards: 2,
         segment_bytes: 4 << 20,
+        checkpoint_segments: 32,
         memory_budget_bytes: 256 << 20,
         log_format: LogFormat::Text,
         log_level: "warn".to_owned(),
