@@ -16,7 +16,7 @@ use crate::{
     campaign::{Sum, Until, campaign},
     options::Profile,
     planted,
-    run::{Plan, run},
+    run::{Outcome, Plan, run},
     shrink::{parse_ranges, ranges, shrink},
     sites::marked_places,
 };
@@ -48,6 +48,9 @@ pub struct SimOptions {
     /// Plant every bug in turn, and prove that each is found; with --seed: plant this one
     #[arg(long, value_name = "BUG", num_args = 0..=1, default_missing_value = "")]
     planted: Option<String>,
+    /// Tell everything that happens in the world of --seed on stderr
+    #[arg(long, requires = "seed")]
+    tell: bool,
     /// Worlds side by side
     #[arg(long, value_name = "N", default_value_t = 2)]
     threads: usize,
@@ -89,7 +92,7 @@ fn one(seed: u64, options: &SimOptions) -> ExitCode {
         Some(steps) => steps,
         None => None,
     };
-    let mut plan = Plan { steps, ..Plan::of_seed(seed, options.profile) };
+    let mut plan = Plan { steps, is_told: options.tell, ..Plan::of_seed(seed, options.profile) };
     if let Some(name) = &options.planted {
         plan.bug = planted::find(name);
         if plan.bug.is_none() {
@@ -107,13 +110,12 @@ fn one(seed: u64, options: &SimOptions) -> ExitCode {
         println!("{count:>9}  {answer}");
     }
     println!("digest {:016x}", outcome.digest);
-    match outcome.violation {
-        Some(violation) => {
-            println!("VIOLATION: {violation}");
-            ExitCode::FAILURE
-        }
-        None => ExitCode::SUCCESS,
+    if outcome.violation.is_none() {
+        return ExitCode::SUCCESS;
     }
+    std::panic::set_hook(Box::new(|_| {}));
+    tell_failure(&plan, &outcome);
+    ExitCode::FAILURE
 }
 
 fn lists(options: &SimOptions) -> ExitCode {
@@ -131,13 +133,13 @@ fn lists(options: &SimOptions) -> ExitCode {
     println!("{count} seeds that failed once");
     let plan_of = |number: u64| regressions[number as usize].clone();
     if !go_on(&mut total, campaign(options.threads, Until::Worlds(count), &plan_of, &|_| {})) {
-        return failed(&total, options);
+        return failed(&total);
     }
     if !options.fresh_only && options.profile.is_none() {
         println!("{FIXED_SEEDS} fixed seeds");
         let plan_of = |number| Plan::of_seed(number, None);
         if !go_on(&mut total, campaign(options.threads, Until::Worlds(FIXED_SEEDS), &plan_of, &ticker(begin))) {
-            return failed(&total, options);
+            return failed(&total);
         }
         let missing = unreached(&total.coverage);
         if !missing.is_empty() {
@@ -158,7 +160,7 @@ fn lists(options: &SimOptions) -> ExitCode {
         println!("fresh seeds from {fresh}");
         let plan_of = |number| Plan::of_seed(fresh + number, options.profile);
         if !go_on(&mut total, campaign(options.threads, until, &plan_of, &ticker(begin))) {
-            return failed(&total, options);
+            return failed(&total);
         }
     }
     print(&total, begin.elapsed());
@@ -172,28 +174,34 @@ fn go_on(total: &mut Sum, part: Sum) -> bool {
     total.failure.is_none()
 }
 
-fn failed(total: &Sum, options: &SimOptions) -> ExitCode {
-    let Some((plan, outcome)) = &total.failure else { return ExitCode::FAILURE };
-    if let Some(violation) = &outcome.violation {
-        println!("VIOLATION: {violation}");
+fn failed(total: &Sum) -> ExitCode {
+    if let Some((plan, outcome)) = &total.failure {
+        tell_failure(plan, outcome);
     }
-    let profile = if Profile::of_seed(plan.seed) == plan.profile {
-        String::new()
-    } else {
-        format!(" --profile {}", plan.profile)
-    };
-    println!("again: cargo xtask sim --seed {}{profile}", plan.seed);
-    let small = shrink(plan);
-    let steps = small.step_numbers();
-    println!(
-        "smaller ({} steps): cargo xtask sim --seed {}{profile} --steps {}",
-        steps.len(),
-        plan.seed,
-        ranges(&steps)
-    );
-    println!("keep it: echo '{} {}' >> {REGRESSIONS}", plan.seed, plan.profile);
-    let _ = options;
     ExitCode::FAILURE
+}
+
+/// What failed, a line that runs it again, and one that fails with fewer steps.
+fn tell_failure(plan: &Plan, outcome: &Outcome) {
+    let Some(violation) = &outcome.violation else { return };
+    println!("VIOLATION: {violation}");
+    let again = |plan: &Plan| {
+        let mut line = format!("cargo xtask sim --seed {}", plan.seed);
+        if Profile::of_seed(plan.seed) != plan.profile {
+            line += &format!(" --profile {}", plan.profile);
+        }
+        if let Some(bug) = plan.bug {
+            line += &format!(" --planted {bug:?}");
+        }
+        if let Some(steps) = &plan.steps {
+            line += &format!(" --steps {}", ranges(steps));
+        }
+        line
+    };
+    println!("again: {}", again(plan));
+    let small = shrink(plan);
+    println!("smaller, {} steps: {}", small.step_numbers().len(), again(&small));
+    println!("keep it: echo '{} {}' >> {REGRESSIONS}", plan.seed, plan.profile);
 }
 
 fn unreached(coverage: &BTreeMap<&'static str, u64>) -> BTreeSet<String> {

@@ -273,12 +273,11 @@ impl Storage for SimDisk {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        let content = if is_segment(name) { self.inner.contents(name) } else { None };
-        self.whole("removing failed", |inner| inner.remove(name))?;
-        if let Some(content) = content {
+        // Before it goes: it may go although the answer is that power has failed.
+        if let Some(content) = self.inner.contents(name).filter(|_| is_segment(name)) {
             self.faults().attic.insert(name.to_owned(), content);
         }
-        Ok(())
+        self.whole("removing failed", |inner| inner.remove(name))
     }
 
     fn create_dir(&self, dir: &str) -> io::Result<()> {

@@ -58,6 +58,7 @@ impl World {
         if let Some(running) = self.running.take() {
             drop(running);
         }
+        self.tell(|| format!("down: {fall:?}"));
         for sent in self.sent.iter_mut().filter(|sent| !sent.is_answered) {
             sent.is_lost = true;
         }
@@ -184,6 +185,7 @@ impl World {
             self.is_over = true;
             return Ok(None);
         }
+        self.tell(|| format!("left: {found:?}"));
         self.reference.rewind(position);
         self.changed.clear();
         self.observed = self.observed.min(position);
@@ -299,6 +301,7 @@ impl World {
 
     fn after_failed_start(&mut self, error: &OpenError) -> Result<(), Violation> {
         self.counts.cycles += 1;
+        self.tell(|| format!("start failed: {error}"));
         let is_fault = matches!(error, OpenError::Io { .. } | OpenError::Write(_) | OpenError::Checkpoint(_));
         claim("a start fails only when the disk does", is_fault, || error.to_string())?;
         let fall = if self.disk.is_off() { Fall::Power(self.keep()) } else { self.fall_after_failure() };
@@ -339,6 +342,7 @@ impl World {
     ) -> Result<(), Violation> {
         let Opened { engine, shards, committer, checkpointer, report } = opened;
         self.counts.cycles += 1;
+        self.tell(|| format!("up: {report:?}"));
         claim("a start and a check see the same state", report.state_hash == found.state_hash, || {
             format!("{:016x}, and the check saw {:016x}", report.state_hash, found.state_hash)
         })?;

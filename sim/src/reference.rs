@@ -40,6 +40,8 @@ struct Turn {
     end: u64,
     /// The state's hash there, where it is known.
     hash: Option<u64>,
+    /// The shard whose turn it was; nothing: a start.
+    shard: Option<usize>,
     /// Only a part of what was due was ended: no command was judged.
     is_partial: bool,
     steps: Vec<Step>,
@@ -53,6 +55,9 @@ pub struct Reference {
     base: BTreeMap<EventKey, Model>,
     base_position: u64,
     base_hash: u64,
+    /// What the starts that led to the base gave back, if nothing came after them: a device that lies may take
+    /// back that they were complete.
+    base_resumed: Vec<(TimestampMs, u64)>,
     timeline: Vec<Turn>,
     models: BTreeMap<EventKey, Model>,
     /// Steps of the turn that is going on.
@@ -64,7 +69,7 @@ pub struct Reference {
 pub struct Point {
     /// The state's hash there, where it is known.
     pub hash: Option<u64>,
-    /// A mass of holds was half ended there.
+    /// A mass of holds of some shard was half ended there.
     pub is_partial: bool,
 }
 
@@ -125,11 +130,11 @@ impl Reference {
     }
 
     /// Ends the turn: its group leads to `end`.
-    pub fn end_turn(&mut self, end: u64, hash: u64, is_partial: bool) {
+    pub fn end_turn(&mut self, shard: usize, end: u64, hash: u64, is_partial: bool) {
         let steps = std::mem::take(&mut self.open);
         // Without a change nothing is to be done again: what is forgotten is forgotten by time.
         if end > self.position() {
-            self.timeline.push(Turn { end, hash: Some(hash), is_partial, steps, resumed: None });
+            self.timeline.push(Turn { end, hash: Some(hash), shard: Some(shard), is_partial, steps, resumed: None });
         }
     }
 
@@ -139,8 +144,9 @@ impl Reference {
         if position == self.base_position {
             return Some(Point { hash: Some(self.base_hash), is_partial: false });
         }
-        let turn = self.timeline.iter().find(|turn| turn.end == position)?;
-        Some(Point { hash: turn.hash, is_partial: turn.is_partial })
+        let turns = &self.timeline[..=self.timeline.iter().position(|turn| turn.end == position)?];
+        let latest: BTreeMap<_, _> = turns.iter().map(|turn| (turn.shard, turn.is_partial)).collect();
+        Some(Point { hash: turns.last()?.hash, is_partial: latest.values().any(|&is_partial| is_partial) })
     }
 
     /// Everything after this position never happened.
@@ -158,8 +164,15 @@ impl Reference {
     /// What starts that were cut short have given back already, measured from this time of the log.
     #[must_use]
     pub fn given_ms(&self, log: TimestampMs) -> u64 {
-        let starts = self.timeline.iter().rev().map_while(|turn| turn.resumed);
-        starts.filter(|(from, _)| *from == log).map(|(_, shift_ms)| shift_ms).sum()
+        self.latest_starts().iter().filter(|(from, _)| *from == log).map(|(_, shift_ms)| shift_ms).sum()
+    }
+
+    fn latest_starts(&self) -> Vec<(TimestampMs, u64)> {
+        let mut starts: Vec<_> = self.timeline.iter().rev().map_while(|turn| turn.resumed).collect();
+        if starts.len() == self.timeline.len() {
+            starts.extend(&self.base_resumed);
+        }
+        starts
     }
 
     /// A start gives live holds the time away back. One change for each event that has some.
@@ -169,12 +182,20 @@ impl Reference {
         if changes > 0 {
             self.step(Step::Resume(shift_ms, cause));
             let steps = std::mem::take(&mut self.open);
-            self.timeline.push(Turn { end, hash: None, is_partial: false, steps, resumed: Some((log, shift_ms)) });
+            self.timeline.push(Turn {
+                end,
+                hash: None,
+                shard: None,
+                is_partial: false,
+                steps,
+                resumed: Some((log, shift_ms)),
+            });
         }
     }
 
     /// A start has made everything up to now durable.
     pub fn settle(&mut self, hash: u64) {
+        self.base_resumed = self.latest_starts();
         self.base_position = self.position();
         self.base_hash = hash;
         self.timeline.clear();

@@ -22,6 +22,8 @@ pub struct Plan {
     pub profile: Profile,
     /// The steps to take; none: all of them. Fewer make a failure small.
     pub steps: Option<Vec<u64>>,
+    /// Tell everything that happens on stderr.
+    pub is_told: bool,
     /// A bug to plant; only a build with the probes has it.
     pub bug: Option<Bug>,
 }
@@ -30,7 +32,13 @@ impl Plan {
     /// All steps of a seed, with the profile it has.
     #[must_use]
     pub fn of_seed(seed: u64, profile: Option<Profile>) -> Plan {
-        Plan { seed, profile: profile.unwrap_or_else(|| Profile::of_seed(seed)), steps: None, bug: None }
+        Plan {
+            seed,
+            profile: profile.unwrap_or_else(|| Profile::of_seed(seed)),
+            steps: None,
+            bug: None,
+            is_told: false,
+        }
     }
 
     /// The options that the seed draws.
@@ -68,6 +76,9 @@ pub struct Outcome {
 pub fn run(plan: &Plan) -> Outcome {
     arm(plan);
     let mut world = World::new(plan.seed, plan.options());
+    if plan.is_told {
+        world.be_told();
+    }
     let steps = plan.step_numbers();
     let body = AssertUnwindSafe(|| {
         for &step in &steps {

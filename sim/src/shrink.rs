@@ -8,6 +8,7 @@ const RUNS_MAX: usize = 400;
 /// A plan with fewer steps that fails the same claim. `plan` must fail.
 #[must_use]
 pub fn shrink(plan: &Plan) -> Plan {
+    let plan = &Plan { is_told: false, ..plan.clone() };
     let Some(violation) = run(plan).violation else { return plan.clone() };
     let mut runs = 0;
     let mut fails = |steps: &[u64]| {

@@ -26,9 +26,9 @@ pub fn marked_places(root: &Path) -> io::Result<BTreeSet<String>> {
 fn collect(text: &str, names: &mut BTreeSet<String>) {
     for mark in MARKS {
         for (_, behind) in text.match_indices(mark).map(|(at, mark)| text.split_at(at + mark.len())) {
-            // A mark begins with its name; what does not is text about marks.
+            // A mark begins with its name, "part: what"; what does not is text about marks.
             let name = behind.trim_start().strip_prefix('"').and_then(|name| name.split_once('"'));
-            names.extend(name.map(|(name, _)| name.to_owned()));
+            names.extend(name.filter(|(name, _)| name.contains(": ")).map(|(name, _)| name.to_owned()));
         }
     }
 }
@@ -41,8 +41,9 @@ mod tests {
     fn names_are_found_also_on_the_next_line() {
         let mut names = BTreeSet::new();
         let source =
-            ["x(); some", "times!(\"one\", y);\nsome", "times!(\n    \"two\"\n); bug", "gify!(\"three\")"].concat();
+            ["x(); some", "times!(\"a: one\", y);\nsome", "times!(\n    \"a: two\"\n); bug", "gify!(\"b: three\")"]
+                .concat();
         collect(&source, &mut names);
-        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["one", "three", "two"]);
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["a: one", "a: two", "b: three"]);
     }
 }

@@ -102,6 +102,8 @@ pub struct World {
     /// The device has deceived so that a start refuses: the world is over.
     pub(crate) is_over: bool,
     pub(crate) answers_by_kind: BTreeMap<String, u64>,
+    /// Tells everything that happens, for whoever looks at one seed.
+    pub(crate) is_told: bool,
 }
 
 impl World {
@@ -126,7 +128,19 @@ impl World {
             trace: seed,
             is_over: false,
             answers_by_kind: BTreeMap::new(),
+            is_told: false,
             options,
+        }
+    }
+
+    /// Tell everything that happens on stderr.
+    pub fn be_told(&mut self) {
+        self.is_told = true;
+    }
+
+    pub(crate) fn tell(&self, text: impl FnOnce() -> String) {
+        if self.is_told {
+            eprintln!("{} {}", self.now_ms - START_MS, text());
         }
     }
 
@@ -177,6 +191,7 @@ impl World {
             return Ok(());
         }
         self.random = Random::of_part(self.seed, step + 1_000);
+        self.tell(|| format!("-- step {step}"));
         if self.running.is_none() {
             self.start()?;
             if self.is_over {
@@ -483,8 +498,9 @@ impl World {
             let hash = after.shards.iter().fold(0, |hash, shard| hash ^ shard.hash);
             self.counts.changes += changes;
             self.judge_turn(shard, now, &tags, (begin, end), before.storage_low, &told);
-            self.reference.end_turn(end, hash, is_partial);
+            self.reference.end_turn(shard, end, hash, is_partial);
             self.note(&[shard as u64, now.0, count as u64, end, hash]);
+            self.tell(|| format!("turn of shard {shard}: {count} commands, changes {begin}..={end}, told {told:?}"));
         }
         self.take_answers()?;
         Ok(wake.again)
@@ -540,6 +556,7 @@ impl World {
                 }
             };
             self.judged += 1;
+            self.tell(|| format!("   {:?} {command:?}\n      -> {expected:?}", key.0));
             let depends_on = self.changed.get(&key).copied();
             let sent = &mut self.sent[tag];
             sent.judged = Some(crate::answers::Judged { number: self.judged, time: now, expected, depends_on });
@@ -552,6 +569,12 @@ impl World {
         let before = running.engine.position();
         let result = running.committer.turn();
         let position = running.engine.position();
+        if position > before || result.is_err() {
+            let failed = result.as_ref().err().map(ToString::to_string);
+            if self.is_told {
+                eprintln!("committer: durable to {position} {}", failed.unwrap_or_default());
+            }
+        }
         if position > before {
             self.batch_ends.push(position);
         }
