@@ -15,6 +15,9 @@
 
 mod sealed;
 mod store;
+mod location;
+#[cfg(feature = "object-store")]
+mod remote;
 mod catalog;
 mod snapshot;
 mod log_object;
@@ -25,6 +28,7 @@ mod check;
 pub use archiver::{ArchiveFault, Archived, Archiver};
 pub use catalog::{Catalog, Future, LogEntry, SnapshotEntry, instance_text, log_name, plan_name, snapshot_name};
 pub use check::{CheckReport, CheckedFuture, Span, check};
+pub use location::{Location, LocationError, open_source, open_store, open_target};
 pub use restore::{Progress, RestoreError, RestorePlan, Wanted, plan_restore, read_head, rebuild};
 pub use sealed::{FORMAT, Head, Kind, Seal, SealedError, SealedReader, SealedWriter};
 pub use snapshot::{SnapshotError, SnapshotSource};
