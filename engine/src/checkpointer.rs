@@ -200,13 +200,14 @@ impl Checkpointer {
     /// What the next checkpoint is to cover, when one is due and there is more log than at the last failure.
     fn due(&self) -> Option<Due> {
         let config = &self.engine.config;
-        let files = self.engine.files.lock();
+        let mut files = self.engine.files.lock();
         let mut segments: Vec<SegmentInfo> = files.uncovered().cloned().collect();
         let due = files.uncovered_bytes() > config.checkpoint_log_bytes.max(files.checkpoint_bytes)
             || segments.len() >= config.checkpoint_segments
             || files.wanted_seq > files.checkpoint_seq;
         let log_end = segments.last()?.last_batch_seq;
-        if !due || log_end <= self.failed_at {
+        let is_wanted = std::mem::take(&mut files.is_wanted);
+        if !due || (log_end <= self.failed_at && !is_wanted) {
             return None;
         }
         // Their runs are held in memory: not more of them at once than fall due together.

@@ -202,6 +202,7 @@ impl Committer {
                 self.engine.log.durable_seq.store(self.writer.durable_seq(), Ordering::Release);
                 let mut files = self.engine.files.lock();
                 files.wanted_seq = files.sealed.last().map_or(0, |segment| segment.last_batch_seq);
+                files.is_wanted = true;
             }
             ToCommitter::Stop => self.stop_asked = true,
         }

@@ -183,6 +183,8 @@ pub(crate) struct LogFiles {
     pub(crate) removed: Vec<String>,
     /// The last batch of the segment that was ended on request.
     pub(crate) wanted_seq: u64,
+    /// Somebody asked since the last try: also one that just failed is tried again.
+    pub(crate) is_wanted: bool,
     /// The newest good checkpoint: the last batch and position it covers, and its bytes.
     pub(crate) checkpoint_name: Option<String>,
     pub(crate) checkpoint_seq: u64,

@@ -52,6 +52,8 @@ pub use salvage::NotSaved;
 pub use shard::{Shard, Wake};
 pub use status::{ArchiveStatus, ShardStatus, Status};
 pub use verify::{Verdict, VerifyError, VerifyReport, state_hash, verify};
+// What a keeper of backups needs of the rules.
+pub use inventory_core::ids::TimestampMs;
 // What a starter needs of the log, so that it need not know that there is one.
 pub use view::{AreaCounts, Availability, Counts, EventInfo, EventView, SeatMapSnapshot};
 pub use wal::{CheckpointError, DirLock, FileStorage, OpenError as FolderError, RecoverError, WriteError};

@@ -23,7 +23,10 @@ use tokio::{
     sync::{Notify, watch},
 };
 
+use backup::{Archiver, Store, open_store};
+
 use crate::{
+    archive::ArchiveThread,
     config::{Config, LogFormat},
     core::{Core, DrivenShard},
     edge::{health::Health, limits_check, listen, service::Services, state::Edge},
@@ -84,6 +87,7 @@ pub struct Running {
     wakes: Vec<Arc<Notify>>,
     control: Control,
     log: LogThreads,
+    archive: Option<ArchiveThread>,
     drain: watch::Sender<bool>,
     drain_within: Duration,
     // The folder is ours until everything else has ended.
@@ -110,7 +114,9 @@ struct LogThreads {
 /// One sentence that names the file or the setting and what to do.
 pub fn boot(config: &Config, options: Options) -> Result<Running, StartFault> {
     let Options { clock, on_log_fault, before_recovery, announce, mailbox_commands_max } = options;
+    let archive = config.archive.as_deref().map(open_store).transpose().map_err(StartFault::archive)?;
     let (storage, lock) = take_folder(&config.data_dir)?;
+    let storage = Arc::new(storage);
     let listener = listen::bind(config.listen).map_err(|error| StartFault::port(config.listen, &error))?;
     let address = listener.local_addr().map_err(|error| StartFault::port(config.listen, &error))?;
 
@@ -127,16 +133,18 @@ pub fn boot(config: &Config, options: Options) -> Result<Running, StartFault> {
     limits_check::check(reachable(address)).map_err(|error| StartFault::limits(&error))?;
 
     before_recovery(address);
-    let opened = recover(config, storage, clock, mailbox_commands_max)?;
+    let opened = recover(config, Arc::clone(&storage), clock, mailbox_commands_max)?;
     let Opened { engine, shards, committer, checkpointer, report } = opened;
+    // Before anything is removed.
+    let archive = archive.map(|store| start_archive(config, &engine, &storage, store)).transpose()?;
     let log = start_log_threads(committer, checkpointer, on_log_fault)?;
     let wakes = deal_shards(&mut cores, &engine, shards);
 
-    edge.serve(Arc::clone(&engine));
+    edge.serve(Arc::clone(&engine), storage);
     control.handle.block_on(health.serving(true));
     tell(config, &report, address, announce);
     let drain_within = Duration::from_secs(config.drain_seconds);
-    Ok(Running { address, edge, engine, health, cores, wakes, control, log, drain, drain_within, lock })
+    Ok(Running { address, edge, engine, health, cores, wakes, control, log, archive, drain, drain_within, lock })
 }
 
 fn take_folder(folder: &Path) -> Result<(FileStorage, DirLock), StartFault> {
@@ -178,7 +186,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 
 fn recover(
     config: &Config,
-    storage: FileStorage,
+    storage: Arc<FileStorage>,
     clock: ClockSource,
     mailbox_commands_max: usize,
 ) -> Result<Opened, StartFault> {
@@ -192,8 +200,20 @@ fn recover(
         ..EngineConfig::default()
     };
     let mut progress = |sentence: &str| tracing::info!("{sentence}");
-    engine::open(Arc::new(storage), clock, engine_config, &mut progress)
+    engine::open(storage, clock, engine_config, &mut progress)
         .map_err(|error| StartFault::engine(&config.data_dir, error))
+}
+
+fn start_archive(
+    config: &Config,
+    engine: &Arc<Engine>,
+    storage: &Arc<FileStorage>,
+    store: Arc<dyn Store>,
+) -> Result<ArchiveThread, StartFault> {
+    let storage = Arc::clone(storage);
+    let archiver = Archiver::new(Arc::clone(engine), storage, store);
+    ArchiveThread::start(archiver, Duration::from_secs(config.archive_seconds))
+        .map_err(|error| StartFault::system("no thread for the archive", &error))
 }
 
 fn start_log_threads(
@@ -304,6 +324,9 @@ impl Running {
         self.engine.stop();
         let sealed = self.log.committer_ended.recv_timeout(SEAL_WITHIN).is_ok();
         self.log.checkpointer_stop.store(true, Ordering::Relaxed);
+        if let Some(archive) = self.archive {
+            archive.end();
+        }
         if sealed {
             drop(self.log.committer.join());
             drop(self.log.checkpointer.join());

@@ -59,6 +59,10 @@ pub struct Config {
     pub drain_seconds: u64,
     /// Offer reflection.
     pub reflection: bool,
+    /// Where the log is archived: a folder or a URL.
+    pub archive: Option<String>,
+    /// What is durable is archived within so long.
+    pub archive_seconds: u64,
 }
 
 /// Where a value comes from.
@@ -171,6 +175,8 @@ const INSECURE_NO_AUTH: &str = "insecure_no_auth";
 const ACCEPT_CLOCK_JUMP: &str = "accept_clock_jump";
 const DRAIN_SECONDS: &str = "drain_seconds";
 const NO_REFLECTION: &str = "no_reflection";
+const ARCHIVE: &str = "archive";
+const ARCHIVE_SECONDS: &str = "archive_seconds";
 
 const SETTINGS: &[Setting] = &[
     Setting {
@@ -276,6 +282,22 @@ const SETTINGS: &[Setting] = &[
         default: || "false".to_owned(),
         is_switch: true,
         help: "Do not offer gRPC reflection",
+    },
+    Setting {
+        key: ARCHIVE,
+        flag: "archive",
+        value_name: "FOLDER|URL",
+        default: String::new,
+        is_switch: false,
+        help: "Copy the log and snapshots there while running: a folder on another disk, or s3://bucket/prefix [default: none]",
+    },
+    Setting {
+        key: ARCHIVE_SECONDS,
+        flag: "archive-seconds",
+        value_name: "SECONDS",
+        default: || "10".to_owned(),
+        is_switch: false,
+        help: "What is durable is in the archive within so long",
     },
 ];
 
@@ -485,6 +507,11 @@ impl Effective {
             drain_seconds: self
                 .parse(DRAIN_SECONDS, "0 to 3600", |text| text.parse().ok().filter(|seconds| *seconds <= 3_600))?,
             reflection: !switch(NO_REFLECTION)?,
+            archive: self
+                .parse(ARCHIVE, "a folder or a URL", |text| Some((!text.is_empty()).then(|| text.to_owned())))?,
+            archive_seconds: self.parse(ARCHIVE_SECONDS, "1 to 3600", |text| {
+                text.parse().ok().filter(|seconds| (1..=3_600).contains(seconds))
+            })?,
         };
         if !config.listen.ip().is_loopback() && !config.insecure_no_auth {
             let origin = self.get(LISTEN).1.clone();
@@ -567,6 +594,7 @@ mod tests {
             ("--log-format", "xml"),
             ("--memory-budget", "1KiB"),
             ("--drain-seconds", "-1"),
+            ("--archive-seconds", "0"),
             ("--listen", "localhost"),
         ] {
             let flag_text = format!("{flag}={value}");

@@ -105,6 +105,11 @@ impl StartFault {
         }
     }
 
+    /// The place of the archive.
+    pub(crate) fn archive(error: backup::LocationError) -> StartFault {
+        StartFault::new(EXIT_CONFIG, format!("archive: {error}"))
+    }
+
     /// The port.
     pub(crate) fn port(address: SocketAddr, error: &io::Error) -> StartFault {
         let what = match error.kind() {

@@ -6,6 +6,7 @@
 
 pub mod boot;
 pub mod config;
+mod archive;
 mod core;
 pub mod edge;
 mod fault;

@@ -20,7 +20,14 @@ pub(crate) fn lines(report: &StartReport, address: SocketAddr, folder: &Path) ->
              in {batches} batches"
         )
     };
-    if *resumed_events > 0 {
+    if report.restored {
+        let _ = writeln!(
+            text,
+            "usherd: the first start after a restore; the live holds of {resumed_events} events were given the whole \
+             time since then ({:.1} s) back",
+            std::time::Duration::from_millis(*downtime_ms).as_secs_f64()
+        );
+    } else if *resumed_events > 0 {
         let _ = writeln!(
             text,
             "usherd: was away for {:.1} s; the live holds of {resumed_events} events were given later deadlines",

@@ -415,7 +415,7 @@ pub struct ListEventsResponse {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ServerStatusRequest {}
 /// How one partition of the log is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PartitionStatus {
     /// Number of the partition.
     #[prost(uint32, tag = "1")]
@@ -435,6 +435,28 @@ pub struct PartitionStatus {
     /// Shards whose changes are in this log.
     #[prost(uint32, tag = "6")]
     pub shards: u32,
+    /// How far it is archived. Not set: it is not.
+    #[prost(message, optional, tag = "7")]
+    pub archive: ::core::option::Option<ArchiveStatus>,
+}
+/// How far a log is archived.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ArchiveStatus {
+    /// Last position in the archive.
+    #[prost(uint64, tag = "1")]
+    pub position: u64,
+    /// Time of the last batch in the archive. Not set: nothing is in it yet.
+    #[prost(message, optional, tag = "2")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
+    /// How long what is durable waits to be archived; zero: nothing waits.
+    #[prost(message, optional, tag = "3")]
+    pub lag: ::core::option::Option<::prost_types::Duration>,
+    /// Position of the newest snapshot in the archive; zero: none is.
+    #[prost(uint64, tag = "4")]
+    pub snapshot_position: u64,
+    /// Why the last try failed. Empty: it did not.
+    #[prost(string, tag = "5")]
+    pub failure: ::prost::alloc::string::String,
 }
 /// How the server is.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -481,6 +503,74 @@ pub struct ServerStatusResponse {
     /// Free space on the disk of the log, in bytes.
     #[prost(uint64, tag = "14")]
     pub disk_free_bytes: u64,
+}
+/// Asks for a snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateSnapshotRequest {}
+/// A part of a snapshot: first what it is, then the bytes of the object, then its seal. A stream that ends without a
+/// seal is no snapshot.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateSnapshotResponse {
+    /// Bytes of the body that are in the object so far, out of `body_bytes`: they are compressed, so it grows faster.
+    #[prost(uint64, tag = "4")]
+    pub body_bytes_done: u64,
+    /// The part.
+    #[prost(oneof = "create_snapshot_response::Part", tags = "1, 2, 3")]
+    pub part: ::core::option::Option<create_snapshot_response::Part>,
+}
+/// Nested message and enum types in `CreateSnapshotResponse`.
+pub mod create_snapshot_response {
+    /// The part.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Part {
+        /// What it is.
+        #[prost(message, tag = "1")]
+        Head(super::SnapshotHead),
+        /// The next bytes of the object.
+        #[prost(bytes, tag = "2")]
+        Data(::prost::bytes::Bytes),
+        /// The end of the object.
+        #[prost(message, tag = "3")]
+        Seal(super::SnapshotSeal),
+    }
+}
+/// What a snapshot is.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotHead {
+    /// The position it is true at.
+    #[prost(uint64, tag = "1")]
+    pub position: u64,
+    /// Incarnation of the server.
+    #[prost(uint64, tag = "2")]
+    pub incarnation: u64,
+    /// Identity of the data, in hexadecimal.
+    #[prost(string, tag = "3")]
+    pub instance_id: ::prost::alloc::string::String,
+    /// Time of the last batch in it.
+    #[prost(message, optional, tag = "4")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Bytes of the body, not compressed.
+    #[prost(uint64, tag = "5")]
+    pub body_bytes: u64,
+    /// Venue plans in it.
+    #[prost(uint32, tag = "6")]
+    pub plans: u32,
+    /// Hash of its state, in hexadecimal.
+    #[prost(string, tag = "7")]
+    pub state_hash: ::prost::alloc::string::String,
+    /// The number of the last batch in it.
+    #[prost(uint64, tag = "8")]
+    pub batch: u64,
+}
+/// The end of a snapshot.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotSeal {
+    /// Bytes of the object.
+    #[prost(uint64, tag = "1")]
+    pub bytes: u64,
+    /// BLAKE3 of the object, 32 bytes.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub blake3: ::prost::bytes::Bytes,
 }
 /// What the server is able to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -740,6 +830,34 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("usher.admin.v1.AdminService", "ServerStatus"));
             self.inner.unary(req, path, codec).await
         }
+        /// Makes a checkpoint of everything acknowledged so far and sends it with its plans as one sealed object, while sales
+        /// go on. One at a time: another is refused with OVERLOADED.
+        pub async fn create_snapshot(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateSnapshotRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::CreateSnapshotResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/usher.admin.v1.AdminService/CreateSnapshot",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("usher.admin.v1.AdminService", "CreateSnapshot"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -793,6 +911,21 @@ pub mod admin_service_server {
             request: tonic::Request<super::ServerStatusRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ServerStatusResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the CreateSnapshot method.
+        type CreateSnapshotStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::CreateSnapshotResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Makes a checkpoint of everything acknowledged so far and sends it with its plans as one sealed object, while sales
+        /// go on. One at a time: another is refused with OVERLOADED.
+        async fn create_snapshot(
+            &self,
+            request: tonic::Request<super::CreateSnapshotRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::CreateSnapshotStream>,
             tonic::Status,
         >;
     }
@@ -1094,6 +1227,52 @@ pub mod admin_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/usher.admin.v1.AdminService/CreateSnapshot" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateSnapshotSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::ServerStreamingService<super::CreateSnapshotRequest>
+                    for CreateSnapshotSvc<T> {
+                        type Response = super::CreateSnapshotResponse;
+                        type ResponseStream = T::CreateSnapshotStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateSnapshotRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::create_snapshot(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateSnapshotSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -1,9 +1,10 @@
 //! Preparing and running a sale. Slow work (reading a plan, building it, making its file durable) leaves
 //! the I/O cores for a thread of its own.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
-use engine::{Answer, Done, Engine, EventView, Refused};
+use engine::{Answer, ArchiveStatus, Done, Engine, EventView, Refused};
+use futures_core::Stream;
 use inventory_core::{
     command::{Command, CreateEvent},
     ids::{EventKey, PlanDigest},
@@ -21,6 +22,7 @@ use super::{
     deadline::CallTime,
     inventory::{find, submit},
     refusal::{Asked, Refusable, Refusal},
+    snapshot,
     state::{Edge, PLAN_WORK_MIB, Phase},
 };
 
@@ -181,6 +183,7 @@ impl Admin {
             log_bytes: status.log_bytes,
             shards: u32::try_from(status.shards.len()).unwrap_or(u32::MAX),
             partition: 0,
+            archive: status.archive.as_ref().map(|archive| archive_message(archive, &status)),
         }];
         response
     }
@@ -333,8 +336,30 @@ fn time_of<T>(request: &Request<T>) -> Option<CallTime> {
     request.extensions().get::<CallTime>().cloned()
 }
 
+fn archive_message(archive: &ArchiveStatus, status: &engine::Status) -> wire::ArchiveStatus {
+    let waits = archive.position < status.position;
+    let lag_ms = if waits && archive.time.0 > 0 { status.time.since(archive.time) } else { 0 };
+    wire::ArchiveStatus {
+        position: archive.position,
+        time: (archive.time.0 > 0).then(|| convert_admin::timestamp_message(archive.time)),
+        lag: prost_types::Duration::try_from(std::time::Duration::from_millis(lag_ms)).ok(),
+        snapshot_position: archive.snapshot_position,
+        failure: archive.failure.clone(),
+    }
+}
+
 #[tonic::async_trait]
 impl AdminService for Admin {
+    type CreateSnapshotStream = Pin<Box<dyn Stream<Item = Result<wire::CreateSnapshotResponse, Status>> + Send>>;
+
+    async fn create_snapshot(
+        &self,
+        _request: Request<wire::CreateSnapshotRequest>,
+    ) -> Result<Response<Self::CreateSnapshotStream>, Status> {
+        let stream = snapshot::create(&self.edge).map_err(Refusal::into_status)?;
+        Ok(Response::new(Box::pin(stream)))
+    }
+
     async fn create_plan(
         &self,
         request: Request<wire::CreatePlanRequest>,

@@ -14,4 +14,5 @@ pub(crate) mod plan_chunks;
 pub(crate) mod refusal;
 pub(crate) mod service;
 pub(crate) mod session;
+pub(crate) mod snapshot;
 pub(crate) mod state;

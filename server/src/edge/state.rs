@@ -8,7 +8,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use engine::Engine;
+use engine::{Engine, FileStorage};
 use tokio::sync::Semaphore;
 
 use super::{
@@ -33,6 +33,7 @@ pub(crate) enum Phase {
 pub(crate) struct Edge {
     phase: AtomicU8,
     engine: OnceLock<Arc<Engine>>,
+    storage: OnceLock<Arc<FileStorage>>,
     serving_since: OnceLock<Instant>,
     /// When the program started.
     pub(crate) started_at: SystemTime,
@@ -44,6 +45,8 @@ pub(crate) struct Edge {
     pub(crate) sessions: Sessions,
     /// MiB of plan documents that may be read at a time: a document in memory takes some 40 times its text.
     pub(crate) plan_work: Arc<Semaphore>,
+    /// Snapshots are made one at a time.
+    pub(crate) snapshot_work: Arc<Semaphore>,
 }
 
 /// MiB of plan documents that are read at a time: one of the largest.
@@ -55,12 +58,14 @@ impl Edge {
         Edge {
             phase: AtomicU8::new(Phase::Recovering as u8),
             engine: OnceLock::new(),
+            storage: OnceLock::new(),
             serving_since: OnceLock::new(),
             started_at: SystemTime::now(),
             memory_budget_bytes,
             admission: Admission::default(),
             sessions: Sessions::default(),
             plan_work: Arc::new(Semaphore::new(PLAN_WORK_MIB as usize)),
+            snapshot_work: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -74,7 +79,9 @@ impl Edge {
     }
 
     /// From now on commands are taken.
-    pub(crate) fn serve(&self, engine: Arc<Engine>) {
+    pub(crate) fn serve(&self, engine: Arc<Engine>, storage: Arc<FileStorage>) {
+        // Set together with the engine, once.
+        let _first = self.storage.set(storage);
         if self.engine.set(engine).is_ok() {
             let _first = self.serving_since.set(Instant::now());
             self.phase.store(Phase::Serving as u8, Ordering::Release);
@@ -94,6 +101,11 @@ impl Edge {
     /// The engine, whatever the phase, once it is there.
     pub(crate) fn engine_if_any(&self) -> Option<&Arc<Engine>> {
         self.engine.get()
+    }
+
+    /// The data folder, once there is an engine.
+    pub(crate) fn storage(&self) -> Refusable<&Arc<FileStorage>> {
+        self.storage.get().ok_or_else(Refusal::recovering)
     }
 
     /// The engine, while something new may begin.

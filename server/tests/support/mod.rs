@@ -91,6 +91,8 @@ pub fn config(folder: &Path) -> Config {
         accept_clock_jump: false,
         drain_seconds: 10,
         reflection: true,
+        archive: None,
+        archive_seconds: 1,
     }
 }
 
