@@ -2,6 +2,7 @@
 
 mod crash;
 mod inspect;
+mod repair;
 mod restart;
 mod restore;
 mod threads;
