@@ -48,10 +48,11 @@ pub fn damages(storage: &dyn Storage) -> Result<Vec<FoundDamage>, WalkError> {
     let mut warned: Vec<FoundDamage> = match verify::read(storage) {
         Ok((replayed, _)) => {
             let warnings = replayed.recovered.warnings.into_iter().filter(|warning| warning.is_damage);
-            warnings
-                .map(|warning| {
+            let second_copies = warnings.map(|warning| (warning.file, warning.what)).chain(replayed.missing);
+            second_copies
+                .map(|(file, what)| {
                     let lost = "nothing: it is a second copy of what is there".to_owned();
-                    FoundDamage { lost, ..of_file(warning.file, 0, warning.what) }
+                    FoundDamage { lost, ..of_file(file, 0, what) }
                 })
                 .collect()
         }

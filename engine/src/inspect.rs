@@ -118,7 +118,9 @@ impl<'a> Folder<'a> {
                 Some(CheckpointError::Damaged { offset, .. }) => *offset,
                 _ => 0,
             };
-            let problem = error.map(|error| error.to_string());
+            let renamed = meta.is_some_and(|meta| meta.file_name() != file);
+            let renamed = renamed.then(|| "it was written under another name".to_owned());
+            let problem = error.map(|error| error.to_string()).or(renamed);
             CheckpointLine { file, bytes, meta, problem, problem_at, is_base: false }
         };
         Ok(list_checkpoints(self.storage)?.into_iter().map(look).collect())

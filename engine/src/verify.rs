@@ -122,6 +122,7 @@ pub fn verify(storage: &dyn Storage) -> Result<VerifyReport, VerifyError> {
     warnings.extend(plans.bad.iter().map(|(file, why)| format!("{file}: {why}")));
     let checkpoints = list_checkpoints(storage).map_err(|source| StartError::Io { file: String::new(), source })?;
     let recovered = &replayed.recovered;
+    warnings.extend(replayed.missing.iter().map(|(file, what)| format!("{file}: {what}")));
     let damaged = recovered.warnings.iter().filter(|warning| warning.is_damage);
     warnings.extend(damaged.map(ToString::to_string));
     let verdict = match &recovered.tail {

@@ -711,7 +711,11 @@ impl Walk<'_, '_> {
                 offset: self.expected.1,
                 batch_seq: self.point.next_seq,
                 first_position: self.point.next_position,
-                last_position: header.first_position.checked_sub(1).filter(|&last| last >= self.point.next_position),
+                last_position: self
+                    .ahead
+                    .unwrap_or(header.first_position)
+                    .checked_sub(1)
+                    .filter(|&last| last >= self.point.next_position),
                 how_proven: Proof::SegmentHeader { file: segment.name.clone(), durable_seq: header.prev_durable_seq },
             })));
         }
@@ -747,6 +751,9 @@ impl Walk<'_, '_> {
         let header = &segment.header;
         let before = if self.infos.is_empty() { None } else { segments.get(number - 1) };
         self.enter(before, segment)?;
+        if header.first_batch_seq == self.point.next_seq {
+            self.expected = (name.clone(), SEGMENT_HEADER_BYTES as u64);
+        }
         self.stopped = false;
         let file = storage.open_read_uncached(name).map_err(io_error(name))?;
         let mut reader = SegmentReader::new(file, segment.place).map_err(io_error(name))?;
@@ -788,6 +795,9 @@ impl Walk<'_, '_> {
                         // One beyond a hole says that the hole was durable: nothing more to do here.
                         if head.batch_seq < self.point.next_seq {
                             end = next;
+                            if (self.expected.0.as_str(), self.expected.1) == (name, offset) {
+                                self.expected.1 = next;
+                            }
                         }
                     } else {
                         self.judge_place(segment, &frame, highest_seen)?;

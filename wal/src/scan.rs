@@ -379,7 +379,11 @@ impl Walk<'_> {
                         self.tell(Scanned::Bad(bad));
                     }
                     self.hear(name, &header);
-                    if header.head.kind != BatchKind::Marker {
+                    if header.head.kind == BatchKind::Marker {
+                        if (self.expected.0.as_str(), self.expected.1) == (name, offset) {
+                            self.expected.1 = next;
+                        }
+                    } else {
                         let facts = Facts {
                             incarnation,
                             bytes: next - offset,

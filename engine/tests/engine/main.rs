@@ -1,6 +1,7 @@
 //! The engine on one thread, over a disk and a clock in memory: no sleeping, no real time.
 
 mod crash;
+mod damage;
 mod inspect;
 mod repair;
 mod restart;
