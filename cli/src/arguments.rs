@@ -7,6 +7,7 @@ use crate::event::EventCommand;
 use crate::hold::{ConfirmOptions, ExtendOptions, HoldOptions, ReleaseOptions, ShowOptions};
 use crate::inspect::InspectOptions;
 use crate::plan_check::CheckOptions;
+use crate::repair::RepairOptions;
 use crate::report::Output;
 use crate::seat_map::SeatMapOptions;
 use crate::verify::VerifyOptions;
@@ -18,7 +19,8 @@ const EXAMPLES: &str = "Examples:
   usherctl seatmap concert-1
   usherctl verify /var/lib/usher
 
-Exit codes: 0 done, 1 refused, 2 wrong usage, 66 no such file, 69 server unavailable. `verify` and `inspect` have their own.
+Exit codes: 0 done, 1 refused, 2 wrong usage, 66 no such file, 69 server unavailable. `verify`, `inspect` and `repair` have
+their own.
 Data goes to stdout, everything else to stderr.";
 
 /// Runs sales on an Usher server and checks its data
@@ -67,6 +69,7 @@ pub(crate) enum Command {
     Plan(PlanCommand),
     Verify(VerifyOptions),
     Inspect(InspectOptions),
+    Repair(RepairOptions),
 }
 
 /// What to do with a plan.
@@ -76,7 +79,7 @@ pub(crate) enum PlanCommand {
 }
 
 /// Commands on data folders, whose exit codes are their own.
-const OFFLINE: [&str; 2] = ["verify", "inspect"];
+const OFFLINE: [&str; 3] = ["verify", "inspect", "repair"];
 
 /// Whether a command line that does not parse was meant for a command on a data folder.
 pub(crate) fn means_offline<'a>(words: impl IntoIterator<Item = &'a str>) -> bool {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use client::HoldId;
-use engine::inspect::{ChangeLine, CheckpointLine, Line, PlaceMoved, PlanLine, walk};
+use engine::inspect::{ChangeLine, CheckpointLine, DamageLine, HoleLine, Line, PlaceMoved, PlanLine, walk};
 use inventory_core::place::{Moved, PlaceState};
 use prost_types::Timestamp;
 use serde_json::{Value, json};
@@ -180,33 +180,8 @@ impl<'o> Filter<'o> {
                 (self.changes && self.wants(change, places.as_deref()))
                     .then(|| change_json(change, places.as_deref(), self.options.ids))
             }
-            Line::Damage(damage) => {
-                let place = &damage.place;
-                Some(json!({
-                    "line": "damage",
-                    "file": place.file,
-                    "offset": place.offset,
-                    "bytes": place.bytes,
-                    "batch": place.batch.map(|batch| batch.batch_seq),
-                    "first_position": place.batch.map(|batch| batch.first_position),
-                    "changes": place.batch.map(|batch| batch.count),
-                    "what": place.what,
-                }))
-            }
-            Line::Hole(line) => {
-                let hole = &line.hole;
-                Some(json!({
-                    "line": "hole",
-                    "file": hole.file,
-                    "offset": hole.offset,
-                    "first_batch": hole.first_batch_seq,
-                    "last_batch": hole.last_batch_seq,
-                    "first_position": hole.first_position,
-                    "last_position": hole.last_position,
-                    "covered": line.is_covered,
-                    "proof": hole.proof.to_string(),
-                }))
-            }
+            Line::Damage(damage) => Some(damage_json(damage)),
+            Line::Hole(hole) => Some(hole_json(hole)),
         }
     }
 
@@ -226,6 +201,37 @@ impl<'o> Filter<'o> {
 fn ms_of(time: &Timestamp) -> u64 {
     let ms = time.seconds.saturating_mul(1_000).saturating_add(i64::from(time.nanos) / 1_000_000);
     u64::try_from(ms).unwrap_or(0)
+}
+
+/// A place that does not check.
+pub(crate) fn damage_json(line: &DamageLine) -> Value {
+    let place = &line.place;
+    json!({
+        "line": "damage",
+        "file": place.file,
+        "offset": place.offset,
+        "bytes": place.bytes,
+        "batch": place.batch.map(|batch| batch.batch_seq),
+        "first_position": place.batch.map(|batch| batch.first_position),
+        "changes": place.batch.map(|batch| batch.count),
+        "what": place.what,
+    })
+}
+
+/// Acknowledged batches that are nowhere.
+pub(crate) fn hole_json(line: &HoleLine) -> Value {
+    let hole = &line.hole;
+    json!({
+        "line": "hole",
+        "file": hole.file,
+        "offset": hole.offset,
+        "first_batch": hole.first_batch_seq,
+        "last_batch": hole.last_batch_seq,
+        "first_position": hole.first_position,
+        "last_position": hole.last_position,
+        "covered": line.is_covered,
+        "proof": hole.proof.to_string(),
+    })
 }
 
 fn checkpoint_json(line: &CheckpointLine) -> Value {
@@ -309,7 +315,8 @@ fn batch_json(found: &ScannedBatch<'_>) -> Value {
     })
 }
 
-fn change_json(change: &ChangeLine<'_>, places: Option<&[PlaceMoved]>, ids: bool) -> Value {
+/// A change.
+pub(crate) fn change_json(change: &ChangeLine<'_>, places: Option<&[PlaceMoved]>, ids: bool) -> Value {
     let hold = |id: &inventory_core::ids::HoldId| HoldId::from_halves((id.0 >> 64) as u64, id.0 as u64);
     let holds: Vec<HoldId> = change.holds().iter().map(hold).collect();
     let hold_refs: Vec<String> = holds.iter().map(|id| id.hold_ref().to_string()).collect();

@@ -129,13 +129,7 @@ impl PlanFiles {
     fn read_one(&mut self, storage: &dyn Storage, name: &str) -> Result<(), PlanStoreError> {
         let Some(named) = name.strip_suffix(SUFFIX) else { return Ok(()) };
         let path = format!("{PLANS_DIR}/{name}");
-        let read = || {
-            let file = storage.open_read(&path)?;
-            let mut encoded = vec![0; usize::try_from(file.len()?).unwrap_or(usize::MAX)];
-            file.read_exact_at(0, &mut encoded)?;
-            Ok(encoded)
-        };
-        let encoded = read().map_err(|source| PlanStoreError::Io { file: path.clone(), source })?;
+        let encoded = read_file(storage, &path).map_err(|source| PlanStoreError::Io { file: path.clone(), source })?;
         let digest = digest_of(&encoded);
         if digest.to_string() != named {
             self.bad.insert(path, format!("its content has the digest {digest}"));
@@ -198,6 +192,19 @@ impl Plans for PlanFiles {
         // Replay looks for the plan before it applies what names it.
         Arc::clone(self.plans.get(digest).expect("the plan was looked for before"))
     }
+}
+
+/// The bytes of a plan file that was read before.
+pub(crate) fn read_encoded(storage: &dyn Storage, digest: &PlanDigest) -> Result<Vec<u8>, PlanStoreError> {
+    let path = file_of(digest);
+    read_file(storage, &path).map_err(|source| PlanStoreError::Io { file: path, source })
+}
+
+fn read_file(storage: &dyn Storage, path: &str) -> io::Result<Vec<u8>> {
+    let file = storage.open_read(path)?;
+    let mut encoded = vec![0; usize::try_from(file.len()?).unwrap_or(usize::MAX)];
+    file.read_exact_at(0, &mut encoded)?;
+    Ok(encoded)
 }
 
 fn file_of(digest: &PlanDigest) -> String {

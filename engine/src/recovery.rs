@@ -342,6 +342,7 @@ fn warnings_of(replayed: &Replayed, plans: &PlanFiles) -> Vec<String> {
         .map(|(name, error)| format!("{name} is no good and was not used: {error}"))
         .collect();
     warnings.extend(plans.bad.iter().map(|(file, why)| format!("{file} is damaged and nothing needs it: {why}")));
+    warnings.extend(replayed.missing.iter().map(|(file, what)| format!("{file}: {what}")));
     warnings.extend(replayed.recovered.warnings.iter().map(|warning| format!("{}: {}", warning.file, warning.what)));
     warnings
 }

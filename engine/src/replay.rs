@@ -240,13 +240,23 @@ pub(crate) struct Loaded {
     pub(crate) state: State,
 }
 
+/// Opens a checkpoint under the name it was written with.
+fn open_checkpoint(storage: &dyn Storage, name: &str) -> Result<CheckpointReader, StartError> {
+    let reader = CheckpointReader::open(storage, name).map_err(StartError::Checkpoint)?;
+    if reader.meta().file_name() == name {
+        return Ok(reader);
+    }
+    let (file, offset, what) = (name.to_owned(), 0, "it was written under another name");
+    Err(StartError::Checkpoint(CheckpointError::Damaged { file, offset, what }))
+}
+
 pub(crate) fn load_checkpoint(
     storage: &dyn Storage,
     name: &str,
     config: SlotConfig,
     plans: &dyn PlanSource,
 ) -> Result<Loaded, StartError> {
-    let reader = CheckpointReader::open(storage, name).map_err(StartError::Checkpoint)?;
+    let reader = open_checkpoint(storage, name)?;
     reader.verify_all().map_err(StartError::Checkpoint)?;
     let mut state = State::empty(config);
     for tag in reader.sections() {
@@ -284,6 +294,8 @@ pub(crate) struct Replayed {
     pub(crate) checkpoint: Option<(String, CheckpointMeta, u64)>,
     /// Checkpoints that are no good, and why: newer ones that were passed over, and older ones.
     pub(crate) bad_checkpoints: Vec<(String, StartError)>,
+    /// Files that are kept for the loss of the newest checkpoint, and are gone.
+    pub(crate) missing: Vec<(String, String)>,
 }
 
 /// Reads the newest good checkpoint and the log behind it.
@@ -296,6 +308,7 @@ pub(crate) fn replay(
     let names = list_checkpoints(storage).map_err(|source| StartError::Io { file: String::new(), source })?;
     let mut bad_checkpoints = Vec::new();
     let mut loaded = None;
+    let mut older = Vec::new();
     for name in names {
         let result = match &loaded {
             None => load_checkpoint(storage, &name, config, plans).map(|good| {
@@ -303,9 +316,11 @@ pub(crate) fn replay(
                 loaded = Some(good);
             }),
             // Not needed now. It will be when the newer one is lost.
-            Some(_) => CheckpointReader::open(storage, &name)
-                .and_then(|reader| reader.verify_all())
-                .map_err(StartError::Checkpoint),
+            Some(_) => open_checkpoint(storage, &name).and_then(|reader| {
+                reader.verify_all().map_err(StartError::Checkpoint)?;
+                older.push((name.clone(), reader.meta().batch_seq));
+                Ok(())
+            }),
         };
         match result {
             Ok(()) => {}
@@ -332,9 +347,41 @@ pub(crate) fn replay(
         }
         Ok(())
     })
-    .map_err(StartError::Log)?;
+    .map_err(|error| match (error, bad_checkpoints.is_empty() || checkpoint.is_some()) {
+        // The log does not reach back to its beginning, and need not: what is bad is the checkpoint.
+        (RecoverError::Gap { after, .. }, false) if after.is_empty() => bad_checkpoints.remove(0).1,
+        (error, _) => StartError::Log(error),
+    })?;
     assert_eq!(state.slots.len(), SLOTS);
-    Ok(Replayed { state, recovered, checkpoint, bad_checkpoints })
+    let newest = checkpoint.as_ref().map(|(name, meta, _)| (name.as_str(), meta));
+    let alone = older.is_empty() && bad_checkpoints.is_empty();
+    let missing = missing_copies(&recovered, newest, &older, alone);
+    Ok(Replayed { state, recovered, checkpoint, bad_checkpoints, missing })
+}
+
+/// Two checkpoints are kept, and the log of the older one: what of that is gone. The state is whole without it.
+fn missing_copies(
+    recovered: &Recovered,
+    newest: Option<(&str, &CheckpointMeta)>,
+    older: &[(String, u64)],
+    alone: bool,
+) -> Vec<(String, String)> {
+    let (Some(first), Some((name, meta))) = (recovered.segments.first(), newest) else { return Vec::new() };
+    let first_seq = first.first_batch_seq;
+    let mut missing: Vec<(String, String)> = older
+        .iter()
+        .filter(|(_, batch_seq)| batch_seq + 1 < first_seq)
+        .map(|(name, batch_seq)| {
+            let next = batch_seq + 1;
+            (first.name.clone(), format!("the log begins with batch {first_seq}, and {name} needs it from {next} on"))
+        })
+        .collect();
+    // Log is removed only when two checkpoints cover it; a restore begins without.
+    if alone && first_seq > 1 && meta.restored_at_ms.is_none() {
+        let what = format!("two checkpoints cover what was before batch {first_seq}, and only this one is there");
+        missing.push((name.to_owned(), what));
+    }
+    missing
 }
 
 const PROGRESS_EVERY: u64 = 1_000_000;

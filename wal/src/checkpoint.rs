@@ -116,6 +116,12 @@ pub fn list_checkpoints(storage: &dyn Storage) -> io::Result<Vec<String>> {
 }
 
 impl CheckpointMeta {
+    /// The name of its file: under another one it was renamed, or is a copy.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        file_name(self.identity.partition, self.batch_seq)
+    }
+
     fn encode(&self) -> [u8; PAGE_BYTES] {
         let mut page = [0; PAGE_BYTES];
         put_bytes(&mut page, H_MAGIC, MAGIC_BYTES);

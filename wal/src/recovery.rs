@@ -141,6 +141,8 @@ pub struct Warning {
     pub file: String,
     /// One sentence.
     pub what: String,
+    /// No crash leaves this: what was durable is damaged or gone. The state is whole all the same.
+    pub is_damage: bool,
 }
 
 impl fmt::Display for Warning {
@@ -257,6 +259,7 @@ pub fn recover(
         stopped: false,
         infos: Vec::new(),
         ahead: None,
+        stray: None,
         sink,
     };
     walk.compare_with_checkpoint(&first.name, 0)?;
@@ -267,20 +270,29 @@ pub fn recover(
             tail = torn;
         }
     }
-    let Walk { point, recent, infos, stopped, expected, ahead, .. } = walk;
+    let Walk { point, recent, infos, stopped, expected, ahead, stray, .. } = walk;
+    let watermark_position = survey.watermark_position;
     let damaged = |how_proven| {
         RecoverError::Damaged(Box::new(Damage {
             file: expected.0.clone(),
             offset: expected.1,
             batch_seq: point.next_seq,
             first_position: point.next_position,
-            last_position: ahead.filter(|&p| p > point.next_position).map(|p| p - 1),
+            // The next whole batch tells, or at the end the watermark.
+            last_position: ahead
+                .map_or(Some(watermark_position), |position| position.checked_sub(1))
+                .filter(|&last| last >= point.next_position),
             how_proven,
         }))
     };
     if witness.durable_seq >= point.next_seq && !planted!(TailAtFirstBad) {
         sometimes!("recovery: acknowledged data is damaged");
         return Err(damaged(witness.proof));
+    }
+    if let Some((file, offset)) = stray {
+        // What is written around it checks, so nothing is lost. A garbled sector of a write that was cut
+        // short may leave it too.
+        survey.warn(&file, format!("byte {offset} behind a batch is not zero; the batch itself is whole"));
     }
     let durable_seq = witness.durable_seq.min(point.next_seq - 1);
     let mut relog = Vec::new();
@@ -326,6 +338,7 @@ struct Survey {
     epoch: u64,
     time_ms: u64,
     watermark_seq: u64,
+    watermark_position: u64,
     warnings: Vec<Warning>,
     unused: Vec<String>,
 }
@@ -338,6 +351,7 @@ impl Survey {
             epoch: 0,
             time_ms: 0,
             watermark_seq: 0,
+            watermark_position: 0,
             warnings: Vec::new(),
             unused: Vec::new(),
         };
@@ -361,7 +375,11 @@ impl Survey {
     }
 
     fn warn(&mut self, file: &str, what: impl Into<String>) {
-        self.warnings.push(Warning { file: file.to_owned(), what: what.into() });
+        self.warnings.push(Warning { file: file.to_owned(), what: what.into(), is_damage: false });
+    }
+
+    fn warn_of_damage(&mut self, file: &str, what: impl Into<String>) {
+        self.warnings.push(Warning { file: file.to_owned(), what: what.into(), is_damage: true });
     }
 
     fn read_header(&mut self, storage: &dyn Storage, place: SegmentName) -> Result<(), RecoverError> {
@@ -373,7 +391,13 @@ impl Survey {
             HeaderFound::Valid { header, bad_page } => {
                 if let Some(offset) = bad_page {
                     sometimes!("recovery: one header page is damaged");
-                    self.warn(&name, format!("its header page at byte {offset} is damaged; the other is used"));
+                    let what = format!("its header page at byte {offset} is damaged; the other is used");
+                    // Both are durable before the first batch is written; without one it may be a crash.
+                    if reader.any_frame().map_err(io_error(&name))?.is_some() {
+                        self.warn_of_damage(&name, what);
+                    } else {
+                        self.warn(&name, what);
+                    }
                 }
                 self.compare_identity(&name, &header)?;
                 if header.epoch != place.epoch || header.index != place.index {
@@ -472,14 +496,24 @@ impl Survey {
                 known: WatermarkFile::NEWEST_FORMAT,
             });
         }
-        if let Some(offset) = file.damaged.first() {
-            sometimes!("recovery: a page of the watermark is damaged");
-            let what = if file.valid.is_empty() {
-                "both pages are damaged or were never written; it is not used".to_owned()
-            } else {
-                format!("its page at byte {offset} is damaged, as after a crash; the other is used")
-            };
-            self.warn(WATERMARK_NAME, what);
+        sometimes!("recovery: a page of the watermark is damaged", !file.damaged.is_empty());
+        match file.damaged[..] {
+            [] => {}
+            [offset] if file.valid.is_empty() => {
+                let what =
+                    format!("its page at byte {offset} is damaged and the other was never written; it is not used");
+                self.warn(WATERMARK_NAME, what);
+            }
+            [offset] => {
+                let what = format!("its page at byte {offset} is damaged, as after a crash; the other is used");
+                self.warn(WATERMARK_NAME, what);
+            }
+            // One is synced before the other is touched.
+            _ => self.warn_of_damage(WATERMARK_NAME, "both pages, from byte 0 on, are damaged; it is not used"),
+        }
+        if !file.is_there && self.any_batch(storage)? {
+            // It is durable before the first batch of the first segment.
+            self.warn_of_damage(WATERMARK_NAME, "it is missing: the end of the log has one witness less");
         }
         for watermark in file.valid {
             let found = watermark.identity;
@@ -511,9 +545,21 @@ impl Survey {
                 ));
             }
             self.watermark_seq = self.watermark_seq.max(watermark.durable_seq);
+            self.watermark_position = self.watermark_position.max(watermark.position);
             self.time_ms = self.time_ms.max(watermark.time_ms);
         }
         Ok(())
+    }
+
+    fn any_batch(&self, storage: &dyn Storage) -> Result<bool, RecoverError> {
+        for Headed { name, place, .. } in &self.segments {
+            let file = storage.open_read(name).map_err(io_error(name))?;
+            let mut reader = SegmentReader::new(file, *place).map_err(io_error(name))?;
+            if reader.any_frame().map_err(io_error(name))?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The witnesses that are known before any batch is read.
@@ -622,6 +668,8 @@ struct Walk<'w, 's> {
     infos: Vec<SegmentInfo>,
     /// The first position of the first whole batch beyond a missing one.
     ahead: Option<u64>,
+    /// The first byte behind a whole batch that should be zero and is not.
+    stray: Option<(String, u64)>,
     sink: Sink<'s>,
 }
 
@@ -673,7 +721,11 @@ impl Walk<'_, '_> {
                 offset: self.expected.1,
                 batch_seq: self.point.next_seq,
                 first_position: self.point.next_position,
-                last_position: header.first_position.checked_sub(1).filter(|&last| last >= self.point.next_position),
+                last_position: self
+                    .ahead
+                    .unwrap_or(header.first_position)
+                    .checked_sub(1)
+                    .filter(|&last| last >= self.point.next_position),
                 how_proven: Proof::SegmentHeader { file: segment.name.clone(), durable_seq: header.prev_durable_seq },
             })));
         }
@@ -709,6 +761,9 @@ impl Walk<'_, '_> {
         let header = &segment.header;
         let before = if self.infos.is_empty() { None } else { segments.get(number - 1) };
         self.enter(before, segment)?;
+        if header.first_batch_seq == self.point.next_seq {
+            self.expected = (name.clone(), SEGMENT_HEADER_BYTES as u64);
+        }
         self.stopped = false;
         let file = storage.open_read_uncached(name).map_err(io_error(name))?;
         let mut reader = SegmentReader::new(file, segment.place).map_err(io_error(name))?;
@@ -740,13 +795,19 @@ impl Walk<'_, '_> {
                 }
                 // What it says of earlier batches was true when it was written.
                 Found::Torn { header } => self.hear(name, &header),
-                Found::Whole { header: frame, payload, chain } => {
+                Found::Whole { header: frame, payload, chain, stray } => {
+                    if let Some(stray) = stray {
+                        self.stray.get_or_insert((name.clone(), stray));
+                    }
                     self.hear(name, &frame);
                     let head = frame.head;
                     if head.kind == BatchKind::Marker {
                         // One beyond a hole says that the hole was durable: nothing more to do here.
                         if head.batch_seq < self.point.next_seq {
                             end = next;
+                            if (self.expected.0.as_str(), self.expected.1) == (name, offset) {
+                                self.expected.1 = next;
+                            }
                         }
                     } else {
                         self.judge_place(segment, &frame, highest_seen)?;
@@ -908,7 +969,7 @@ fn read_again(storage: &dyn Storage, segment: &Headed, taken: Taken) -> Result<O
     let mut reader = SegmentReader::new(file, segment.place).map_err(io_error(name))?;
     let instance = Some(&segment.header.identity.instance);
     match reader.frame(taken.offset, instance).map_err(io_error(name))?.0 {
-        Found::Whole { header: FrameHeader { head, .. }, payload, chain } if chain == taken.after.chain => {
+        Found::Whole { header: FrameHeader { head, .. }, payload, chain, .. } if chain == taken.after.chain => {
             Ok(OwnedBatch {
                 kind: head.kind,
                 batch_seq: head.batch_seq,
@@ -1008,7 +1069,7 @@ impl SegmentCursor {
                 return Err(self.damaged(offset, "the batch was there when the segment was sealed"));
             }
             let (found, next) = reader.frame(offset, Some(&header.identity.instance)).map_err(io_error(&name))?;
-            if let Found::Whole { header: FrameHeader { head, .. }, payload, chain } = found
+            if let Found::Whole { header: FrameHeader { head, .. }, payload, chain, .. } = found
                 && head.kind != BatchKind::Marker
             {
                 let point = &self.point;

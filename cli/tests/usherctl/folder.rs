@@ -112,6 +112,20 @@ impl Folder {
         });
     }
 
+    /// Changes a byte of the batch with the second hold, which others follow.
+    pub(crate) fn damage_second_hold(&self) {
+        self.change_segment(|bytes| {
+            let held = hold_of(1).hold_id.0.to_le_bytes();
+            let at = bytes.windows(16).position(|window| window == held).expect("the hold is in the log");
+            bytes[at] ^= 1;
+        });
+    }
+
+    /// Removes a file.
+    pub(crate) fn remove(&self, name: &str) {
+        fs::remove_file(self.root.path().join(name)).expect("it was there");
+    }
+
     /// Gives the segment's header the next major number of the format, as a newer program would.
     pub(crate) fn make_newer(&self) {
         // Where both lie in a header page: see the table in wal/src/format.rs.

@@ -3,6 +3,7 @@
 mod program;
 mod folder;
 mod inspect;
+mod repair;
 
 mod verify;
 mod plan_check;

@@ -1,7 +1,10 @@
 //! The engine on one thread, over a disk and a clock in memory: no sleeping, no real time.
 
+mod corpus;
 mod crash;
+mod damage;
 mod inspect;
+mod repair;
 mod restart;
 mod restore;
 #[cfg(shuttle)]
