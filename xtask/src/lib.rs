@@ -4,6 +4,7 @@
 pub mod arrows;
 pub mod ci;
 pub mod codegen;
+pub mod models;
 pub mod pictures;
 pub mod program;
 pub mod tidy;
