@@ -12,6 +12,8 @@ mod clock;
 mod committer;
 mod directory;
 mod engine;
+#[doc(hidden)]
+pub mod fuzz;
 mod group;
 mod handover;
 #[cfg(all(test, loom))]
