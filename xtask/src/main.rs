@@ -18,6 +18,10 @@ threads
   loom     every order of two or three threads that share a small part of the engine
   shuttle  random schedules of the whole engine
 
+bytes of others, with another toolchain; skipped loudly without it
+  fuzz     libFuzzer on everything that decodes
+  miri     part of the core's and the log's tests, interpreted
+
 trials of the real programs, each with --help
   kill9    kill -9 at random under recording clients
   inject   system calls that fail, and disks that fill up";
@@ -35,6 +39,8 @@ fn main() -> Result<()> {
         Some(task @ ("sim" | "sweep")) => xtask::program::simulation(&root, task, &arguments),
         Some("loom") => xtask::models::loom(&root, &arguments),
         Some("shuttle") => xtask::models::shuttle(&root, &arguments),
+        Some("fuzz") => xtask::nightly::fuzz(&root, &arguments),
+        Some("miri") => xtask::nightly::miri(&root),
         Some(task @ ("kill9" | "inject")) => xtask::program::trial(&root, task, &arguments),
         _ => bail!("{USAGE}"),
     }
