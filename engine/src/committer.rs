@@ -12,7 +12,6 @@ use wal::{BATCH_PAYLOAD_BYTES_MAX, BatchKind, LogWriter, Storage, WriteError};
 use crate::{
     engine::{Engine, ToCommitter},
     group::{Finished, Group},
-    slip::{Slip, slips},
     sync::{
         atomic::Ordering,
         channel::{Receiver, Sender, TryRecvError},
@@ -178,13 +177,8 @@ impl Committer {
         match message {
             ToCommitter::Group(group) => {
                 let door = &self.engine.doors[group.shard];
-                if slips(Slip::WokenBeforeTaken) {
-                    door.wake();
-                    door.handover.take();
-                } else {
-                    door.handover.take();
-                    door.wake();
-                }
+                door.handover.take();
+                door.wake();
                 let bytes: usize = self.groups.iter().map(|group| group.payload.len()).sum();
                 let fits =
                     bytes + group.payload.len() <= BATCH_PAYLOAD_BYTES_MAX && !buggify!("log: batch of one group");

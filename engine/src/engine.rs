@@ -22,6 +22,7 @@ use crate::{
     plan_store::PlanStore,
     reply::Reply,
     router::shard_of,
+    slip::{Slip, slips},
     status::{ArchiveStatus, ShardStatus, Status},
     sync::{
         Mutex, RwLock,
@@ -314,9 +315,12 @@ impl Engine {
             return Err(Refused::Overloaded { retry_after_ms: RETRY_AFTER_LOG_MS });
         }
         let door = &self.doors[self.shard_of(key)];
+        if slips(Slip::WokenBeforePut) {
+            door.wake();
+        }
         match door.mailbox.put(Envelope { key, command, deadline, reply }) {
-            Put::First => door.wake(),
-            Put::Waits => {}
+            Put::First if !slips(Slip::WokenBeforePut) => door.wake(),
+            Put::First | Put::Waits => {}
             Put::Closed => return Err(Refused::Draining),
             Put::Full => return Err(Refused::Overloaded { retry_after_ms: RETRY_AFTER_MS }),
         }

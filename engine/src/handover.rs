@@ -33,7 +33,7 @@ impl Handover {
     }
 
     /// The committer has the group. It wakes the shard only after this: the other way round the shard could
-    /// look, find its group untaken, and never be woken again.
+    /// look, find its group untaken, and do nothing until it is durable.
     pub(crate) fn take(&self) {
         self.untaken.store(false, Ordering::Release);
     }

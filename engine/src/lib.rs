@@ -13,6 +13,8 @@ mod committer;
 mod damages;
 mod directory;
 mod engine;
+#[doc(hidden)]
+pub mod fuzz;
 mod group;
 mod handover;
 #[cfg(all(test, loom))]

@@ -633,10 +633,15 @@ impl Shard {
         door.changes.fetch_add(u64::from(open.changes), Ordering::Relaxed);
         door.live_holds.store(self.live_holds, Ordering::Relaxed);
         door.hash.store(self.hash, Ordering::Relaxed);
-        door.handover.hand_over(number);
+        if !slips(Slip::MarkedAfterSent) {
+            door.handover.hand_over(number);
+        }
         self.outstanding.push_back(open);
         // Without a receiver the committer has ended: nothing is durable any more and nothing is answered.
         let _ = self.engine.to_committer.send(ToCommitter::Group(group));
+        if slips(Slip::MarkedAfterSent) {
+            self.door().handover.hand_over(number);
+        }
         true
     }
 

@@ -2,7 +2,7 @@
 //! would let pass: the same steps in another order.
 //!
 //! Only builds that run models know them (`--cfg loom`, `--cfg shuttle`), and there the environment names
-//! one: `USHER_SLIP=WokenBeforeTaken`. Everywhere else [`slips`] is the constant `false`.
+//! one: `USHER_SLIP=WokenBeforePut`. Everywhere else [`slips`] is the constant `false`.
 
 /// A mistake that can be planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,8 +13,10 @@ pub(crate) enum Slip {
     NoFence,
     /// A mailbox is asked whether it is closed before its lock is taken.
     ClosedBeforeLock,
-    /// The committer wakes the shard and then takes the mark of its group away.
-    WokenBeforeTaken,
+    /// A shard is woken for a command that is not in its mailbox yet.
+    WokenBeforePut,
+    /// A shard sends its group and then marks it as untaken.
+    MarkedAfterSent,
     /// A shard counts commands as judged before the group with their answers is handed over.
     JudgedBeforeHanded,
     /// Answers leave before the views show what they speak of.

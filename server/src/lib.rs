@@ -13,4 +13,7 @@ mod fault;
 pub mod logs;
 mod start_report;
 
+#[doc(hidden)]
+pub use edge::fuzz;
+
 pub use fault::{EXIT_CONFIG, EXIT_DAMAGED, EXIT_FOLDER, EXIT_IO, EXIT_OS, EXIT_PORT, EXIT_SOFTWARE, StartFault};

@@ -472,3 +472,45 @@ impl CheckpointReader {
         Ok(())
     }
 }
+
+/// Gives a checkpoint the checksums of its content, for fuzzing. The blocks keep theirs where the table does
+/// not say where they are.
+pub(crate) fn repair(file: &mut [u8]) {
+    if let Some(page) = file.first_chunk_mut::<PAGE_BYTES>() {
+        close_page(page);
+    }
+    let Some(tail) = file.len().checked_sub(TAIL_BYTES).filter(|tail| *tail >= PAGE_BYTES) else { return };
+    let file_bytes = file.len() as u64;
+    put_bytes(file, tail + T_FILE_BYTES, file_bytes.to_le_bytes());
+    let table = usize::try_from(get_u64(file, tail + T_TABLE)).unwrap_or(usize::MAX);
+    if (PAGE_BYTES..=tail).contains(&table) {
+        for at in (table..tail).step_by(ENTRY_BYTES).filter(|at| at + ENTRY_BYTES <= tail) {
+            repair_section(file, at, table);
+        }
+        let crc = crc32c::crc32c(&file[table..tail]);
+        put_bytes(file, tail + T_TABLE_CRC, crc.to_le_bytes());
+    }
+    put_bytes(file, tail + T_MAGIC, MAGIC_BYTES);
+    let digest = *blake3::hash(&file[..tail + T_DIGEST]).as_bytes();
+    put_bytes(file, tail + T_DIGEST, digest);
+    let crc = crc32c::crc32c(&file[tail..tail + T_CRC]);
+    put_bytes(file, tail + T_CRC, crc.to_le_bytes());
+}
+
+fn repair_section(file: &mut [u8], entry_at: usize, table: usize) {
+    let entry = Entry {
+        tag: get_u32(file, entry_at + E_TAG),
+        offset: get_u64(file, entry_at + E_OFFSET),
+        length: get_u64(file, entry_at + E_LENGTH),
+    };
+    put_bytes(file, entry_at + E_CRC, entry.crc().to_le_bytes());
+    let mut at = usize::try_from(entry.offset).unwrap_or(usize::MAX);
+    let mut left = usize::try_from(entry.length).unwrap_or(usize::MAX);
+    while left > 0 && at < table {
+        let length = left.min(BLOCK_BYTES);
+        let Some(end) = at.checked_add(BLOCK_HEAD_BYTES + length).filter(|end| *end <= table) else { return };
+        let crc = block_crc(at as u64, &file[at + BLOCK_HEAD_BYTES..end]);
+        put_bytes(file, at + 4, crc.to_le_bytes());
+        (at, left) = (end, left - length);
+    }
+}

@@ -541,6 +541,27 @@ impl FrameHeader {
         })
     }
 
+    /// Gives a frame the checksums of its content, for fuzzing.
+    pub(crate) fn repair(frame: &mut [u8]) {
+        if frame.len() < FRAME_HEADER_BYTES || get::<4>(frame, F_MAGIC) != FRAME_MAGIC {
+            return;
+        }
+        let payload_end = FRAME_HEADER_BYTES.saturating_add(get_u32(frame, F_PAYLOAD_BYTES) as usize);
+        if let Some(payload) = frame.get(FRAME_HEADER_BYTES..payload_end) {
+            let payload_crc = crc32c::crc32c(payload);
+            put(frame, F_PAYLOAD_CRC, payload_crc.to_le_bytes());
+        }
+        let header_crc = crc32c::crc32c(&frame[F_VERSION..FRAME_HEADER_BYTES]);
+        put(frame, F_CRC, header_crc.to_le_bytes());
+        let Some(header) = FrameHeader::decode(frame) else { return };
+        if frame.len() >= payload_end + FRAME_TRAILER_BYTES {
+            let chain = header.head.chain(&frame[FRAME_HEADER_BYTES..payload_end]);
+            put(frame, payload_end + T_CHAIN, chain.0);
+            put(frame, payload_end + T_BATCH, low_half(header.head.batch_seq).to_le_bytes());
+            put(frame, payload_end + T_MAGIC, TRAILER_MAGIC);
+        }
+    }
+
     /// Whether the fields are such as a writer of this version writes. Ask only for a frame that says it
     /// lies where it does: payload bytes may look like any frame but cannot know their own place.
     pub(crate) fn judge(&self) -> Result<(), Unusable> {

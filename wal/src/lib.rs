@@ -14,6 +14,8 @@
 pub mod checkpoint;
 mod error;
 pub mod format;
+#[doc(hidden)]
+pub mod fuzz;
 mod memory;
 mod preallocate;
 mod reader;

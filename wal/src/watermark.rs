@@ -79,6 +79,11 @@ impl Watermark {
         page
     }
 
+    /// What a page says, if it is valid.
+    pub(crate) fn of_page(page: &[u8; PAGE_BYTES]) -> Option<Watermark> {
+        if let Page::Valid(watermark) = Watermark::decode(page) { Some(watermark) } else { None }
+    }
+
     fn decode(page: &[u8; PAGE_BYTES]) -> Page {
         if page.iter().all(|&byte| byte == 0) {
             return Page::Zero;

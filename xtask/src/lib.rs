@@ -4,6 +4,8 @@
 pub mod arrows;
 pub mod ci;
 pub mod codegen;
+pub mod models;
+pub mod nightly;
 pub mod pictures;
 pub mod program;
 pub mod tidy;

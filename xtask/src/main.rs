@@ -14,6 +14,14 @@ simulations, each with --help
   sim      the engine under seeds: crashes, faults, oracles
   sweep    every bit, byte, truncation and page of a small log and checkpoint
 
+threads
+  loom     every order of two or three threads that share a small part of the engine
+  shuttle  random schedules of the whole engine
+
+bytes of others, with another toolchain; skipped loudly without it
+  fuzz     libFuzzer on everything that decodes
+  miri     part of the core's and the log's tests, interpreted
+
 trials of the real programs, each with --help
   kill9    kill -9 at random under recording clients
   inject   system calls that fail, and disks that fill up";
@@ -29,6 +37,10 @@ fn main() -> Result<()> {
         Some("tidy") => xtask::tidy::run(&root),
         Some("ci") => xtask::ci::run(&root),
         Some(task @ ("sim" | "sweep")) => xtask::program::simulation(&root, task, &arguments),
+        Some("loom") => xtask::models::loom(&root, &arguments),
+        Some("shuttle") => xtask::models::shuttle(&root, &arguments),
+        Some("fuzz") => xtask::nightly::fuzz(&root, &arguments),
+        Some("miri") => xtask::nightly::miri(&root),
         Some(task @ ("kill9" | "inject")) => xtask::program::trial(&root, task, &arguments),
         _ => bail!("{USAGE}"),
     }

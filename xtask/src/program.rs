@@ -34,18 +34,18 @@ pub fn trial(root: &Path, task: &str, arguments: &[OsString]) -> Result<()> {
     finish(Command::new(programs.join("trials")).arg(task).args(arguments).current_dir(root))
 }
 
-fn target_folder(root: &Path) -> PathBuf {
+pub(crate) fn target_folder(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
 
-fn cargo(root: &Path) -> Command {
+pub(crate) fn cargo(root: &Path) -> Command {
     // The cargo that called us, so that the toolchain is the same.
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
     command
 }
 
-fn finish(command: &mut Command) -> Result<()> {
+pub(crate) fn finish(command: &mut Command) -> Result<()> {
     let words = format!("{command:?}");
     let status = command.status().with_context(|| format!("start {words}"))?;
     if !status.success() {

@@ -5,6 +5,8 @@ pub(crate) mod admission;
 pub(crate) mod convert;
 pub(crate) mod convert_admin;
 pub(crate) mod deadline;
+#[doc(hidden)]
+pub mod fuzz;
 pub(crate) mod health;
 pub(crate) mod inventory;
 pub mod limits;

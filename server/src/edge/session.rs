@@ -286,7 +286,7 @@ impl SessionStream {
             return Err(Refusal::invalid("correlation_id", "must not be 0"));
         }
         self.edge.engine()?;
-        let (event_key, command, kind, asked, min_position) = self.convert(command)?;
+        let (event_key, command, kind, asked, min_position) = command_of(&self.engine, command)?;
         let allowed = match request.timeout_ms {
             0 => SALE_CALL_TIME_MAX,
             ms => Duration::from_millis(u64::from(ms)).min(SALE_CALL_TIME_MAX),
@@ -336,39 +336,6 @@ impl SessionStream {
         Ok(())
     }
 
-    fn convert(&self, command: session_request::Command) -> Refusable<(EventKey, Command, SessionKind, Asked, u64)> {
-        match command {
-            session_request::Command::Open(_) => Err(Refusal::invalid("open", "the Session is open already")),
-            session_request::Command::Hold(request) => {
-                let key = EventKey(request.event_key);
-                let (hold, asked) = convert::session_hold(request)?;
-                Ok((key, Command::Hold(Box::new(hold)), SessionKind::Hold, asked, 0))
-            }
-            session_request::Command::Confirm(request) => {
-                let key = EventKey(request.event_key);
-                let (confirm, asked) = convert::session_confirm(request)?;
-                Ok((key, Command::Confirm(Box::new(confirm)), SessionKind::Confirm, asked, 0))
-            }
-            session_request::Command::Release(request) => {
-                let key = EventKey(request.event_key);
-                let (release, asked) = convert::session_release(request)?;
-                Ok((key, Command::Release(Box::new(release)), SessionKind::Release, asked, 0))
-            }
-            session_request::Command::Extend(request) => {
-                let extend = convert::session_extend(&request)?;
-                let key = EventKey(request.event_key);
-                Ok((key, Command::Extend(extend), SessionKind::Extend, Asked::default(), 0))
-            }
-            session_request::Command::GetHold(request) => {
-                let hold_id = convert::session_get_hold(&request)?;
-                refuse_other_future(&self.engine, 0, request.min_position)?;
-                let key = EventKey(request.event_key);
-                let command = Command::GetHold(hold_id);
-                Ok((key, command, SessionKind::GetHold, Asked::default(), request.min_position))
-            }
-        }
-    }
-
     /// What the stream gives when nothing more will be read.
     fn finish(&mut self) -> Poll<Option<Result<wire::SessionResponse, Status>>> {
         if self.slots.in_flight() > 0 {
@@ -378,6 +345,43 @@ impl SessionStream {
         match std::mem::replace(&mut self.reading, Reading::Done) {
             Reading::Over(Some(status)) => Poll::Ready(Some(Err(status))),
             Reading::Beginning | Reading::Open | Reading::Over(None) | Reading::Done => Poll::Ready(None),
+        }
+    }
+}
+
+/// The command of a message: for whom, what, and how its answer is told.
+pub(super) fn command_of(
+    engine: &Engine,
+    command: session_request::Command,
+) -> Refusable<(EventKey, Command, SessionKind, Asked, u64)> {
+    match command {
+        session_request::Command::Open(_) => Err(Refusal::invalid("open", "the Session is open already")),
+        session_request::Command::Hold(request) => {
+            let key = EventKey(request.event_key);
+            let (hold, asked) = convert::session_hold(request)?;
+            Ok((key, Command::Hold(Box::new(hold)), SessionKind::Hold, asked, 0))
+        }
+        session_request::Command::Confirm(request) => {
+            let key = EventKey(request.event_key);
+            let (confirm, asked) = convert::session_confirm(request)?;
+            Ok((key, Command::Confirm(Box::new(confirm)), SessionKind::Confirm, asked, 0))
+        }
+        session_request::Command::Release(request) => {
+            let key = EventKey(request.event_key);
+            let (release, asked) = convert::session_release(request)?;
+            Ok((key, Command::Release(Box::new(release)), SessionKind::Release, asked, 0))
+        }
+        session_request::Command::Extend(request) => {
+            let extend = convert::session_extend(&request)?;
+            let key = EventKey(request.event_key);
+            Ok((key, Command::Extend(extend), SessionKind::Extend, Asked::default(), 0))
+        }
+        session_request::Command::GetHold(request) => {
+            let hold_id = convert::session_get_hold(&request)?;
+            refuse_other_future(engine, 0, request.min_position)?;
+            let key = EventKey(request.event_key);
+            let command = Command::GetHold(hold_id);
+            Ok((key, command, SessionKind::GetHold, Asked::default(), request.min_position))
         }
     }
 }

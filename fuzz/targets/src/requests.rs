@@ -1,0 +1,129 @@
+//! Requests of both services, from their bytes to what the state machine says to them.
+
+use std::sync::{Arc, OnceLock};
+
+use engine::{ClockSource, Engine, EngineConfig, ManualClock, Opened, Reply, open};
+use inventory_core::{
+    change::Change,
+    command::{Command, CreateEvent, Hold},
+    ids::{CustomerKey, EventId, HoldId, TimestampMs},
+    plan_codec::encode_plan,
+    policy::Settings,
+    slot::{Decision, Plans, Slot, SlotConfig},
+};
+use wal::MemoryStorage;
+
+use crate::plans::{house, house_spec};
+
+/// The one event there is.
+const EVENT: &str = "concert";
+/// Some time in 2026, when a hold was made.
+const NOW: TimestampMs = TimestampMs(1_790_000_000_000);
+/// A hold of the first two seats of the house.
+const HOLD: HoldId = HoldId((NOW.0 as u128) << 80 | 7 << 76 | 0b10 << 62 | 1);
+
+struct ThePlan;
+
+impl Plans for ThePlan {
+    fn plan(&self, _: &inventory_core::ids::PlanDigest) -> Arc<inventory_core::plan::Plan> {
+        house()
+    }
+}
+
+fn create() -> CreateEvent {
+    let id = EventId::parse(EVENT).expect("a good name");
+    CreateEvent { key: engine::event_key(EVENT), id, plan: house(), settings: Settings::default() }
+}
+
+fn opened() -> Arc<Engine> {
+    let clock = ClockSource::Manual(ManualClock::new(NOW));
+    let config = EngineConfig { deterministic: true, segment_bytes: 64 << 10, ..EngineConfig::default() };
+    let Opened { engine, mut shards, mut committer, .. } =
+        open(Arc::new(MemoryStorage::new()), clock, config, &mut |_| {}).expect("an empty folder opens");
+    let plan = engine.plans().put(encode_plan(&house_spec())).expect("a plan of our own");
+    let create = Command::CreateEvent(Box::new(CreateEvent { plan, ..create() }));
+    engine.submit(engine::event_key(EVENT), create, None, Reply::Nobody).expect("there is room");
+    while !engine.is_idle() {
+        shards[0].turn();
+        committer.turn().expect("the disk works");
+    }
+    assert!(engine.directory().find(EVENT).is_some());
+    engine
+}
+
+fn judge() -> Slot {
+    let key = engine::event_key(EVENT);
+    let mut slot = Slot::new(key.slot(), SlotConfig { seed: 0, tombstones_max: 1_024 });
+    let hold = Hold {
+        hold_id: HOLD,
+        seats: vec![0, 1],
+        seat_keys: Vec::new(),
+        admissions: Vec::new(),
+        best: None,
+        ticket_types: Vec::new(),
+        customer: CustomerKey::NONE,
+        ttl_ms: 0,
+        replace: None,
+        plan_revision: 0,
+    };
+    for command in [Command::CreateEvent(Box::new(create())), Command::Hold(Box::new(hold))] {
+        let Ok(Decision::Change(event, change)) = slot.decide(NOW, key, &command) else { panic!("it is refused") };
+        assert!(matches!(change, Change::EventCreated(_) | Change::Held(_)));
+        slot.apply(NOW, event, &change, &ThePlan, None);
+    }
+    slot
+}
+
+/// The slot that judges, as a checkpoint has it.
+pub(crate) fn image() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    inventory_core::image::encode_slot(&judge(), &mut bytes);
+    bytes
+}
+
+// Who judges. Judging changes nothing, so every input meets the same state.
+std::thread_local! {
+    static JUDGE: Slot = judge();
+}
+
+/// What the edge looks up.
+fn the_house() -> &'static Arc<Engine> {
+    static ENGINE: OnceLock<Arc<Engine>> = OnceLock::new();
+    ENGINE.get_or_init(opened)
+}
+
+/// One request: the first byte is its type.
+pub(crate) fn requests(bytes: &[u8]) {
+    let Some((kind, message)) = bytes.split_first() else { return };
+    ask(*kind, message);
+}
+
+/// The type of a message of a Session, in `server::fuzz`.
+const SESSION: u8 = 9;
+
+/// The messages of a Session, each with its length before it as two bytes.
+pub(crate) fn sessions(bytes: &[u8]) {
+    let mut rest = bytes;
+    while let Some((length, behind)) = rest.split_first_chunk::<2>() {
+        let length = usize::from(u16::from_le_bytes(*length)).min(behind.len());
+        ask(SESSION, &behind[..length]);
+        rest = &behind[length..];
+    }
+}
+
+fn ask(kind: u8, message: &[u8]) {
+    let Some((key, command)) = server::fuzz::request(the_house(), &house(), kind, message) else { return };
+    let now = NOW.plus_ms(1_000);
+    JUDGE.with(|slot| match slot.decide(now, key, &command) {
+        Ok(Decision::Change(event, change)) => {
+            let mut record = Vec::new();
+            // A change that is decided has a record that reads back.
+            inventory_core::codec::encode_change(event, 1, 1, &change, &mut record);
+            let (read, consumed) = inventory_core::codec::decode_record(&record).expect("it reads back");
+            assert_eq!((read.change, consumed), (change, record.len()));
+        }
+        Ok(Decision::Hold { view, .. }) => server::fuzz::answered(&view, now),
+        Ok(Decision::Event { .. }) => {}
+        Err(reject) => server::fuzz::rejected(reject),
+    });
+}

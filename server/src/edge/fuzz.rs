@@ -1,0 +1,186 @@
+//! For fuzzing: the bytes of a request through everything that looks at them before the engine does. No part
+//! of the interface.
+
+use std::sync::Arc;
+
+use engine::{Engine, EventView};
+use inventory_core::{
+    command::Command,
+    ids::{EventKey, HoldId, TimestampMs},
+    plan::Plan,
+};
+use prost::Message;
+use proto::{admin::v1 as admin, inventory::v1 as wire};
+
+use super::{
+    convert, convert_admin,
+    inventory::refuse_other_future,
+    refusal::{Asked, Refusable, Refusal},
+    session,
+};
+
+/// How many request types there are.
+pub const KINDS: u8 = 15;
+
+/// A command for the engine, when one comes of the bytes.
+pub type Asking = Option<(EventKey, Command)>;
+
+/// What the server makes of these bytes as a request of this type. A refusal is made into both of its forms.
+pub fn request(engine: &Engine, plan: &Arc<Plan>, kind: u8, bytes: &[u8]) -> Asking {
+    match decoded(engine, plan, kind, bytes)? {
+        Ok(asking) => asking,
+        Err(refusal) => {
+            refused(refusal);
+            None
+        }
+    }
+}
+
+/// A refusal as a status, and as the answer of a Session.
+fn refused(refusal: Box<Refusal>) {
+    let answer = refusal.clone().into_session(7);
+    assert!(answer.reason != 0, "a refusal without a reason");
+    let status = refusal.into_status();
+    assert!(status.code() != tonic::Code::Ok, "a refusal that says that all is well");
+}
+
+fn decoded(engine: &Engine, plan: &Arc<Plan>, kind: u8, bytes: &[u8]) -> Option<Refusable<Asking>> {
+    Some(match kind % KINDS {
+        0 => hold(message(bytes)?),
+        1 => extend(&message(bytes)?),
+        2 => confirm(engine, message(bytes)?),
+        3 => release(engine, message(bytes)?),
+        4 => get_hold(engine, &message(bytes)?),
+        5 => {
+            let request: wire::GetEventRequest = message(bytes)?;
+            read(engine, &request.event_id, request.incarnation, request.min_position)
+        }
+        6 => {
+            let request: wire::GetPlanRequest = message(bytes)?;
+            read(engine, &request.event_id, request.incarnation, request.min_position)
+        }
+        7 => {
+            let request: wire::GetAvailabilityRequest = message(bytes)?;
+            read(engine, &request.event_id, request.incarnation, request.min_position)
+        }
+        8 => {
+            let request: wire::GetSeatMapRequest = message(bytes)?;
+            read(engine, &request.event_id, request.incarnation, request.min_position)
+        }
+        9 => session_message(engine, message(bytes)?),
+        10 => create_plan(&message(bytes)?),
+        11 => create_event(plan, &message(bytes)?),
+        12 => update_event(plan, &message(bytes)?),
+        13 => list_events(&message(bytes)?),
+        _ => {
+            let _: admin::ServerStatusRequest = message(bytes)?;
+            Ok(None)
+        }
+    })
+}
+
+/// What does not decode is refused before any of our code sees it.
+fn message<M: Message + Default>(bytes: &[u8]) -> Option<M> {
+    M::decode(bytes).ok()
+}
+
+fn view(engine: &Engine, id: &str, asked: Asked) -> Refusable<Arc<EventView>> {
+    engine.directory().find(id).ok_or_else(|| Refusal::event_not_found(asked))
+}
+
+fn hold(request: wire::HoldRequest) -> Refusable<Asking> {
+    let key = convert::event_key(&convert::event_id(&request.event_id)?);
+    let hold_id = if request.hold_id.is_empty() { HoldId(0) } else { convert::hold_id(&request.hold_id)? };
+    let (hold, _) = convert::hold(request, hold_id)?;
+    Ok(Some((key, Command::Hold(Box::new(hold)))))
+}
+
+fn extend(request: &wire::ExtendHoldRequest) -> Refusable<Asking> {
+    let key = convert::event_key(&convert::event_id(&request.event_id)?);
+    Ok(Some((key, Command::Extend(convert::extend(request)?))))
+}
+
+fn confirm(engine: &Engine, request: wire::ConfirmHoldRequest) -> Refusable<Asking> {
+    let id = convert::event_id(&request.event_id)?;
+    let (confirm, _, event) = convert::confirm(request, |asked| view(engine, id.as_str(), asked))?;
+    Ok(Some((event.key(), Command::Confirm(Box::new(confirm)))))
+}
+
+fn release(engine: &Engine, request: wire::ReleaseHoldRequest) -> Refusable<Asking> {
+    let id = convert::event_id(&request.event_id)?;
+    let (release, _, event) = convert::release(request, |asked| view(engine, id.as_str(), asked))?;
+    Ok(Some((event.key(), Command::Release(Box::new(release)))))
+}
+
+fn get_hold(engine: &Engine, request: &wire::GetHoldRequest) -> Refusable<Asking> {
+    let key = convert::event_key(&convert::event_id(&request.event_id)?);
+    let hold_id = convert::hold_id(&request.hold_id)?;
+    refuse_other_future(engine, request.incarnation, request.min_position)?;
+    Ok(Some((key, Command::GetHold(hold_id))))
+}
+
+fn read(engine: &Engine, event_id: &str, incarnation: u64, min_position: u64) -> Refusable<Asking> {
+    convert::event_id(event_id)?;
+    refuse_other_future(engine, incarnation, min_position)?;
+    let event = view(engine, event_id, Asked::default())?;
+    convert::event_message(&event, event.position(), engine.incarnation());
+    Ok(None)
+}
+
+fn session_message(engine: &Engine, request: wire::SessionRequest) -> Refusable<Asking> {
+    let Some(command) = request.command else { return Ok(None) };
+    let (key, command, ..) = session::command_of(engine, command)?;
+    Ok(Some((key, command)))
+}
+
+fn create_plan(request: &admin::CreatePlanRequest) -> Refusable<Asking> {
+    let format = convert_admin::plan_format("format", request.format)?;
+    let options = convert_admin::import_options(request.options);
+    if let Ok(read) = venue::import(format, &request.document, &options) {
+        convert_admin::plan_counts(&read.spec);
+        convert_admin::problems(&read.problems);
+    }
+    Ok(None)
+}
+
+fn create_event(plan: &Arc<Plan>, request: &admin::CreateEventRequest) -> Refusable<Asking> {
+    let id = convert::event_id(&request.event_id)?;
+    let settings = convert_admin::new_settings(request)?;
+    let create = convert_admin::create_event(id, Arc::clone(plan), settings);
+    convert_admin::planned_event_message(&create, 1);
+    Ok(Some((create.key, Command::CreateEvent(Box::new(create)))))
+}
+
+fn update_event(plan: &Arc<Plan>, request: &admin::UpdateEventRequest) -> Refusable<Asking> {
+    let (id, mut update, digest) = convert_admin::update_event(request)?;
+    update.plan = digest.map(|_| Arc::clone(plan));
+    Ok(Some((convert::event_key(&id), Command::UpdateEvent(Box::new(update)))))
+}
+
+fn list_events(request: &admin::ListEventsRequest) -> Refusable<Asking> {
+    convert_admin::page_size(request.page_size);
+    if let Some(after) = convert_admin::page_after(&request.page_token)? {
+        assert_eq!(convert_admin::page_token(&after), request.page_token, "a page has one token");
+    }
+    Ok(None)
+}
+
+/// The messages of what the engine answered.
+pub fn answered(view: &inventory_core::change::HoldView, now: TimestampMs) {
+    let hold = convert::hold_message("event", view, now);
+    assert!(!hold.hold_id.is_empty());
+    for kind in [
+        convert::SessionKind::Hold,
+        convert::SessionKind::Confirm,
+        convert::SessionKind::Release,
+        convert::SessionKind::Extend,
+        convert::SessionKind::GetHold,
+    ] {
+        convert::session_done(kind, view, now, "event");
+    }
+}
+
+/// A command that the state machine refused, as the server tells it.
+pub fn rejected(reject: inventory_core::reject::Reject) {
+    refused(Refusal::of_reject(reject, Asked::default()));
+}
