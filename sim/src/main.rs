@@ -17,11 +17,12 @@ enum Task {
     /// Run worlds
     Sim,
     /// Damage a small log and a small checkpoint in every way
-    Sweep,
+    Sweep(sim::sweep::SweepOptions),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().task {
-        Task::Sim | Task::Sweep => ExitCode::FAILURE,
+        Task::Sim => ExitCode::FAILURE,
+        Task::Sweep(options) => sim::sweep::run(&options),
     }
 }
