@@ -370,14 +370,15 @@ impl Survey {
                     self.warn(&name, "one of its two header pages is damaged; the other is used");
                 }
                 self.compare_identity(&name, &header)?;
-                if header.epoch != place.epoch || header.index != place.index {
+                let partition = header.identity.partition;
+                if (partition, header.epoch, header.index) != (place.partition, place.epoch, place.index) {
                     return Err(contradiction(
                         &name,
                         0,
                         header.first_batch_seq,
                         header.first_position,
                         format!(
-                            "its header says that it is epoch {} index {}: it was renamed or \
+                            "its header says that it is partition {partition} epoch {} index {}: it was renamed or \
                              written over",
                             header.epoch, header.index
                         ),

@@ -190,6 +190,19 @@ fn missing_doubled_and_renamed_files_are_noticed() {
     assert_eq!(damage.file, WATERMARK_NAME);
 }
 
+/// A start that took it for the newest segment would lead to a folder that no start can use.
+#[test]
+fn a_segment_under_the_name_of_another_partition_is_refused() {
+    let (storage, _) = log(5, true);
+    for name in segment_names(&storage) {
+        let renamed = name.replace("wal-0-", "wal-1-");
+        let image = storage.duplicate();
+        image.put(&renamed, storage.contents(&name).unwrap());
+        let error = replay(&image).err().unwrap().to_string();
+        assert!(error.contains(&renamed) && error.contains("renamed"), "{error}");
+    }
+}
+
 #[test]
 fn a_damaged_header_page_is_covered_by_the_other_and_reported() {
     let (storage, whole) = log(5, true);
