@@ -25,7 +25,7 @@ use crate::format::{
 use crate::reader::{Found, HeaderFound, SegmentReader};
 use crate::segment::{SegmentInfo, SegmentName};
 use crate::storage::Storage;
-use crate::watermark::{WATERMARK_NAME, WatermarkFile};
+use crate::watermark::{WATERMARK_NAME, Watermark, WatermarkFile};
 
 /// Batches remembered for comparison with copies in a later epoch. Copies reach back at most
 /// [`IN_FLIGHT_MAX`] batches; the rest is slack.
@@ -255,6 +255,7 @@ pub fn recover(
         stopped: false,
         infos: Vec::new(),
         ahead: None,
+        watermark_chains: &survey.watermark_chains,
         sink,
     };
     walk.compare_with_checkpoint(&first.name, 0)?;
@@ -278,6 +279,17 @@ pub fn recover(
     };
     if witness.durable_seq >= point.next_seq {
         return Err(damaged(witness.proof));
+    }
+    if let Some((name, watermark)) = survey.missing {
+        // Written after the header of that segment was durable, and the newest one is never removed. What was in
+        // it was acknowledged or not; nothing that is left can tell.
+        return Err(contradiction(
+            WATERMARK_NAME,
+            0,
+            watermark.durable_seq.saturating_add(1),
+            watermark.position.saturating_add(1),
+            format!("{name} was there when it was written, and is no segment any more"),
+        ));
     }
     let durable_seq = witness.durable_seq;
     let mut relog = Vec::new();
@@ -321,6 +333,10 @@ struct Survey {
     epoch: u64,
     time_ms: u64,
     watermark_seq: u64,
+    /// Batches that the watermark vouches for, with the chain after each.
+    watermark_chains: Vec<(u64, Chain)>,
+    /// A segment newer than all that are there, and the watermark that was written when it was.
+    missing: Option<(SegmentName, Watermark)>,
     warnings: Vec<Warning>,
     unused: Vec<String>,
 }
@@ -333,6 +349,8 @@ impl Survey {
             epoch: 0,
             time_ms: 0,
             watermark_seq: 0,
+            watermark_chains: Vec::new(),
+            missing: None,
             warnings: Vec::new(),
             unused: Vec::new(),
         };
@@ -501,6 +519,11 @@ impl Survey {
                     format!("it was written in epoch {}, and no segment of that epoch is left", watermark.epoch),
                 ));
             }
+            let newest_index = self.segments.last().map_or(0, |segment| segment.header.index);
+            if let Some(index) = watermark.index.filter(|&index| watermark.epoch == newest && index > newest_index) {
+                self.missing = Some((SegmentName { partition: found.partition, epoch: newest, index }, watermark));
+            }
+            self.watermark_chains.extend(watermark.chain.map(|chain| (watermark.durable_seq, chain)));
             self.watermark_seq = self.watermark_seq.max(watermark.durable_seq);
             self.time_ms = self.time_ms.max(watermark.time_ms);
         }
@@ -613,6 +636,8 @@ struct Walk<'w, 's> {
     infos: Vec<SegmentInfo>,
     /// The first position of the first whole batch beyond a missing one.
     ahead: Option<u64>,
+    /// See [`Survey::watermark_chains`].
+    watermark_chains: &'w [(u64, Chain)],
     sink: Sink<'s>,
 }
 
@@ -841,6 +866,10 @@ impl Walk<'_, '_> {
         };
         if let Some(what) = what {
             return Err(self.contradiction(name, frame, what.to_owned()));
+        }
+        if self.watermark_chains.iter().any(|&(seq, vouched)| seq == head.batch_seq && vouched != chain) {
+            let what = format!("{WATERMARK_NAME} vouches for another batch with its number");
+            return Err(self.contradiction(name, frame, what));
         }
         if head.batch_seq > self.from.after_batch_seq {
             (self.sink)(BatchView {
