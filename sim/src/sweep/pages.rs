@@ -69,7 +69,8 @@ impl Moment {
 }
 
 /// The life of a log. `in_flight` batches may be written and not durable.
-fn moments(material: &Material, in_flight: u32) -> Vec<Moment> {
+/// `vouched_for`: every answer waits for a watermark too, so that nothing is ever exposed.
+fn moments(material: &Material, in_flight: u32, vouched_for: bool) -> Vec<Moment> {
     let mut moments: Vec<Moment> = Vec::new();
     let mut press = Press::new(material, IDENTITY, SEGMENT_BYTES, in_flight);
     let mut vouched = 0;
@@ -94,6 +95,10 @@ fn moments(material: &Material, in_flight: u32) -> Vec<Moment> {
             continue;
         }
         sync(&mut press);
+        if vouched_for {
+            press.watermark();
+            vouched = press.acknowledged;
+        }
         see("synced", &press, vouched);
         match round % 4 {
             1 => {
@@ -109,6 +114,9 @@ fn moments(material: &Material, in_flight: u32) -> Vec<Moment> {
                 press.hash();
                 see("hash written", &press, vouched);
                 sync(&mut press);
+                if vouched_for {
+                    press.watermark();
+                }
                 see("hash synced", &press, vouched);
             }
             _ => {}
@@ -293,10 +301,11 @@ fn creation(material: &Material) -> Sweep {
 pub(super) fn sweeps() -> Vec<Sweep> {
     let material = Material::new(24, &[1, 2, 1, 3, 1]);
     let mut sweeps = Vec::new();
-    for in_flight in [1, 2] {
-        let moments = Arc::new(moments(&material, in_flight));
-        sweeps.push(last_four(format!("last four pages, W={in_flight}"), Arc::clone(&moments)));
-        sweeps.push(sectors(format!("last page in sectors, W={in_flight}"), moments));
+    for (in_flight, vouched_for) in [(1, false), (2, false), (1, true), (2, true)] {
+        let moments = Arc::new(moments(&material, in_flight, vouched_for));
+        let which = if vouched_for { ", vouched for" } else { "" };
+        sweeps.push(last_four(format!("last four pages, W={in_flight}{which}"), Arc::clone(&moments)));
+        sweeps.push(sectors(format!("last page in sectors, W={in_flight}{which}"), moments));
     }
     sweeps.push(watermark_sectors(&material));
     sweeps.push(creation(&material));

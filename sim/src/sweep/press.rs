@@ -29,13 +29,22 @@ pub(super) struct Material {
 impl Material {
     /// Runs a sale. Batches of one, two and three pages, as `pages` says in turn.
     pub(super) fn new(batches: usize, pages: &[usize]) -> Material {
+        Material::run(batches, pages, usize::MAX)
+    }
+
+    /// The same sale with batches of one page, in which other things happen from a batch on.
+    pub(super) fn other_from(batches: usize, differs_from: usize) -> Material {
+        Material::run(batches, &[1], differs_from)
+    }
+
+    fn run(batches: usize, pages: &[usize], differs_from: usize) -> Material {
         let config = engine_config(1 << 20);
         let mut sale = Sale::open(&MemoryStorage::new(), START, config).expect("an empty folder opens");
         sale.create("concert");
         sale.commit();
         for number in 1..batches {
             sale.advance_ms(7);
-            sale.trade(4);
+            sale.trade(if number < differs_from { 4 } else { 5 });
             // About 2.4 KB each: 3 KB fit a page, 7 KB two, 11 KB three.
             for _ in 0..[1, 2, 4][pages[number % pages.len()] - 1] {
                 sale.describe();

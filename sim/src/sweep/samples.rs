@@ -103,7 +103,13 @@ pub(super) fn foreign(material: &Material) -> Vec<Sample> {
         press.commit().mark().watermark();
         sample(name, &press, press.folder())
     };
-    others.into_iter().map(build).collect()
+    let mut samples: Vec<Sample> = others.into_iter().map(build).collect();
+    // A copy of the folder that was used as well: the same log up to its second epoch.
+    let other = Material::other_from(material.batches.len(), 5);
+    let mut press = two_epochs(&other, IDENTITY);
+    press.commit().mark().watermark();
+    samples.push(sample("copy of the folder", &press, press.folder()));
+    samples
 }
 
 /// The log at every earlier moment of its life, oldest first.
