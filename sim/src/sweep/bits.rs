@@ -74,7 +74,7 @@ pub(super) fn every_byte_of_the_log(sample: Sample) -> Sweep {
     let parts = parts_of_log(&sample);
     let count = bytes_of(&parts) as u64;
     let sample = Arc::new(sample);
-    Sweep::new(format!("log bytes, {}", sample.name), count, 64, move |n| {
+    Sweep::new(format!("log bytes, {}", sample.name), count, 256, move |n| {
         let (part, at) = nth_byte(&parts, n as usize);
         let mask = (mix(n) % 255 + 1) as u8;
         let edit = Edit::Flip { file: Arc::clone(&part.file), at, mask };
@@ -98,7 +98,7 @@ pub(super) fn every_byte_of(what: &str, sample: Sample, files: &[&str], demand: 
     let patterns = PATTERNS.len() as u64;
     let count = bytes_of(&parts) as u64 * patterns;
     let sample = Arc::new(sample);
-    Sweep::new(format!("{what}, {}", sample.name), count, 64, move |n| {
+    Sweep::new(format!("{what}, {}", sample.name), count, 256, move |n| {
         let (part, at) = nth_byte(&parts, (n / patterns) as usize);
         let byte = sample.folder.bytes(&part.file).expect("it is there")[at];
         let mask = byte ^ PATTERNS[(n % patterns) as usize](byte);

@@ -28,7 +28,7 @@ pub(super) fn every_length(sample: Sample, full: bool) -> Sweep {
         .collect();
     let count = files.iter().map(|(_, lengths, _)| lengths).sum();
     let sample = Arc::new(sample);
-    Sweep::new(format!("lengths, {}", sample.name), count, 32, move |mut n| {
+    Sweep::new(format!("lengths, {}", sample.name), count, 128, move |mut n| {
         for (file, lengths, step) in &files {
             if n < *lengths {
                 let file = Arc::clone(file);

@@ -339,3 +339,69 @@ fn peak_kib() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmPeak:"));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_cases_of_every_sweep_are_right() {
+        for sweep in sweeps(false) {
+            for nth in 0..16 {
+                let n = chance::mix(nth) % sweep.count;
+                let depth = if nth % 4 == 0 { Some(Depth::Start) } else { None };
+                let outcome = sweep.judge(n, depth);
+                assert!(
+                    !matches!(outcome, Outcome::Wrong(_)),
+                    "{outcome:?}: {}, {}",
+                    sweep.describe(n),
+                    again(&sweep, n)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_case_is_the_same_when_it_is_built_again() {
+        let (first, second) = (sweeps(false), sweeps(false));
+        assert_eq!(first.len(), second.len());
+        for (first, second) in first.iter().zip(&second) {
+            assert_eq!((&first.name, first.count), (&second.name, second.count));
+            let n = first.count / 3;
+            assert_eq!(first.describe(n), second.describe(n));
+            let ((a, b), mut folders) = (((first.case)(n), (second.case)(n)), Vec::new());
+            for case in [a, b] {
+                let mut folder = case.sample.folder.clone();
+                case.edits.iter().for_each(|edit| edit.apply(&mut folder));
+                folders.push(folder);
+            }
+            let [one, other] = &folders[..] else { panic!("two folders") };
+            assert!(one.names().eq(other.names()) && one.names().all(|name| one.bytes(name) == other.bytes(name)));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_called_wrong() {
+        let whole = samples::logs(&Material::new(12, &[1])).remove(0);
+        let outcome = |sample: &Sample, demand, depth| judge(sample, &whole.folder, demand, depth);
+        let is_wrong = |outcome| matches!(outcome, Outcome::Wrong(_));
+        for depth in [Depth::Log, Depth::Check, Depth::Start] {
+            assert_eq!(outcome(&whole, Demand::Start, depth), Outcome::Exact);
+            assert!(is_wrong(outcome(&whole, Demand::Refuse, depth)), "nothing was refused");
+            // Something was answered that is not there.
+            let more = Sample { acknowledged: whole.acknowledged + 1, ..whole.clone() };
+            assert!(is_wrong(outcome(&more, Demand::Right, depth)));
+            assert!(is_wrong(outcome(&more, Demand::Exposed(more.acknowledged), depth)));
+            assert_eq!(outcome(&more, Demand::Exposed(whole.acknowledged), depth), Outcome::Exposed);
+            // Something is there that nobody wrote.
+            let fewer = Sample { written: whole.written - 1, acknowledged: 0, ..whole.clone() };
+            assert!(is_wrong(outcome(&fewer, Demand::Right, depth)));
+        }
+        assert!(is_wrong(outcome(&whole, Demand::Notice, Depth::Check)), "called clean");
+        let hash_at = whole.hash_at.iter().map(|(&position, hash)| (position, hash ^ 1)).collect();
+        let other = Sample { hash_at: Arc::new(hash_at), ..whole.clone() };
+        assert!(is_wrong(outcome(&other, Demand::Right, Depth::Check)), "another state");
+        let chains = Sample { chains: Arc::new(vec![wal::Chain::START]), ..whole.clone() };
+        assert!(is_wrong(outcome(&chains, Demand::Right, Depth::Log)), "other batches");
+    }
+}

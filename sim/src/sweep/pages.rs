@@ -188,6 +188,7 @@ fn sectors(name: String, moments: Arc<Vec<Moment>>) -> Sweep {
         let demand = if subset == 0 { Demand::Start } else { moment.demand(&[page]) };
         Case { sample: Arc::clone(&moment.sample), edits, demand }
     })
+    .large()
 }
 
 /// The WATERMARK while one of its pages is written: every subset of sectors of the new page.
