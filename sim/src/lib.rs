@@ -30,3 +30,4 @@ pub mod campaign;
 pub mod sites;
 pub mod planted;
 pub mod command;
+pub mod sweep;

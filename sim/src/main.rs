@@ -18,12 +18,12 @@ enum Task {
     /// Run simulated worlds: seeds that failed once, a fixed list, then fresh ones
     Sim(SimOptions),
     /// Damage a small log and a small checkpoint in every way
-    Sweep,
+    Sweep(sim::sweep::SweepOptions),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().task {
         Task::Sim(options) => sim(&options),
-        Task::Sweep => ExitCode::FAILURE,
+        Task::Sweep(options) => sim::sweep::run(&options),
     }
 }

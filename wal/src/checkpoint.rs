@@ -436,7 +436,7 @@ impl CheckpointReader {
             .try_reserve_exact(length)
             .map_err(|_| damaged(name, entry.offset, "the section is longer than memory"))?;
         let mut offset = entry.offset;
-        let mut block = vec![0; BLOCK_HEAD_BYTES + BLOCK_BYTES];
+        let mut block = vec![0; BLOCK_HEAD_BYTES + length.min(BLOCK_BYTES)];
         while bytes.len() < length {
             let expected = (length - bytes.len()).min(BLOCK_BYTES);
             let block = &mut block[..BLOCK_HEAD_BYTES + expected];

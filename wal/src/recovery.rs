@@ -27,7 +27,7 @@ use crate::format::{
 use crate::reader::{Found, HeaderFound, SegmentReader};
 use crate::segment::{SegmentInfo, SegmentName};
 use crate::storage::Storage;
-use crate::watermark::{WATERMARK_NAME, WatermarkFile};
+use crate::watermark::{WATERMARK_NAME, Watermark, WatermarkFile};
 
 /// Batches remembered for comparison with copies in a later epoch. Copies reach back at most
 /// [`IN_FLIGHT_MAX`] batches; the rest is slack.
@@ -260,6 +260,7 @@ pub fn recover(
         infos: Vec::new(),
         ahead: None,
         stray: None,
+        watermark_chains: &survey.watermark_chains,
         sink,
     };
     walk.compare_with_checkpoint(&first.name, 0)?;
@@ -288,6 +289,18 @@ pub fn recover(
     if witness.durable_seq >= point.next_seq && !planted!(TailAtFirstBad) {
         sometimes!("recovery: acknowledged data is damaged");
         return Err(damaged(witness.proof));
+    }
+    if let Some((name, watermark)) = survey.missing {
+        // Written after the header of that segment was durable, and the newest one is never removed. What was in
+        // it was acknowledged or not; nothing that is left can tell.
+        sometimes!("recovery: the newest segment is missing");
+        return Err(contradiction(
+            WATERMARK_NAME,
+            0,
+            watermark.durable_seq.saturating_add(1),
+            watermark.position.saturating_add(1),
+            format!("{name} was there when it was written, and is no segment any more"),
+        ));
     }
     if let Some((file, offset)) = stray {
         // What is written around it checks, so nothing is lost. A garbled sector of a write that was cut
@@ -339,6 +352,10 @@ struct Survey {
     time_ms: u64,
     watermark_seq: u64,
     watermark_position: u64,
+    /// Batches that the watermark vouches for, with the chain after each.
+    watermark_chains: Vec<(u64, Chain)>,
+    /// A segment newer than all that are there, and the watermark that was written when it was.
+    missing: Option<(SegmentName, Watermark)>,
     warnings: Vec<Warning>,
     unused: Vec<String>,
 }
@@ -352,6 +369,8 @@ impl Survey {
             time_ms: 0,
             watermark_seq: 0,
             watermark_position: 0,
+            watermark_chains: Vec::new(),
+            missing: None,
             warnings: Vec::new(),
             unused: Vec::new(),
         };
@@ -400,14 +419,15 @@ impl Survey {
                     }
                 }
                 self.compare_identity(&name, &header)?;
-                if header.epoch != place.epoch || header.index != place.index {
+                let partition = header.identity.partition;
+                if (partition, header.epoch, header.index) != (place.partition, place.epoch, place.index) {
                     return Err(contradiction(
                         &name,
                         0,
                         header.first_batch_seq,
                         header.first_position,
                         format!(
-                            "its header says that it is epoch {} index {}: it was renamed or \
+                            "its header says that it is partition {partition} epoch {} index {}: it was renamed or \
                              written over",
                             header.epoch, header.index
                         ),
@@ -544,6 +564,11 @@ impl Survey {
                     format!("it was written in epoch {}, and no segment of that epoch is left", watermark.epoch),
                 ));
             }
+            let newest_index = self.segments.last().map_or(0, |segment| segment.header.index);
+            if let Some(index) = watermark.index.filter(|&index| watermark.epoch == newest && index > newest_index) {
+                self.missing = Some((SegmentName { partition: found.partition, epoch: newest, index }, watermark));
+            }
+            self.watermark_chains.extend(watermark.chain.map(|chain| (watermark.durable_seq, chain)));
             self.watermark_seq = self.watermark_seq.max(watermark.durable_seq);
             self.watermark_position = self.watermark_position.max(watermark.position);
             self.time_ms = self.time_ms.max(watermark.time_ms);
@@ -670,6 +695,8 @@ struct Walk<'w, 's> {
     ahead: Option<u64>,
     /// The first byte behind a whole batch that should be zero and is not.
     stray: Option<(String, u64)>,
+    /// See [`Survey::watermark_chains`].
+    watermark_chains: &'w [(u64, Chain)],
     sink: Sink<'s>,
 }
 
@@ -914,6 +941,10 @@ impl Walk<'_, '_> {
         };
         if let Some(what) = what {
             return Err(self.contradiction(name, frame, what.to_owned()));
+        }
+        if self.watermark_chains.iter().any(|&(seq, vouched)| seq == head.batch_seq && vouched != chain) {
+            let what = format!("{WATERMARK_NAME} vouches for another batch with its number");
+            return Err(self.contradiction(name, frame, what));
         }
         if head.batch_seq > self.from.after_batch_seq {
             (self.sink)(BatchView {

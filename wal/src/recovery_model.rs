@@ -132,7 +132,16 @@ impl Segment {
 }
 
 fn watermark(storage: &MemoryStorage, durable_seq: u64) {
-    let page = Watermark { identity: IDENTITY, turn: 1, durable_seq, position: durable_seq, time_ms: 7, epoch: 1 };
+    let page = Watermark {
+        identity: IDENTITY,
+        turn: 1,
+        durable_seq,
+        position: durable_seq,
+        time_ms: 7,
+        epoch: 1,
+        index: None,
+        chain: None,
+    };
     storage.put(WATERMARK_NAME, page.encode().to_vec());
 }
 

@@ -5,15 +5,17 @@
 //! also carries the time, so that a start knows how long the server was down.
 //!
 //! ```text
-//! | magic "USHRMRK\0" 8 | format u16 | zero u16 | partition u32 | instance 16 | incarnation u64 |
-//! | turn u64 | durable batch u64 | position u64 | time ms u64 | epoch u64 | zeros .. | crc32c u32 at 4092 |
+//! | magic "USHRMRK\0" 8 | format major u16, minor u16 | partition u32 | instance 16 | incarnation u64 |
+//! | turn u64 | durable batch u64 | position u64 | time ms u64 | epoch u64                             |
+//! | from minor 1: segment index u64, chain after the durable batch 16 | zeros .. | crc32c u32 at 4092 |
 //! ```
-//! The page with the higher `turn` is the newer one.
+//! The page with the higher `turn` is the newer one. Before minor 1 its field was zero, and the page does not
+//! say in which segment of its epoch the log was, nor which batch the durable one is.
 
 use std::io;
 
 use crate::format::{
-    LogIdentity, PAGE_BYTES, close_page, get_array, get_u16, get_u32, get_u64, page_checks, put_bytes,
+    Chain, LogIdentity, PAGE_BYTES, close_page, get_array, get_u16, get_u32, get_u64, page_checks, put_bytes,
 };
 use crate::storage::{Storage, WriteFile};
 
@@ -21,11 +23,13 @@ use crate::storage::{Storage, WriteFile};
 pub const WATERMARK_NAME: &str = "WATERMARK";
 
 const WATERMARK_FORMAT: u16 = 1;
+/// A higher minor number is read.
+const WATERMARK_MINOR: u16 = 1;
 const MAGIC_BYTES: [u8; 8] = *b"USHRMRK\0";
 const MAGIC: usize = 0;
 const FORMAT: usize = MAGIC + 8;
-const ZERO: usize = FORMAT + 2;
-const PARTITION: usize = ZERO + 2;
+const MINOR: usize = FORMAT + 2;
+const PARTITION: usize = MINOR + 2;
 const INSTANCE: usize = PARTITION + 4;
 const INCARNATION: usize = INSTANCE + 16;
 const TURN: usize = INCARNATION + 8;
@@ -33,8 +37,10 @@ const DURABLE: usize = TURN + 8;
 const POSITION: usize = DURABLE + 8;
 const TIME: usize = POSITION + 8;
 const EPOCH: usize = TIME + 8;
-const END: usize = EPOCH + 8;
-const _: () = assert!(END == 80);
+const INDEX: usize = EPOCH + 8;
+const CHAIN: usize = INDEX + 8;
+const END: usize = CHAIN + 16;
+const _: () = assert!(END == 104);
 
 /// How far the log was durable at some moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +57,10 @@ pub struct Watermark {
     pub time_ms: u64,
     /// The opening for writing that wrote it.
     pub epoch: u64,
+    /// The segment within the epoch that was written to; nothing where an earlier version wrote the page.
+    pub index: Option<u64>,
+    /// The chain after the last durable batch; nothing where an earlier version wrote the page.
+    pub chain: Option<Chain>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +85,11 @@ impl Watermark {
         put_bytes(&mut page, POSITION, self.position.to_le_bytes());
         put_bytes(&mut page, TIME, self.time_ms.to_le_bytes());
         put_bytes(&mut page, EPOCH, self.epoch.to_le_bytes());
+        if let (Some(index), Some(chain)) = (self.index, self.chain) {
+            put_bytes(&mut page, MINOR, WATERMARK_MINOR.to_le_bytes());
+            put_bytes(&mut page, INDEX, index.to_le_bytes());
+            put_bytes(&mut page, CHAIN, chain.0);
+        }
         close_page(&mut page);
         page
     }
@@ -95,6 +110,7 @@ impl Watermark {
         if format > WATERMARK_FORMAT {
             return Page::Newer(format);
         }
+        let tells_place = get_u16(page, MINOR) >= 1;
         Page::Valid(Watermark {
             identity: LogIdentity {
                 instance: get_array(page, INSTANCE),
@@ -106,6 +122,8 @@ impl Watermark {
             position: get_u64(page, POSITION),
             time_ms: get_u64(page, TIME),
             epoch: get_u64(page, EPOCH),
+            index: tells_place.then(|| get_u64(page, INDEX)),
+            chain: tells_place.then(|| Chain(get_array(page, CHAIN))),
         })
     }
 }
@@ -205,7 +223,16 @@ mod tests {
     const IDENTITY: LogIdentity = LogIdentity { instance: *b"0123456789abcdef", partition: 3, incarnation: 2 };
 
     fn watermark(durable_seq: u64) -> Watermark {
-        Watermark { identity: IDENTITY, turn: 0, durable_seq, position: 9, time_ms: 70, epoch: 4 }
+        Watermark {
+            identity: IDENTITY,
+            turn: 0,
+            durable_seq,
+            position: 9,
+            time_ms: 70,
+            epoch: 4,
+            index: Some(1),
+            chain: Some(Chain([5; 16])),
+        }
     }
 
     fn newest(storage: &MemoryStorage) -> Option<u64> {

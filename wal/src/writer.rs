@@ -103,6 +103,10 @@ pub struct LogWriter {
     time_ms: u64,
     durable_seq: u64,
     durable_position: u64,
+    /// The chain after the last durable batch.
+    durable_chain: Chain,
+    /// The latest time in a watermark.
+    watermark_time_ms: u64,
     /// The durable batch that the last marker or header spoke of.
     marked_seq: u64,
     sealed: Vec<SegmentInfo>,
@@ -212,6 +216,8 @@ impl LogWriter {
             time_ms: recovered.relog.first().map_or(recovered.last_batch_time_ms, |b| b.time_ms),
             durable_seq,
             durable_position: first_position - 1,
+            durable_chain: first_chain,
+            watermark_time_ms: 0,
             marked_seq: durable_seq,
             sealed: recovered.segments.clone(),
             preallocator,
@@ -306,6 +312,7 @@ impl LogWriter {
     fn believe_durable(&mut self) {
         self.durable_seq = self.next_batch_seq - 1;
         self.durable_position = self.next_position - 1;
+        self.durable_chain = self.chain;
         self.live.durable_end = self.live.end;
     }
 
@@ -379,6 +386,7 @@ impl LogWriter {
     /// Writes the watermark file and syncs it: how far the log is durable, and the time.
     pub fn write_watermark(&mut self, time_ms: u64) -> Result<(), WriteError> {
         self.usable()?;
+        self.watermark_time_ms = self.watermark_time_ms.max(time_ms);
         let result = self.watermark.write(Watermark {
             identity: self.identity,
             turn: 0,
@@ -386,6 +394,8 @@ impl LogWriter {
             position: self.durable_position,
             time_ms,
             epoch: self.epoch,
+            index: Some(self.live.index),
+            chain: Some(self.durable_chain),
         });
         self.failed |= result.is_err();
         result.map_err(|e| WriteError::io(WATERMARK_NAME, "writing", e))
@@ -532,6 +542,9 @@ impl LogWriter {
         self.live = live?;
         self.sealed.push(sealed);
         self.marked_seq = self.durable_seq;
+        // From here on a start that finds no such segment knows that one is missing: nothing in the older ones
+        // tells it from a rotation that a crash has cut short.
+        self.write_watermark(self.watermark_time_ms.max(self.time_ms))?;
         self.ask_for_next();
         Ok(())
     }

@@ -190,6 +190,69 @@ fn missing_doubled_and_renamed_files_are_noticed() {
     assert_eq!(damage.file, WATERMARK_NAME);
 }
 
+/// What was acknowledged after a rotation is gone with its segment, and the watermark of the last second is older.
+#[test]
+fn a_segment_that_vanishes_right_after_a_rotation_is_missed() {
+    let storage = MemoryStorage::new();
+    let (mut writer, _) = reopen(&storage);
+    let mut tag = 0;
+    while segment_names(&storage).len() < 3 {
+        append(&mut writer, tag, 1).unwrap();
+        writer.sync().unwrap();
+        tag += 1;
+    }
+    let whole = replay(&storage).unwrap().batches;
+    let newest = segment_names(&storage).pop().unwrap();
+    let image = storage.duplicate();
+    image.lose(&newest);
+    assert!(judge(&image, &whole, 0, "the newest segment is gone"));
+    image.put(&newest, vec![0; 32 << 10]);
+    assert!(judge(&image, &whole, 0, "the newest segment is zeros"));
+    image.put(&newest, payload(1, 8));
+    assert!(judge(&image, &whole, 0, "the newest segment is anything"));
+}
+
+/// A copy of the folder was used as well, for as long, and its newest segment got into this one.
+#[test]
+fn a_segment_from_a_copy_that_was_used_is_told_by_the_watermark() {
+    let storage = MemoryStorage::new();
+    let (mut writer, _) = reopen(&storage);
+    append(&mut writer, 1, 1).unwrap();
+    writer.seal(1001).unwrap();
+    drop(writer);
+    let went_on = |tags: [u64; 2]| {
+        let image = storage.duplicate();
+        let (mut writer, _) = reopen(&image);
+        for tag in tags {
+            append(&mut writer, tag, 1).unwrap();
+            writer.sync().unwrap();
+        }
+        writer.write_watermark(5000).unwrap();
+        drop(writer);
+        image
+    };
+    let (ours, theirs) = (went_on([2, 3]), went_on([2, 4]));
+    let name = "wal-0-2-0.seg";
+    ours.put(name, theirs.contents(name).unwrap());
+    let error = replay(&ours).err().unwrap().to_string();
+    assert!(error.contains(name) && error.contains("WATERMARK"), "{error}");
+    // Each by itself is whole.
+    assert!(replay(&theirs).is_ok());
+}
+
+/// A start that took it for the newest segment would lead to a folder that no start can use.
+#[test]
+fn a_segment_under_the_name_of_another_partition_is_refused() {
+    let (storage, _) = log(5, true);
+    for name in segment_names(&storage) {
+        let renamed = name.replace("wal-0-", "wal-1-");
+        let image = storage.duplicate();
+        image.put(&renamed, storage.contents(&name).unwrap());
+        let error = replay(&image).err().unwrap().to_string();
+        assert!(error.contains(&renamed) && error.contains("renamed"), "{error}");
+    }
+}
+
 #[test]
 fn a_damaged_header_page_is_covered_by_the_other_and_reported() {
     let (storage, whole) = log(5, true);

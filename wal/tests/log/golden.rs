@@ -70,7 +70,23 @@ fn the_watermark_has_these_bytes() {
     writer.write_watermark(80).unwrap();
     let bytes = storage.contents(WATERMARK_NAME).unwrap();
     // The first page was written when the log was opened.
-    check("watermark_v1.bin", &bytes[PAGE_BYTES..]);
+    check("watermark_v1_1.bin", &bytes[PAGE_BYTES..]);
+}
+
+#[test]
+fn a_watermark_without_segment_and_chain_is_a_witness() {
+    let storage = MemoryStorage::new();
+    let (mut writer, _) = reopen(&storage);
+    writer.append(BatchKind::Data, 70, 2, &[b"two changes"]).unwrap();
+    writer.sync().unwrap();
+    drop(writer);
+    let old = golden("watermark_v1.bin");
+    assert_ne!(old, golden("watermark_v1_1.bin"));
+    storage.put(WATERMARK_NAME, [vec![0; PAGE_BYTES], old].concat());
+    let recovered = replay(&storage).unwrap().recovered;
+    assert_eq!((recovered.durable_seq, recovered.time_ms), (1, 80));
+    storage.overwrite("wal-0-1-0.seg", 2 * PAGE_BYTES, &[0; PAGE_BYTES]);
+    assert!(replay(&storage).is_err(), "the batch that it vouches for is gone");
 }
 
 #[test]
