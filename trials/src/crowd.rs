@@ -52,6 +52,7 @@ pub struct Crowd {
     thread: JoinHandle<Result<Vec<History>>>,
     end: Arc<AtomicBool>,
     asked: Arc<AtomicU64>,
+    began: Instant,
 }
 
 impl Crowd {
@@ -60,20 +61,27 @@ impl Crowd {
     /// # Errors
     /// When the system gives no thread.
     pub fn begin(manners: Manners) -> Result<Self> {
+        let began = Instant::now();
         let end = Arc::new(AtomicBool::new(false));
         let asked = Arc::new(AtomicU64::new(0));
         let (until, count) = (Arc::clone(&end), Arc::clone(&asked));
         let thread = std::thread::Builder::new().name("crowd".to_owned()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(perform(manners, until, count))
+            runtime.block_on(perform(manners, began, until, count))
         })?;
-        Ok(Self { thread, end, asked })
+        Ok(Self { thread, end, asked, began })
     }
 
     /// Operations ended so far.
     #[must_use]
     pub fn operations(&self) -> u64 {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    /// The clock of its histories.
+    #[must_use]
+    pub fn now_ns(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// Lets every show come to its end, which needs a server, and gives their histories.
@@ -92,9 +100,13 @@ impl Crowd {
     }
 }
 
-async fn perform(manners: Manners, end: Arc<AtomicBool>, asked: Arc<AtomicU64>) -> Result<Vec<History>> {
+async fn perform(
+    manners: Manners,
+    began: Instant,
+    end: Arc<AtomicBool>,
+    asked: Arc<AtomicU64>,
+) -> Result<Vec<History>> {
     let manners = Arc::new(manners);
-    let began = Instant::now();
     let mut stages = Vec::new();
     for stage in 0..manners.stages {
         let (manners, end, asked) = (Arc::clone(&manners), Arc::clone(&end), Arc::clone(&asked));

@@ -13,6 +13,7 @@ pub mod by_position;
 pub mod linear;
 pub mod judge;
 pub mod kill9;
+pub mod inject;
 
 /// The wall clock, for seeds and names only.
 pub(crate) fn now_ms() -> u64 {

@@ -88,6 +88,12 @@ impl KeptLog {
         Ok(Self { data: data.to_owned(), kept: kept.to_owned() })
     }
 
+    /// The data folder.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// Gives every segment that is there now its second name. Call it oftener than checkpoints are made.
     ///
     /// # Errors
@@ -107,6 +113,18 @@ impl KeptLog {
         Ok(())
     }
 
+    /// Segments that have a header.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn segments_begun(&self) -> Result<usize> {
+        let mut begun = 0;
+        for name in segments(&self.kept)? {
+            begun += usize::from(is_begun(&self.kept.join(name))?);
+        }
+        Ok(begun)
+    }
+
     /// Reads all of the log. The server must be at rest.
     ///
     /// # Errors
@@ -114,14 +132,8 @@ impl KeptLog {
     pub fn read(&self) -> Result<Log> {
         self.look()?;
         for name in segments(&self.kept)? {
-            // Only zeros: made ready, never begun.
             let path = self.kept.join(&name);
-            let mut first = [0; 8];
-            fs::File::open(&path)?.read_exact(&mut first).or_else(|error| match error.kind() {
-                std::io::ErrorKind::UnexpectedEof => Ok(()),
-                _ => Err(error),
-            })?;
-            if first == [0; 8] && !self.data.join(&name).exists() {
+            if !is_begun(&path)? && !self.data.join(&name).exists() {
                 fs::remove_file(&path)?;
             }
         }
@@ -135,6 +147,15 @@ impl KeptLog {
             fs::copy(self.data.join("WATERMARK"), self.kept.join("WATERMARK"))?;
         }
         read(&self.kept)
+    }
+}
+
+/// Whether a segment has a header: one that was only made ready is all zeros.
+fn is_begun(path: &Path) -> Result<bool> {
+    let mut first = [0; 8];
+    match fs::File::open(path).and_then(|mut file| file.read_exact(&mut first)) {
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(false),
+        result => result.map(|()| first != [0; 8]).with_context(|| format!("read {}", path.display())),
     }
 }
 

@@ -17,13 +17,13 @@ enum Task {
     /// Kill the server at random under recording clients
     Kill9(trials::kill9::Options),
     /// Make system calls fail and disks fill up
-    Inject,
+    Inject(trials::inject::Options),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Kill9(options) => trials::kill9::run(&options),
-        Task::Inject => Ok(()),
+        Task::Inject(options) => trials::inject::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
