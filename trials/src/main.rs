@@ -15,13 +15,21 @@ struct Arguments {
 #[derive(Subcommand, Debug)]
 enum Task {
     /// Kill the server at random under recording clients
-    Kill9,
+    Kill9(trials::kill9::Options),
     /// Make system calls fail and disks fill up
-    Inject,
+    Inject(trials::inject::Options),
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().task {
-        Task::Kill9 | Task::Inject => ExitCode::FAILURE,
+    let done = match Arguments::parse().task {
+        Task::Kill9(options) => trials::kill9::run(&options),
+        Task::Inject(options) => trials::inject::run(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

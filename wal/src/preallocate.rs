@@ -61,16 +61,13 @@ pub(crate) fn fill_with_zeros(file: &mut dyn WriteFile, from: u64, to: u64) -> i
 
 fn prepare(storage: &dyn Storage, name: &str, bytes: u64) -> io::Result<Prepared> {
     let mut file = storage.create_new(name)?;
-    let filled = fill_with_zeros(file.as_mut(), 0, bytes).and_then(|()| file.sync_all());
-    if let Err(error) = filled {
+    let made = fill_with_zeros(file.as_mut(), 0, bytes).and_then(|()| file.sync_all());
+    if let Err(error) = made.and_then(|()| if planted!(NoDirSync) { Ok(()) } else { storage.sync_dir("") }) {
         drop(file);
         sometimes!("log: a segment cannot be prepared");
         // So that a later try may use the name; the error that counts is the first one.
         let _ = storage.remove(name);
         return Err(error);
-    }
-    if !planted!(NoDirSync) {
-        storage.sync_dir("")?;
     }
     Ok(Prepared { file, bytes })
 }
@@ -192,6 +189,17 @@ mod tests {
         storage.set_capacity(None);
         assert_eq!(preallocator.take(NAME, 12_288).unwrap().bytes, 12_288);
         assert!(!preallocator.out_of_space());
+    }
+
+    #[test]
+    fn whatever_fails_the_name_can_be_used_again() {
+        // Create, fill, sync, sync the folder.
+        for step in 1..=4 {
+            let storage = MemoryStorage::new();
+            storage.fail_at(step);
+            assert!(prepare(&storage, NAME, 12_288).is_err(), "step {step}");
+            assert_eq!(storage.contents(NAME), None, "step {step}");
+        }
     }
 
     #[test]

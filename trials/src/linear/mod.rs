@@ -17,7 +17,7 @@ use search::{Act, Found, Step};
 use spec::Command;
 
 /// Operations a history may have.
-pub const OPERATIONS_MAX: usize = 320;
+pub const OPERATIONS_MAX: usize = 300;
 /// Clients a history may have.
 pub const CLIENTS_MAX: usize = 8;
 /// A hold of at most this TTL may end while its history lasts.

@@ -434,7 +434,7 @@ impl State {
             && told.floor == if live { hold.floor } else { 0 }
             && same(&told.sold_seats, self.sold_of(number))
             && told.sold_floor == hold.sold_floor
-            && told.renewals_left == RENEWALS_MAX - hold.renewals
+            && (!live || told.renewals_left == RENEWALS_MAX - hold.renewals)
             && told.cause == hold.cause
             && named.eq(told.orders.iter())
     }

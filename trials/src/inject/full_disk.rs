@@ -1,0 +1,4 @@
+//! Full disks.
+pub(super) fn run(_seed: u64) -> anyhow::Result<()> {
+    Ok(())
+}
