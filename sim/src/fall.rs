@@ -58,7 +58,7 @@ impl World {
         if let Some(running) = self.running.take() {
             drop(running);
         }
-        self.tell(|| format!("down: {fall:?}"));
+        self.tell(|| format!("down: {fall:?}, {:?}", wal::Storage::list(self.disk.folder(), "")));
         for sent in self.sent.iter_mut().filter(|sent| !sent.is_answered) {
             sent.is_lost = true;
         }
@@ -137,6 +137,7 @@ impl World {
     /// Verifies what is left, and leads the model back to it. Nothing when the world is over.
     fn look(&mut self) -> Result<Option<VerifyReport>, Violation> {
         let profile = self.options.profile;
+        self.tell(|| format!("there is {:?}", wal::Storage::list(self.disk.folder(), "")));
         let found = match verify(self.disk.folder()) {
             Ok(found) => found,
             Err(error) if profile.deceives() => {

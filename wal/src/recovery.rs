@@ -657,9 +657,15 @@ impl Survey {
     }
 }
 
-/// Whether `next` was begun right after `before`.
+/// Whether `next` was begun right after `before`. What was between them without a batch need not be there: the
+/// header of the last segment of an epoch may have been in the cache alone when the next epoch read it.
 fn follows(before: &Headed, next: &Headed) -> bool {
     let (header, previous) = (&next.header, &before.header);
+    let between = (header.prev_epoch, header.prev_index) > (previous.epoch, previous.index);
+    if between && header.prev_epoch < header.epoch && header.prev_valid_len <= SEGMENT_HEADER_BYTES as u64 {
+        sometimes!("recovery: a segment without batches is gone");
+        return header.index == 0;
+    }
     header.prev_epoch == previous.epoch
         && header.prev_index == previous.index
         && if header.epoch == previous.epoch {

@@ -7,7 +7,7 @@ use wal::{
     RecoverFrom, SegmentInfo, list_checkpoints, read_segment, recover, remove_segment,
 };
 
-use crate::support::IDENTITY;
+use crate::support::{IDENTITY, append, reopen, replay, replay_from};
 
 /// What the outside world knows: the tags handed in, and how many of them it was told are durable.
 #[derive(Debug, Clone, Default)]
@@ -271,4 +271,35 @@ fn a_full_disk_is_as_good_as_a_crash() {
         check(&storage.crash(Keep::Nothing), &ledger, &format!("{pages} pages"));
         assert!(!ended || pages > 20);
     }
+}
+
+#[test]
+fn a_segment_whose_header_was_never_durable_need_not_be_there() {
+    // The next segment gets its header, and the sync of it fails.
+    let with_failure_at = |n| {
+        let storage = MemoryStorage::new();
+        let (mut writer, _) = reopen(&storage);
+        append(&mut writer, 1, 1).unwrap();
+        writer.sync().unwrap();
+        storage.fail_at(storage.operations() + n);
+        let failure = writer.rotate().err().map(|error| error.to_string()).unwrap_or_default();
+        failure.contains("syncing the header").then_some(storage)
+    };
+    let storage = (1..40).find_map(with_failure_at).expect("some operation is the sync of the header");
+    // The process is gone and the machine runs on: the next start reads the header from the cache.
+    let storage = storage.survive();
+    let (mut writer, replayed) = reopen(&storage);
+    assert_eq!(replayed.recovered.segments.len(), 2);
+    append(&mut writer, 2, 1).unwrap();
+    writer.sync().unwrap();
+    drop(writer);
+    // Now power fails.
+    let left = storage.crash(Keep::Nothing);
+    let from_start = replay(&left).unwrap();
+    assert_eq!(from_start.batches.len(), 2);
+    let covered = RecoverFrom { after_batch_seq: 2, chain: None, next_position: 4, time_ms: 1001 };
+    let from_checkpoint = replay_from(&left, covered).unwrap();
+    let gaps: Vec<_> =
+        from_checkpoint.recovered.warnings.iter().filter(|warning| warning.what.contains("gap")).collect();
+    assert!(gaps.is_empty(), "{gaps:?}");
 }
