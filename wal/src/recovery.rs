@@ -528,8 +528,15 @@ impl Survey {
                 let what = format!("its page at byte {offset} is damaged, as after a crash; the other is used");
                 self.warn(WATERMARK_NAME, what);
             }
-            // One is synced before the other is touched.
-            _ => self.warn_of_damage(WATERMARK_NAME, "both pages, from byte 0 on, are damaged; it is not used"),
+            _ => {
+                let what = "both pages, from byte 0 on, are damaged; it is not used";
+                // One is synced before the other is touched, and the first before there is a batch.
+                if self.any_batch(storage)? {
+                    self.warn_of_damage(WATERMARK_NAME, what);
+                } else {
+                    self.warn(WATERMARK_NAME, what);
+                }
+            }
         }
         if !file.is_there && self.any_batch(storage)? {
             // It is durable before the first batch of the first segment.

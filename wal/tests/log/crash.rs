@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wal::{
     BatchKind, CheckpointMeta, CheckpointReader, CheckpointWriter, Keep, LogConfig, LogWriter, MemoryStorage,
-    RecoverFrom, SegmentInfo, list_checkpoints, read_segment, recover, remove_segment,
+    RecoverFrom, SegmentInfo, Storage, list_checkpoints, read_segment, recover, remove_segment,
 };
 
 use crate::support::{IDENTITY, append, reopen, replay, replay_from};
@@ -302,4 +302,19 @@ fn a_segment_whose_header_was_never_durable_need_not_be_there() {
     let gaps: Vec<_> =
         from_checkpoint.recovered.warnings.iter().filter(|warning| warning.what.contains("gap")).collect();
     assert!(gaps.is_empty(), "{gaps:?}");
+}
+
+#[test]
+fn a_watermark_that_was_torn_before_the_first_batch_is_no_damage() {
+    let storage = MemoryStorage::new();
+    let (writer, _) = reopen(&storage);
+    drop(writer);
+    for name in storage.list("").unwrap() {
+        if name != wal::WATERMARK_NAME {
+            storage.lose(&name);
+        }
+    }
+    storage.overwrite(wal::WATERMARK_NAME, 0, &[0xa5; 2 * wal::PAGE_BYTES]);
+    let warnings = replay(&storage).unwrap().recovered.warnings;
+    assert!(!warnings.is_empty() && warnings.iter().all(|warning| !warning.is_damage), "{warnings:?}");
 }
