@@ -23,6 +23,8 @@ use crate::{
 
 /// Starts that may fail one after another before something is wrong with the world itself.
 const STARTS_MAX: usize = 12;
+/// Starts in a row that are cut short at most.
+const BROKEN_STARTS_MAX: usize = 6;
 
 /// How a machine or a process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,9 +125,12 @@ impl World {
 
     /// Starts the engine, as often as it takes.
     pub(crate) fn start(&mut self) -> Result<(), Violation> {
-        for _ in 0..STARTS_MAX {
+        for attempt in 0..STARTS_MAX {
             let Some(found) = self.look()? else { return Ok(()) };
             self.try_damage(&found)?;
+            if attempt < BROKEN_STARTS_MAX {
+                self.break_the_start();
+            }
             if self.try_start(&found)? || self.is_over {
                 return Ok(());
             }
@@ -264,7 +269,6 @@ impl World {
 
     /// One start. Whether it succeeded; if not, a fault was in the way and the next one may.
     fn try_start(&mut self, found: &VerifyReport) -> Result<bool, Violation> {
-        self.break_the_start();
         let wall = self.wall();
         let mut config = self.config();
         let is_new = found.time == TimestampMs(0);
