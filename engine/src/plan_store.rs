@@ -132,7 +132,7 @@ impl PlanFiles {
 
     /// Why a plan that something names is not there.
     pub(crate) fn missing(&self, digest: &PlanDigest) -> String {
-        let path = format!("{PLANS_DIR}/{digest}{SUFFIX}");
+        let path = file_of(digest);
         match self.bad.get(&path) {
             Some(why) => format!("{path} is damaged: {why}"),
             None => format!("{path} is missing"),
@@ -145,6 +145,11 @@ impl Plans for PlanFiles {
         // Replay looks for the plan before it applies what names it.
         Arc::clone(self.plans.get(digest).expect("the plan was looked for before"))
     }
+}
+
+/// The path of a plan's file.
+pub(crate) fn file_of(digest: &PlanDigest) -> String {
+    format!("{PLANS_DIR}/{digest}{SUFFIX}")
 }
 
 fn digest_of(encoded: &[u8]) -> PlanDigest {
