@@ -10,9 +10,9 @@ use std::{
     sync::Arc,
 };
 
-use inventory_core::{ids::PlanDigest, plan::Plan, plan_codec, slot::Plans};
+use inventory_core::{ids::PlanDigest, limits::PLAN_BYTES_MAX, plan::Plan, plan_codec, slot::Plans};
 use parking_lot::{Mutex, RwLock};
-use wal::{Storage, write_file_atomically};
+use wal::{ReadFile, Storage, write_file_atomically};
 
 /// The folder of the plan files.
 pub const PLANS_DIR: &str = "plans";
@@ -114,9 +114,10 @@ impl PlanFiles {
             let Some(named) = name.strip_suffix(SUFFIX) else { continue };
             let path = format!("{PLANS_DIR}/{name}");
             let file = storage.open_read(&path).map_err(wrap(&path))?;
-            let len = file.len().map_err(wrap(&path))?;
-            let mut encoded = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
-            file.read_exact_at(0, &mut encoded).map_err(wrap(&path))?;
+            let Some(encoded) = read_bounded(file.as_ref()).map_err(wrap(&path))? else {
+                files.bad.insert(path, format!("it is longer than {PLAN_BYTES_MAX} bytes, more than any plan"));
+                continue;
+            };
             let digest = digest_of(&encoded);
             if digest.to_string() != named {
                 files.bad.insert(path, format!("its content has the digest {digest}"));
@@ -147,6 +148,15 @@ impl Plans for PlanFiles {
     }
 }
 
+/// The bytes of a plan file; nothing when it is longer than any plan, whose length is not worth believing.
+fn read_bounded(file: &dyn ReadFile) -> io::Result<Option<Vec<u8>>> {
+    let len = file.len()?;
+    let Some(len) = usize::try_from(len).ok().filter(|&len| len <= PLAN_BYTES_MAX) else { return Ok(None) };
+    let mut encoded = vec![0; len];
+    file.read_exact_at(0, &mut encoded)?;
+    Ok(Some(encoded))
+}
+
 /// The path of a plan's file.
 pub(crate) fn file_of(digest: &PlanDigest) -> String {
     format!("{PLANS_DIR}/{digest}{SUFFIX}")
@@ -163,4 +173,29 @@ fn build(encoded: &[u8], digest: PlanDigest) -> Result<Plan, String> {
             problems.iter().map(|problem| format!("{}: {}", problem.path, problem.problem)).collect();
         texts.join("; ")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that is long and must not be read.
+    struct Long(u64);
+
+    impl ReadFile for Long {
+        fn len(&self) -> io::Result<u64> {
+            Ok(self.0)
+        }
+
+        fn read_exact_at(&self, _: u64, _: &mut [u8]) -> io::Result<()> {
+            panic!("its length was believed");
+        }
+    }
+
+    #[test]
+    fn a_file_longer_than_any_plan_is_not_read() {
+        for len in [PLAN_BYTES_MAX as u64 + 1, u64::MAX] {
+            assert_eq!(read_bounded(&Long(len)).expect("its length is known"), None);
+        }
+    }
 }
