@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use inventory_core::{ids::PlanDigest, plan::Plan, plan_codec, slot::Plans};
+use inventory_core::{ids::PlanDigest, limits::PLAN_BYTES_MAX, plan::Plan, plan_codec, slot::Plans};
 use wal::{Storage, write_file_atomically};
 
 use crate::{
@@ -129,7 +129,11 @@ impl PlanFiles {
     fn read_one(&mut self, storage: &dyn Storage, name: &str) -> Result<(), PlanStoreError> {
         let Some(named) = name.strip_suffix(SUFFIX) else { return Ok(()) };
         let path = format!("{PLANS_DIR}/{name}");
-        let encoded = read_file(storage, &path).map_err(|source| PlanStoreError::Io { file: path.clone(), source })?;
+        let read = read_file(storage, &path).map_err(|source| PlanStoreError::Io { file: path.clone(), source })?;
+        let Some(encoded) = read else {
+            self.bad.insert(path, format!("it is longer than {PLAN_BYTES_MAX} bytes, more than any plan"));
+            return Ok(());
+        };
         let digest = digest_of(&encoded);
         if digest.to_string() != named {
             self.bad.insert(path, format!("its content has the digest {digest}"));
@@ -197,17 +201,23 @@ impl Plans for PlanFiles {
 /// The bytes of a plan file that was read before.
 pub(crate) fn read_encoded(storage: &dyn Storage, digest: &PlanDigest) -> Result<Vec<u8>, PlanStoreError> {
     let path = file_of(digest);
-    read_file(storage, &path).map_err(|source| PlanStoreError::Io { file: path, source })
+    let read = read_file(storage, &path).and_then(|encoded| {
+        encoded.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it has grown longer than any plan"))
+    });
+    read.map_err(|source| PlanStoreError::Io { file: path, source })
 }
 
-fn read_file(storage: &dyn Storage, path: &str) -> io::Result<Vec<u8>> {
+/// The bytes of a plan file; nothing when it is longer than any plan, whose length is not worth believing.
+fn read_file(storage: &dyn Storage, path: &str) -> io::Result<Option<Vec<u8>>> {
     let file = storage.open_read(path)?;
-    let mut encoded = vec![0; usize::try_from(file.len()?).unwrap_or(usize::MAX)];
+    let Some(len) = usize::try_from(file.len()?).ok().filter(|&len| len <= PLAN_BYTES_MAX) else { return Ok(None) };
+    let mut encoded = vec![0; len];
     file.read_exact_at(0, &mut encoded)?;
-    Ok(encoded)
+    Ok(Some(encoded))
 }
 
-fn file_of(digest: &PlanDigest) -> String {
+/// The path of a plan's file.
+pub(crate) fn file_of(digest: &PlanDigest) -> String {
     format!("{PLANS_DIR}/{digest}{SUFFIX}")
 }
 
@@ -229,4 +239,29 @@ pub(crate) fn build(encoded: &[u8], digest: PlanDigest) -> Result<Plan, String> 
             problems.iter().map(|problem| format!("{}: {}", problem.path, problem.problem)).collect();
         texts.join("; ")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that is long and must not be read.
+    struct Long(u64);
+
+    impl ReadFile for Long {
+        fn len(&self) -> io::Result<u64> {
+            Ok(self.0)
+        }
+
+        fn read_exact_at(&self, _: u64, _: &mut [u8]) -> io::Result<()> {
+            panic!("its length was believed");
+        }
+    }
+
+    #[test]
+    fn a_file_longer_than_any_plan_is_not_read() {
+        for len in [PLAN_BYTES_MAX as u64 + 1, u64::MAX] {
+            assert_eq!(read_bounded(&Long(len)).expect("its length is known"), None);
+        }
+    }
 }

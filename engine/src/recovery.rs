@@ -28,7 +28,7 @@ use crate::{
     engine::{Door, Engine, EngineConfig, LogFiles, LogNumbers},
     group::Finished,
     plan_store::{PLANS_DIR, PlanFiles, PlanStore, PlanStoreError},
-    replay::{Replayed, StartError, log_time, replay, restored_at},
+    replay::{Replayed, StartError, log_time, refuse_plans_alone, replay, restored_at},
     resumption::{Gap, resume},
     router::shard_of,
     shard::Shard,
@@ -191,6 +191,7 @@ pub fn open(
     let slot_config = slot_config(&config);
     let plan_files = PlanFiles::read(storage.as_ref()).map_err(StartError::Plans)?;
     let mut replayed = replay(storage.as_ref(), slot_config, &plan_files, progress)?;
+    refuse_plans_alone(&replayed, &plan_files)?;
     let mut warnings = warnings_of(&replayed, &plan_files);
 
     let log_time = log_time(&replayed);

@@ -14,14 +14,14 @@ use inventory_core::{
     slot::{Plans, Slot, SlotConfig},
 };
 use wal::{
-    BatchKind, BatchView, CheckpointError, CheckpointMeta, CheckpointReader, RecoverError, RecoverFrom, Recovered,
-    Storage, list_checkpoints, recover,
+    BatchKind, BatchView, CheckpointError, CheckpointMeta, CheckpointReader, Damage, FIRST_BATCH_SEQ, FIRST_POSITION,
+    Proof, RecoverError, RecoverFrom, Recovered, Storage, list_checkpoints, recover,
 };
 
 use crate::{
     checkpointer::read_hashes,
     group::{RunView, read_runs},
-    plan_store::{PlanFiles, PlanStore, PlanStoreError},
+    plan_store::{PlanFiles, PlanStore, PlanStoreError, file_of},
     resumption::{GIVEN_TAG, Given},
 };
 
@@ -384,6 +384,25 @@ fn missing_copies(
         missing.push((name.to_owned(), what));
     }
     missing
+}
+
+/// A plan is stored by an engine that runs, and its log was durable before. Plans without a log and without a
+/// checkpoint are what is left of a folder that had one: nothing else in it tells that from a new one.
+pub(crate) fn refuse_plans_alone(replayed: &Replayed, plans: &PlanFiles) -> Result<(), StartError> {
+    let is_new = replayed.recovered.identity.is_none() && replayed.checkpoint.is_none();
+    match plans.plans.keys().min() {
+        Some(digest) if is_new => Err(StartError::Log(RecoverError::Damaged(Box::new(Damage {
+            file: file_of(digest),
+            offset: 0,
+            batch_seq: FIRST_BATCH_SEQ,
+            first_position: FIRST_POSITION,
+            last_position: None,
+            how_proven: Proof::Contradiction(
+                "a plan is stored when there is a log, and there is neither a segment nor a checkpoint".to_owned(),
+            ),
+        })))),
+        _ => Ok(()),
+    }
 }
 
 const PROGRESS_EVERY: u64 = 1_000_000;

@@ -11,7 +11,7 @@ use wal::{CheckpointError, RecoverError, Storage, TailReport, list_checkpoints};
 
 use crate::{
     plan_store::{PlanFiles, PlanStoreError},
-    replay::{Replayed, StartError, log_time, replay},
+    replay::{Replayed, StartError, log_time, refuse_plans_alone, replay},
     router::shard_of,
 };
 
@@ -164,6 +164,7 @@ pub(crate) fn read(storage: &dyn Storage) -> Result<(Replayed, PlanFiles), Start
     let config = SlotConfig { seed: 0, tombstones_max: u32::MAX };
     let plans = PlanFiles::read(storage).map_err(StartError::Plans)?;
     let replayed = replay(storage, config, &plans, &mut |_| {})?;
+    refuse_plans_alone(&replayed, &plans)?;
     Ok((replayed, plans))
 }
 

@@ -140,6 +140,10 @@ impl Run {
             self.pass_time();
             let (key, command) = self.command();
             self.one(key, command)?;
+            // Only some: it takes as long as the rest.
+            if self.seed % 4 == 1 && step % 64 == 0 {
+                self.core.fork();
+            }
             if step % 16 == 0 {
                 self.compare_states()?;
             }

@@ -190,12 +190,14 @@ impl SegmentReader {
         Ok(found)
     }
 
-    /// Whether a whole batch or a part of one lies in the file.
+    /// Whether a whole batch or the first page of one lies in the file.
     pub(crate) fn any_frame(&mut self) -> io::Result<Option<FrameHeader>> {
         let mut offset = SEGMENT_HEADER_BYTES as u64;
         while offset < self.bytes {
             match self.frame(offset, None)? {
-                (Found::Whole { header, .. }, _) => return Ok(Some(header)),
+                (Found::Whole { header, .. } | Found::Torn { header } | Found::Unusable { header, .. }, _) => {
+                    return Ok(Some(header));
+                }
                 (_, next) => offset = next,
             }
         }

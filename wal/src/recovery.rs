@@ -461,7 +461,7 @@ impl Survey {
                         frame.head.batch_seq,
                         frame.head.first_position,
                         format!(
-                            "batch {} at byte {} of the file checks, so both header pages were \
+                            "the head of batch {} at byte {} of the file checks, so both header pages were \
                              there",
                             frame.head.batch_seq, frame.head.offset
                         ),

@@ -1,7 +1,7 @@
 //! What `verify` says of folders of every kind, and that it writes to none.
 
 use engine::{Verdict, verify};
-use wal::{Keep, MemoryStorage, Storage};
+use wal::{Keep, MemoryStorage, Storage, WATERMARK_NAME};
 
 use crate::world::*;
 
@@ -86,6 +86,23 @@ fn a_damaged_plan_is_damage() {
     let report = verify(&disk).expect("the state is whole");
     assert_eq!(report.verdict, Verdict::Damaged);
     assert!(report.warnings[0].contains("plans/00.plan"), "{:?}", report.warnings);
+}
+
+/// All of the log is gone, and with it everything that could tell what was in it. A server that went on would be
+/// empty and say that all is well.
+#[test]
+fn plans_without_a_log_are_damage() {
+    let disk = folder().stop();
+    let plan = format!("plans/{}", disk.list("plans").expect("lists")[0]);
+    disk.lose(&segment(&disk));
+    disk.lose(WATERMARK_NAME);
+    let error = verify(&disk).expect_err("there was a log");
+    assert_eq!(error.verdict, Verdict::Damaged);
+    assert!(error.message.contains(&plan), "{error}");
+    let before = disk.operations();
+    let refused = World::open(&disk, START, config(1)).err().expect("there was a log").to_string();
+    assert!(refused.contains(&plan), "{refused}");
+    assert_eq!(disk.operations(), before, "a start that refuses changes nothing");
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub struct Core {
     pub log: Vec<(TimestampMs, Record)>,
     pub shadows: BTreeMap<EventNumber, Shadow>,
     config: SlotConfig,
+    /// A slot that went through an image some time ago and was given everything since: it must judge as the other.
+    twin: Option<Slot>,
 }
 
 impl Core {
@@ -50,6 +52,7 @@ impl Core {
             log: Vec::new(),
             shadows: BTreeMap::new(),
             config,
+            twin: None,
         }
     }
 
@@ -59,7 +62,18 @@ impl Core {
             Command::UpdateEvent(update) => update.plan.iter().for_each(|plan| self.learn(plan)),
             _ => {}
         }
-        match self.slot.decide(now, key, command)? {
+        let decision = self.slot.decide(now, key, command);
+        if let Some(twin) = &self.twin {
+            let of_twin = twin.decide(now, key, command);
+            // Whether something is about to be forgotten is read off a wheel, which knows that to a bucket: at the
+            // very brim of the memory one refuses a hold that the other takes. A refusal is no part of the state.
+            let at_the_brim = [&of_twin, &decision].iter().any(|one| matches!(one, Err(Reject::CapacityBudget)));
+            assert!(
+                at_the_brim || format!("{of_twin:?}") == format!("{decision:?}"),
+                "an image has all that judging needs: {command:?}\nafter an image {of_twin:?}\noriginal {decision:?}"
+            );
+        }
+        match decision? {
             Decision::Hold { view, replayed, .. } => Ok(Answer::Hold { view, replayed }),
             Decision::Event { replayed, .. } => Ok(Answer::Event { replayed }),
             Decision::Change(number, change) => {
@@ -81,7 +95,14 @@ impl Core {
     /// Expire what is due.
     pub fn advance(&mut self, now: TimestampMs) {
         while let Some((number, change)) = self.slot.decide_due(now) {
+            // Holds due together may end in another order after an image: the order is in the log.
+            if let Some(twin) = &mut self.twin {
+                assert!(twin.decide_due(now).is_some(), "what is due is due after an image too");
+            }
             self.apply(now, number, change);
+        }
+        if let Some(twin) = &mut self.twin {
+            assert!(twin.decide_due(now).is_none(), "nothing else is due after an image");
         }
     }
 
@@ -89,6 +110,10 @@ impl Core {
     pub fn make_room(&mut self, now: TimestampMs) -> Vec<(EventKey, TimestampMs)> {
         let mut raised = Vec::new();
         while let Some((number, change)) = self.slot.decide_floor(now) {
+            if let Some(twin) = &mut self.twin {
+                let of_twin = twin.decide_floor(now);
+                assert_eq!(format!("{of_twin:?}"), format!("{:?}", Some((number, &change))), "the same is forgotten");
+            }
             let Change::FloorRaised(floor) = change else { panic!("{change:?} raises no floor") };
             raised.push((self.slot.event(number).expect("it has a number").key(), floor));
             self.apply(now, number, change);
@@ -158,9 +183,26 @@ impl Core {
         self.slot = slot;
     }
 
+    /// From here on a copy that went through an image is given everything too. The last one must have come to
+    /// the same state.
+    pub fn fork(&mut self) {
+        let image = image_of(&self.slot);
+        if let Some(twin) = &self.twin {
+            twin.assert_valid();
+            assert_eq!(twin.hash(), self.slot.hash(), "the same changes lead to the same state");
+            assert!(image_of(twin) == image, "and to the same image");
+        }
+        let config = SlotConfig { seed: self.config.seed.wrapping_mul(3).wrapping_add(1), ..self.config };
+        let twin = image::decode_slot(&image, self.slot.index(), config, &self.library);
+        self.twin = Some(twin.expect("what was encoded decodes"));
+    }
+
     fn apply(&mut self, now: TimestampMs, number: EventNumber, change: Change) {
         let mut moves = Vec::new();
         let applied = self.slot.apply(now, number, &change, &self.library, Some(&mut moves));
+        if let Some(twin) = &mut self.twin {
+            assert_eq!(twin.apply(now, number, &change, &self.library, None), applied, "{change:?}");
+        }
         // With a new plan indexes have another meaning: whoever follows moves starts again.
         let starts_again = match &change {
             Change::EventCreated(_) => true,

@@ -270,6 +270,23 @@ fn a_damaged_header_page_is_covered_by_the_other_and_reported() {
     assert!(error.contains("both header pages were there"), "{error}");
 }
 
+/// The first page of a batch is enough to know that there was a header before it.
+#[test]
+fn both_header_pages_gone_before_half_a_batch_is_damage() {
+    let storage = MemoryStorage::new();
+    let (mut writer, _) = reopen(&storage);
+    append(&mut writer, 1, 2).unwrap();
+    writer.sync().unwrap();
+    drop(writer);
+    let name = "wal-0-1-0.seg";
+    // Without the watermark, which would tell as well.
+    storage.lose(WATERMARK_NAME);
+    storage.overwrite(name, 0, &[0; 2 * PAGE_BYTES]);
+    storage.overwrite(name, 3 * PAGE_BYTES, &[0; PAGE_BYTES]);
+    let error = replay(&storage).err().unwrap().to_string();
+    assert!(error.contains("both header pages were there"), "{error}");
+}
+
 /// The last page of a header or frame with a field changed and its CRC made right again.
 fn forge(storage: &MemoryStorage, name: &str, page: usize, at: usize, bytes: &[u8]) {
     let mut contents = storage.contents(name).unwrap();
