@@ -10,6 +10,7 @@ use probe::{buggify, planted, sometimes};
 use wal::{BATCH_PAYLOAD_BYTES_MAX, BatchKind, LogWriter, Storage, WriteError};
 
 use crate::{
+    abort::AbortOnPanic,
     engine::{Engine, ToCommitter},
     group::{Finished, Group},
     sync::{
@@ -89,8 +90,9 @@ impl Committer {
     }
 
     /// Works until [`crate::Engine::stop`], then ends the log cleanly. Waits for work: for a thread of its
-    /// own. An error means that nobody knows what is on the device: end the process.
+    /// own. An error means that nobody knows what is on the device: end the process. A panic ends it.
     pub fn run(mut self) -> Result<(), WriteError> {
+        let _guard = AbortOnPanic("the committer");
         let result = self.run_until_stopped();
         self.note_failure(result)
     }

@@ -6,6 +6,7 @@
 //! Tests and the simulator call the same turns from one loop.
 #![forbid(unsafe_code)]
 
+mod abort;
 mod answer;
 mod checkpointer;
 mod clock;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use inventory_core::{ids::PlanDigest, limits::PLAN_BYTES_MAX, plan::Plan, plan_codec, slot::Plans};
-use wal::{Storage, write_file_atomically};
+use wal::{ReadFile, Storage, write_file_atomically};
 
 use crate::{
     line::PlanLine,
@@ -209,7 +209,10 @@ pub(crate) fn read_encoded(storage: &dyn Storage, digest: &PlanDigest) -> Result
 
 /// The bytes of a plan file; nothing when it is longer than any plan, whose length is not worth believing.
 fn read_file(storage: &dyn Storage, path: &str) -> io::Result<Option<Vec<u8>>> {
-    let file = storage.open_read(path)?;
+    read_bounded(storage.open_read(path)?.as_ref())
+}
+
+fn read_bounded(file: &dyn ReadFile) -> io::Result<Option<Vec<u8>>> {
     let Some(len) = usize::try_from(file.len()?).ok().filter(|&len| len <= PLAN_BYTES_MAX) else { return Ok(None) };
     let mut encoded = vec![0; len];
     file.read_exact_at(0, &mut encoded)?;

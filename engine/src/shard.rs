@@ -38,6 +38,7 @@ use inventory_core::{
 use probe::{buggify, planted, sometimes, tell};
 
 use crate::{
+    abort::AbortOnPanic,
     answer::{Answer, Done, Refused},
     engine::{Door, Engine, ToCommitter},
     group::{Finished, Group, GroupBuilder, Place},
@@ -186,20 +187,6 @@ struct Pending {
     reply: Reply,
 }
 
-/// Ends the process when a turn panics.
-struct AbortOnPanic;
-
-impl Drop for AbortOnPanic {
-    fn drop(&mut self) {
-        // A simulated world ends alone.
-        if std::thread::panicking() && !cfg!(usher_sim) {
-            // The panic's own message is out already.
-            eprintln!("a turn panicked: the state in memory cannot be trusted, ending the process");
-            std::process::abort();
-        }
-    }
-}
-
 impl Drop for Shard {
     /// Nobody else will judge what still waits for this shard, and the mailbox outlives it: who waits must be
     /// told that no answer will come.
@@ -207,7 +194,9 @@ impl Drop for Shard {
         let mailbox = &self.engine.doors[self.index].mailbox;
         mailbox.close();
         mailbox.take(&mut self.taken);
+        mailbox.judged(self.taken.len() + self.queue.len());
         self.taken.clear();
+        self.queue.clear();
     }
 }
 
@@ -266,7 +255,7 @@ impl Shard {
     /// committer has taken the last group: read the clock once, expire what is due, judge what waits, hand
     /// over one group.
     pub fn turn(&mut self) -> Wake {
-        let _guard = AbortOnPanic;
+        let _guard = AbortOnPanic("a turn");
         while let Ok(finished) = self.finished.try_recv() {
             self.release(finished);
         }

@@ -72,6 +72,8 @@ fn fuzz_one(root: &Path, target: &str, seconds: u32) -> Result<()> {
     let start = Instant::now();
     let mut run = Command::new("cargo");
     run.current_dir(root).env("USHER_FUZZ_TARGET", target);
+    // What was freed and is kept aside to catch uses of it would count against the limit.
+    run.env("ASAN_OPTIONS", "quarantine_size_mb=8:detect_odr_violation=0");
     run.args(["+nightly", "fuzz", "run", "any"]).arg(&found).arg(root.join("fuzz/corpus").join(target)).arg("--");
     run.arg(format!("-max_total_time={seconds}")).arg(format!("-rss_limit_mb={RSS_LIMIT_MB}"));
     run.arg(format!("-artifact_prefix={}", failed.display())).args(["-print_final_stats=1", "-verbosity=0"]);

@@ -1,6 +1,8 @@
 //! The parts on threads of their own, over real files and the machine's clock, as a server runs them.
 
 use std::{
+    os::unix::process::ExitStatusExt,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -14,7 +16,7 @@ use engine::{
 };
 use wal::{FileStorage, Storage};
 
-use crate::world::{confirm, create_command, hold, hold_id};
+use crate::world::{World, confirm, create_command, hold, hold_id};
 
 struct Sink(Sender<(u64, Answer)>);
 
@@ -46,6 +48,36 @@ fn drive(mut shard: Shard, engine: &Arc<Engine>, stop: Arc<AtomicBool>) -> JoinH
             let _ = woken.recv_timeout(std::time::Duration::from_millis(wait_ms));
         }
     })
+}
+
+/// Set in the process that is to end.
+const CHILD: &str = "USHER_COMMITTER_PANICS";
+/// Its number on every Linux.
+const SIGABRT: i32 = 6;
+
+#[test]
+fn a_panic_of_the_committer_ends_the_process() {
+    if std::env::var_os(CHILD).is_some() {
+        return panic_in_the_committer();
+    }
+    let this = std::env::current_exe().expect("it has a name");
+    let mut child = Command::new(this);
+    child.args(["--exact", "threads::a_panic_of_the_committer_ends_the_process"]).env(CHILD, "1");
+    let output = child.output().expect("it starts");
+    assert_eq!(output.status.signal(), Some(SIGABRT), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Every caller would wait for a committer that is gone, and nothing would say so.
+fn panic_in_the_committer() {
+    let mut world = World::new(1);
+    let key = engine::event_key("concert");
+    drop(world.send(key, create_command(&world.engine, "concert", crate::world::settings())));
+    world.turn_shards();
+    // The committer calls it when it takes the group.
+    world.engine.set_wake(0, Arc::new(|| panic!("planted by a test")));
+    let committer = world.committer;
+    let ended = thread::spawn(move || committer.run()).join();
+    assert!(ended.is_err(), "it did not even panic");
 }
 
 #[test]
