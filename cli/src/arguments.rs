@@ -7,7 +7,9 @@ use crate::event::EventCommand;
 use crate::hold::{ConfirmOptions, ExtendOptions, HoldOptions, ReleaseOptions, ShowOptions};
 use crate::plan_check::CheckOptions;
 use crate::report::Output;
+use crate::restore::RestoreOptions;
 use crate::seat_map::SeatMapOptions;
+use crate::snapshot::SnapshotCommand;
 use crate::verify::VerifyOptions;
 
 const EXAMPLES: &str = "Examples:
@@ -16,6 +18,8 @@ const EXAMPLES: &str = "Examples:
   usherctl confirm concert-1/HOLD --order O-4711
   usherctl seatmap concert-1
   usherctl verify /var/lib/usher
+  usherctl snapshot create --out /backup/usher/
+  usherctl restore --from /backup/usher --data-dir NEW --dry-run
 
 Exit codes: 0 done, 1 refused, 2 wrong usage, 66 no such file, 69 server unavailable. `verify` has its own.
 Data goes to stdout, everything else to stderr.";
@@ -65,6 +69,12 @@ pub(crate) enum Command {
     #[command(subcommand, after_help = "Examples:\n  usherctl plan check hall.json")]
     Plan(PlanCommand),
     Verify(VerifyOptions),
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  usherctl snapshot create --out /backup/usher/\n  usherctl snapshot list --from /backup/usher"
+    )]
+    Snapshot(SnapshotCommand),
+    Restore(RestoreOptions),
 }
 
 /// What to do with a plan.

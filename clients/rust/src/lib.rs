@@ -46,6 +46,6 @@ pub use ids::{HoldId, HoldRef, IdMaker, RequestId, customer_key, event_key};
 pub use raw::{Opened, RawReceiver, RawSender, RawSession};
 pub use request::{ConfirmRequest, Confirmed, ExtendRequest, Extended, Held, HoldRequest, ReleaseRequest, Released};
 pub use retry::RetryPolicy;
-pub use unary::Unary;
+pub use unary::{SnapshotStream, Unary};
 
 pub use proto::inventory::v1::{Executed, Reason};
