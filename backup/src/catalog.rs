@@ -202,16 +202,22 @@ impl Future {
     /// of several that hold the next batch the one that reaches farthest.
     #[must_use]
     pub fn logs_after(&self, batch_seq: u64) -> Vec<&LogEntry> {
-        let mut chosen: Vec<&LogEntry> = Vec::new();
-        let mut next = batch_seq.saturating_add(1);
-        loop {
-            let holds = |entry: &&LogEntry| entry.first_batch <= next && next <= entry.last_batch;
-            let Some(entry) = self.logs.iter().filter(holds).max_by_key(|entry| entry.last_batch) else {
-                return chosen;
-            };
+        let mut chosen = Vec::new();
+        let mut next = batch_seq.checked_add(1);
+        let mut best: Option<&LogEntry> = None;
+        // They are in the order of their first batches: one pass, and the farthest of those that begin in time.
+        let mut entries = self.logs.iter().peekable();
+        while let Some(wanted) = next {
+            while let Some(entry) = entries.next_if(|entry| entry.first_batch <= wanted) {
+                if best.is_none_or(|best| entry.last_batch >= best.last_batch) {
+                    best = Some(entry);
+                }
+            }
+            let Some(entry) = best.take_if(|best| best.last_batch >= wanted) else { break };
             chosen.push(entry);
-            next = entry.last_batch.saturating_add(1);
+            next = entry.last_batch.checked_add(1);
         }
+        chosen
     }
 
     /// The first object beyond a gap behind `batch_seq`.
@@ -263,6 +269,8 @@ mod tests {
         assert_eq!(chosen(4), [(5, 6), (7, 9)]);
         assert_eq!(chosen(9), []);
         assert_eq!(chosen(10), [(11, 12)]);
+        let endless = Future { snapshots: Vec::new(), logs: vec![entry(1, u64::MAX)] };
+        assert_eq!(endless.logs_after(0).len(), 1);
         assert_eq!(future.beyond(9).map(|entry| entry.first_batch), Some(11));
     }
 }

@@ -12,7 +12,7 @@ use wal::LogIdentity;
 
 use crate::catalog::{Catalog, Future, SnapshotEntry, instance_text};
 use crate::restore::{RestoreError, read_head, read_log, read_plan_object, rebuild_snapshot};
-use crate::sealed::{Kind, SealedError};
+use crate::sealed::{Kind, Seal, SealedError};
 use crate::store::Store;
 
 /// A run of moments that can be restored.
@@ -52,6 +52,8 @@ pub struct CheckReport {
     pub problems: Vec<String>,
     /// What is worth knowing.
     pub notes: Vec<String>,
+    /// Of the one snapshot that was asked about.
+    pub seal: Option<Seal>,
     unreadable: bool,
     newer: bool,
 }
@@ -120,6 +122,7 @@ fn check_single(
     let (rebuild, unpacked) = rebuild_snapshot(store, &entry, &head.identity, Vec::new(), scratch, &mut |_| {})?;
     report.objects = 1;
     report.bytes = unpacked.seal.bytes;
+    report.seal = Some(unpacked.seal);
     let span = span_from(&rebuild);
     report.futures.push(CheckedFuture { identity: head.identity, snapshots: 1, logs: 0, spans: vec![span] });
     Ok(())

@@ -9,7 +9,9 @@ use crate::inspect::InspectOptions;
 use crate::plan_check::CheckOptions;
 use crate::repair::RepairOptions;
 use crate::report::Output;
+use crate::restore::RestoreOptions;
 use crate::seat_map::SeatMapOptions;
+use crate::snapshot::SnapshotCommand;
 use crate::verify::VerifyOptions;
 
 const EXAMPLES: &str = "Examples:
@@ -18,6 +20,8 @@ const EXAMPLES: &str = "Examples:
   usherctl confirm concert-1/HOLD --order O-4711
   usherctl seatmap concert-1
   usherctl verify /var/lib/usher
+  usherctl snapshot create --out /backup/usher/
+  usherctl restore --from /backup/usher --data-dir NEW --dry-run
 
 Exit codes: 0 done, 1 refused, 2 wrong usage, 66 no such file, 69 server unavailable. `verify`, `inspect` and `repair` have
 their own.
@@ -70,6 +74,12 @@ pub(crate) enum Command {
     Verify(VerifyOptions),
     Inspect(InspectOptions),
     Repair(RepairOptions),
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  usherctl snapshot create --out /backup/usher/\n  usherctl snapshot list --from /backup/usher"
+    )]
+    Snapshot(SnapshotCommand),
+    Restore(RestoreOptions),
 }
 
 /// What to do with a plan.

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use backup::{RestoreError, SealedError};
 use client::{Executed, PlaceInTheWay, Reason, Refusal};
 use proto::inventory::v1::PlaceState;
 use serde_json::{Value, json};
@@ -16,6 +17,8 @@ pub(crate) mod exit {
     pub(crate) const USAGE: u8 = 2;
     /// A file to read is not there.
     pub(crate) const INPUT_MISSING: u8 = 66;
+    /// A backup is damaged or incomplete.
+    pub(crate) const DAMAGED: u8 = 65;
     /// The server cannot be reached or does not take commands now.
     pub(crate) const UNAVAILABLE: u8 = 69;
     /// The output could not be written.
@@ -52,6 +55,13 @@ pub(crate) enum Failure {
     Usage {
         /// What is wrong with them.
         problem: String,
+    },
+    /// A backup is not what was asked for, or cannot be written.
+    Backup {
+        /// One sentence that names the object or the folder.
+        problem: String,
+        /// What the program ends with.
+        exit_code: u8,
     },
     /// A file could not be read.
     Input {
@@ -171,8 +181,46 @@ impl Failure {
             Failure::Refused { .. } | Failure::Unusable { .. } => exit::REFUSED,
             Failure::Unavailable { .. } => exit::UNAVAILABLE,
             Failure::Usage { .. } => exit::USAGE,
+            Failure::Backup { exit_code, .. } => *exit_code,
             Failure::Input { .. } => exit::INPUT_MISSING,
         }
+    }
+
+    /// The arguments make no sense.
+    pub(crate) fn usage(problem: String) -> Failure {
+        Failure::Usage { problem }
+    }
+
+    /// What was asked for is not in the backup, or its place is taken.
+    pub(crate) fn backup_refused(problem: String) -> Failure {
+        Failure::Backup { problem, exit_code: exit::REFUSED }
+    }
+
+    /// A backup, or what was made of it, does not check.
+    pub(crate) fn backup_damaged(problem: String) -> Failure {
+        Failure::Backup { problem, exit_code: exit::DAMAGED }
+    }
+
+    /// Reading or writing failed.
+    pub(crate) fn backup_unwritten(problem: String) -> Failure {
+        Failure::Backup { problem, exit_code: exit::OUTPUT }
+    }
+
+    /// Why a moment cannot be restored.
+    pub(crate) fn of_restore(error: RestoreError) -> Failure {
+        let problem = error.to_string();
+        let exit_code = match error {
+            RestoreError::Nothing { .. } => exit::INPUT_MISSING,
+            RestoreError::Which { .. } => exit::USAGE,
+            RestoreError::TooEarly { .. } | RestoreError::Beyond { .. } => exit::REFUSED,
+            RestoreError::Gap { .. }
+            | RestoreError::Replay { .. }
+            | RestoreError::Sealed(SealedError::Damaged { .. } | SealedError::Newer { .. }) => exit::DAMAGED,
+            RestoreError::Store(_) | RestoreError::Scratch(_) | RestoreError::Sealed(SealedError::Io { .. }) => {
+                exit::OUTPUT
+            }
+        };
+        Failure::Backup { problem, exit_code }
     }
 
     /// One line for people.
@@ -186,7 +234,9 @@ impl Failure {
                 }
                 text
             }
-            Failure::Unusable { problem } | Failure::Usage { problem } => format!("error: {problem}"),
+            Failure::Unusable { problem } | Failure::Usage { problem } | Failure::Backup { problem, .. } => {
+                format!("error: {problem}")
+            }
             Failure::Input { path, source } => format!("error: {path}: {source}"),
         }
     }
@@ -217,6 +267,7 @@ impl Failure {
             }),
             Failure::Unusable { problem } => json!({ "kind": "unusable", "message": problem }),
             Failure::Usage { problem } => json!({ "kind": "usage", "message": problem }),
+            Failure::Backup { problem, .. } => json!({ "kind": "backup", "message": problem }),
             Failure::Input { path, source } => {
                 json!({ "kind": "input", "message": source.to_string(), "path": path })
             }

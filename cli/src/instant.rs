@@ -47,6 +47,12 @@ pub(crate) fn of_ms(ms: u64) -> Timestamp {
     Timestamp { seconds, nanos: i32::try_from(ms % 1_000 * 1_000_000).unwrap_or(0) }
 }
 
+/// A moment of the admin calls in milliseconds; 0 for one before 1970.
+pub(crate) fn ms_of(at: Timestamp) -> u64 {
+    let seconds = u64::try_from(at.seconds).unwrap_or(0);
+    seconds.saturating_mul(1_000).saturating_add(u64::try_from(at.nanos / 1_000_000).unwrap_or(0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +72,6 @@ mod tests {
     fn moments_are_written_as_rfc_3339() {
         assert_eq!(text_of_ms(1_809_079_200_250), "2027-04-30T10:00:00.250Z");
         assert_eq!(text_of_ms(0), "");
+        assert_eq!(ms_of(of_ms(1_809_079_200_250)), 1_809_079_200_250);
     }
 }

@@ -1,11 +1,12 @@
 //! `usherctl`: runs sales on a server over gRPC, and checks plans and data folders without one.
 //!
-//! Every command gives a [`report::Report`] or a [`failure::Failure`]; only this file writes and exits. Data goes to
+//! Every command gives a [`report::Report`] or a [`failure::Failure`]; only this file writes and exits, and
+//! `progress.rs` tells how far a long one is. Data goes to
 //! stdout and everything else to stderr, so that output can be piped. The commands, their JSON and the exit codes
 //! are described in docs/USHERCTL.md.
 //!
-//! Not here: any rule of a sale (the server judges), any change of a data folder (`verify`, `inspect` and `repair`
-//! read it; a repair writes a new one).
+//! Not here: any rule of a sale (the server judges), any change of a data folder (`verify`, `inspect` and `repair` read
+//! it; a repair and a restore make a new one).
 #![forbid(unsafe_code)]
 
 mod arguments;
@@ -24,6 +25,10 @@ mod status;
 mod verify;
 mod inspect;
 mod repair;
+mod verify_backup;
+mod snapshot;
+mod restore;
+mod progress;
 mod name;
 mod duration;
 mod instant;
@@ -40,6 +45,7 @@ use client::Client;
 use crate::arguments::{Arguments, Command, PlanCommand};
 use crate::failure::{Failure, exit};
 use crate::report::{Output, Report};
+use crate::snapshot::SnapshotCommand;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -119,6 +125,11 @@ fn run(arguments: Arguments) -> Result<Report, Failure> {
             let coloured = arguments.output == Output::Table && colour_wanted();
             online(&arguments.endpoint, async |client| seat_map::seat_map(client, &options, coloured).await)
         }
+        Command::Snapshot(SnapshotCommand::Create(options)) => {
+            online(&arguments.endpoint, async |client| snapshot::create(client, &options).await)
+        }
+        Command::Snapshot(SnapshotCommand::List(options)) => snapshot::list(&options),
+        Command::Restore(options) => restore::restore(&options),
         Command::Status => online(&arguments.endpoint, async |client| status::status(client).await),
     }
 }

@@ -1,7 +1,7 @@
 //! `usherctl status`: how the server is.
 
 use client::Client;
-use proto::admin::v1::{ServerState, ServerStatusRequest, ServerStatusResponse};
+use proto::admin::v1::{ArchiveStatus, ServerState, ServerStatusRequest, ServerStatusResponse};
 use serde_json::{Value, json};
 
 use crate::duration;
@@ -87,7 +87,42 @@ fn text(answer: &ServerStatusResponse) -> String {
         text.push('\n');
         text.push_str(&columns(&header, &rows));
     }
+    for one in &answer.partitions {
+        if let Some(archive) = &one.archive {
+            text.push_str(&archive_text(one.partition, archive));
+        }
+    }
     text
+}
+
+/// One line a partition, and why the last try failed.
+fn archive_text(partition: u32, archive: &ArchiveStatus) -> String {
+    let lag_ms = duration::wire_millis(archive.lag.as_ref());
+    let behind = if lag_ms == 0 {
+        "with everything in it".to_owned()
+    } else {
+        format!("{} behind", duration::short(std::time::Duration::from_millis(lag_ms)))
+    };
+    let snapshot = match archive.snapshot_position {
+        0 => "no snapshot".to_owned(),
+        position => format!("newest snapshot at {}", grouped(position)),
+    };
+    let mut text =
+        format!("archive of partition {partition}: at {}, {behind}, {snapshot}\n", grouped(archive.position));
+    if !archive.failure.is_empty() {
+        text.push_str(&format!("archive of partition {partition}: the last try failed: {}\n", archive.failure));
+    }
+    text
+}
+
+fn archive_json(archive: &ArchiveStatus) -> Value {
+    json!({
+        "position": archive.position,
+        "time": archive.time.map(|at| at.to_string()),
+        "lag_ms": duration::wire_millis(archive.lag.as_ref()),
+        "snapshot_position": archive.snapshot_position,
+        "failure": if archive.failure.is_empty() { Value::Null } else { archive.failure.clone().into() },
+    })
 }
 
 fn json(answer: &ServerStatusResponse) -> Value {
@@ -100,6 +135,7 @@ fn json(answer: &ServerStatusResponse) -> Value {
             "checkpoint_position": one.checkpoint_position,
             "log_bytes": one.log_bytes,
             "shards": one.shards,
+            "archive": one.archive.as_ref().map(archive_json),
         })
     });
     json!({

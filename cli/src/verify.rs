@@ -11,6 +11,7 @@ use crate::event_card::moment_json;
 use crate::instant;
 use crate::report::Report;
 use crate::table::{fields, grouped};
+use crate::verify_backup;
 
 /// What wrong arguments of `verify` end with: 2 would say that acknowledged data is damaged.
 pub(crate) const USAGE_EXIT: u8 = 3;
@@ -18,21 +19,27 @@ pub(crate) const USAGE_EXIT: u8 = 3;
 const EXAMPLES: &str = "Examples:
   usherctl verify /var/lib/usher
   usherctl verify /backup/usher --output json
+  usherctl verify before-the-onsale.snapshot
 
 Exit codes: 0 clean, 1 a torn tail that was never acknowledged, 2 acknowledged data is damaged or missing,
 3 not readable or wrong usage, 4 written by a newer program. Nothing is ever written.";
 
-/// Check a data folder without a server and without writing to it
+/// Check a data folder or a backup without a server and without writing to it
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct VerifyOptions {
-    /// The data folder of a server
-    #[arg(value_name = "DIR")]
+    /// The data folder of a server, or a backup: a folder, a snapshot file, a URL of an object store
+    #[arg(value_name = "DIR|BACKUP")]
     dir: PathBuf,
 }
 
 /// Runs the command.
 pub(crate) fn verify(options: &VerifyOptions) -> Report {
+    match verify_backup::backup_at(&options.dir) {
+        Some(Ok(location)) => return verify_backup::verify(&options.dir, &location),
+        Some(Err(problem)) => return verify_backup::unreadable(&options.dir, problem),
+        None => {}
+    }
     let dir = options.dir.display().to_string();
     let storage = match FileStorage::open_read_only(&options.dir) {
         Ok(storage) => storage,

@@ -213,7 +213,10 @@ pub fn in_a_new_folder<T, E: From<NewFolderError>>(
         move |source| NewFolderError::Io { file, source }
     };
     check_unused(folder)?;
-    let mut name = folder.file_name().unwrap_or_default().to_owned();
+    let Some(name) = folder.file_name() else {
+        return Err(io(folder)(io::Error::new(io::ErrorKind::InvalidInput, "name a folder by its own name")).into());
+    };
+    let mut name = name.to_owned();
     name.push(".unfinished");
     let aside = folder.with_file_name(name);
     if aside.exists() {
@@ -222,11 +225,14 @@ pub fn in_a_new_folder<T, E: From<NewFolderError>>(
     }
     let storage = FileStorage::open(&aside)
         .map_err(|error| NewFolderError::Io { file: aside.display().to_string(), source: io::Error::other(error) })?;
-    let written = write(&storage).inspect_err(|_| {
+    let finish = |written| match fs::rename(&aside, folder) {
+        Ok(()) => Ok(written),
+        Err(source) => Err(io(folder)(source).into()),
+    };
+    let written = write(&storage).and_then(finish).inspect_err(|_| {
         // It has no name anybody starts from; leaving it would only be in the way of the next try.
         let _ = fs::remove_dir_all(&aside);
     })?;
-    fs::rename(&aside, folder).map_err(io(folder))?;
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::File::open(parent).and_then(|dir| dir.sync_all()).map_err(io(parent))?;
     Ok(written)
@@ -247,5 +253,32 @@ pub fn check_unused(folder: &Path) -> Result<(), NewFolderError> {
             None => Ok(()),
             Some(_) => Err(NewFolderError::Used { path: folder.to_owned() }),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_there_whole_or_not_at_all() {
+        let root = tempfile::tempdir().expect("a folder");
+        let folder = root.path().join("data");
+        let left = || fs::read_dir(root.path()).expect("a folder").count();
+        let failed: Result<(), NewFolderError> = in_a_new_folder(&folder, |storage| {
+            write_file_atomically(storage, "", "half", b"half").expect("the disk works");
+            Err(NewFolderError::Empty)
+        });
+        assert!(failed.is_err() && left() == 0, "nothing is left of it");
+        fs::create_dir(&folder).expect("the disk works");
+        let write = |storage: &FileStorage| {
+            write_file_atomically(storage, "", "whole", b"whole").expect("the disk works");
+            Ok::<(), NewFolderError>(())
+        };
+        in_a_new_folder(&folder, write).expect("an empty folder is as good as none");
+        assert_eq!((fs::read(folder.join("whole")).expect("written"), left()), (b"whole".to_vec(), 1));
+        let used = in_a_new_folder(&folder, write).expect_err("it is used").to_string();
+        assert!(used.contains("is there already"), "{used}");
+        assert!(in_a_new_folder(&folder.join(".."), write).is_err() && in_a_new_folder(Path::new("/"), write).is_err());
     }
 }

@@ -10,3 +10,5 @@ mod world;
 mod archived;
 mod damage;
 mod moments;
+#[cfg(feature = "object-store")]
+mod s3;

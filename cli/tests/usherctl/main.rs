@@ -9,3 +9,4 @@ mod verify;
 mod plan_check;
 mod usage;
 mod sale;
+mod backup;

@@ -13,15 +13,22 @@ use tempfile::TempDir;
 use crate::program::{Run, text, usherctl};
 
 /// A running server, ended with the test.
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    endpoint: String,
-    folder: TempDir,
+    pub(crate) endpoint: String,
+    pub(crate) folder: TempDir,
 }
 
 impl Server {
     /// Nothing when its program was not built.
     fn start() -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let data = folder.path().to_owned();
+        Self::over(folder, &data, &[])
+    }
+
+    /// Over a data folder in a folder that goes with it, with these flags.
+    pub(crate) fn over(folder: TempDir, data: &Path, flags: &[&str]) -> Option<Self> {
         let program = Path::new(env!("CARGO_BIN_EXE_usherctl")).with_file_name("usherd");
         if !program.exists() {
             // Past the capture of the test harness: a test that did not run must not look like one that passed.
@@ -29,11 +36,11 @@ impl Server {
             let _ = std::io::Write::write_all(&mut std::io::stderr(), words.as_bytes());
             return None;
         }
-        let folder = tempfile::tempdir().expect("a temporary folder");
         let (reader, writer) = std::io::pipe().expect("a pipe");
         let mut child = Command::new(program)
             .args(["--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(folder.path())
+            .arg(data)
+            .args(flags)
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(writer.try_clone().expect("a pipe"))
@@ -62,11 +69,11 @@ impl Server {
         Some(Self { child, endpoint, folder })
     }
 
-    fn run(&self, words: &[&str]) -> Run {
+    pub(crate) fn run(&self, words: &[&str]) -> Run {
         usherctl(["--endpoint", &self.endpoint].into_iter().chain(words.iter().copied()))
     }
 
-    fn json(&self, words: &[&str]) -> Value {
+    pub(crate) fn json(&self, words: &[&str]) -> Value {
         self.run(&[words, &["--output", "json"]].concat()).done().json()
     }
 }
@@ -78,7 +85,7 @@ impl Drop for Server {
     }
 }
 
-const HALL: &str = r#"{
+pub(crate) const HALL: &str = r#"{
     "usher_plan": 1, "name": "Hall", "price_levels": ["A"], "level": "A", "focal_point": [0, 0],
     "sections": [{"key": "S", "label": "Stalls", "rows": [
         {"label": "A", "count": 6, "start": [0, 1], "step": [1, 0], "aisles_after": [3]},
@@ -87,7 +94,7 @@ const HALL: &str = r#"{
     "areas": [{"key": "FLOOR", "label": "Floor", "capacity": 50, "centre": [0, 20]}]
 }"#;
 
-fn plan_file(server: &Server, name: &str, content: &str) -> PathBuf {
+pub(crate) fn plan_file(server: &Server, name: &str, content: &str) -> PathBuf {
     let path = server.folder.path().join(name);
     std::fs::write(&path, content).expect("room on the disk");
     path
@@ -187,7 +194,7 @@ fn row_keys(server: &Server, row: usize) -> Vec<String> {
     keys.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-fn hold_name(answer: &Value) -> String {
+pub(crate) fn hold_name(answer: &Value) -> String {
     let hold = &answer["hold"];
     format!("{}/{}", hold["event_id"].as_str().expect("text"), hold["hold_id"].as_str().expect("text"))
 }

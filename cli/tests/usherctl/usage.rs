@@ -14,6 +14,10 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         (&["hold", "concert-1", "A-1", "--ttl", "soon"], "write 90s"),
         (&["event", "create", "e", "--plan", "p", "--opens-at", "soon"], "write 2027-05-01T10:00:00Z"),
         (&["--endpoint", "not an address", "status"], "endpoint"),
+        (&["restore", "--from", "b"], "--data-dir"),
+        (&["restore", "--from", "b", "--data-dir", "n", "--to-time", "soon"], "write 2027-05-01T10:00:00Z"),
+        (&["restore", "--from", "b", "--data-dir", "n", "--to-position", "1", "--to-time", "1"], "cannot be used with"),
+        (&["restore", "--from", "s3://", "--data-dir", "n"], "s3://"),
         (&["nonsense"], "unrecognized"),
     ] {
         let run = usherctl(words.iter().copied());

@@ -48,6 +48,6 @@ pub use request::{
     ConfirmRequest, Confirmed, ExtendRequest, Extended, Held, HoldRead, HoldRequest, ReleaseRequest, Released,
 };
 pub use retry::RetryPolicy;
-pub use unary::Unary;
+pub use unary::{SnapshotStream, Unary};
 
 pub use proto::inventory::v1::{Executed, Reason};

@@ -133,9 +133,28 @@ impl<'a> Unary<'a> {
             .await
     }
 
+    /// Takes a snapshot of the server. One attempt, without a limit of time: a large state takes minutes.
+    pub async fn create_snapshot(&self) -> Result<SnapshotStream, Error> {
+        let mut stub = AdminServiceClient::new(self.client.channel()).max_decoding_message_size(ANSWER_BYTES_MAX);
+        let stream = stub.create_snapshot(admin::CreateSnapshotRequest {}).await;
+        Ok(SnapshotStream { stream: stream.map_err(|status| Error::from_status(&status))?.into_inner() })
+    }
+
     fn with_ids<R: NeedsIds>(&self, mut request: R) -> R {
         request.fill(self.client);
         request
+    }
+}
+
+/// A snapshot on its way.
+pub struct SnapshotStream {
+    stream: tonic::Streaming<admin::CreateSnapshotResponse>,
+}
+
+impl SnapshotStream {
+    /// The next part; nothing: the stream has ended, well only when the last part was the seal.
+    pub async fn next(&mut self) -> Result<Option<admin::CreateSnapshotResponse>, Error> {
+        self.stream.message().await.map_err(|status| Error::from_status(&status))
     }
 }
 
