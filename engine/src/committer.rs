@@ -231,6 +231,9 @@ impl Committer {
         debug_assert_eq!(first_position, appended.last_position + 1);
         if self.writer.live_segment().index != self.last_segment {
             self.publish_segments();
+            // The next one is being made ready: where segments are small, a beat is too late to see that it will
+            // not fit.
+            self.look_at_space(self.digests.iter().map(|(_, live_holds)| live_holds).sum());
         }
         Ok(())
     }
