@@ -5,7 +5,9 @@ use clap::{Parser, Subcommand};
 use crate::availability::AvailabilityOptions;
 use crate::event::EventCommand;
 use crate::hold::{ConfirmOptions, ExtendOptions, HoldOptions, ReleaseOptions, ShowOptions};
+use crate::inspect::InspectOptions;
 use crate::plan_check::CheckOptions;
+use crate::repair::RepairOptions;
 use crate::report::Output;
 use crate::seat_map::SeatMapOptions;
 use crate::verify::VerifyOptions;
@@ -17,7 +19,8 @@ const EXAMPLES: &str = "Examples:
   usherctl seatmap concert-1
   usherctl verify /var/lib/usher
 
-Exit codes: 0 done, 1 refused, 2 wrong usage, 66 no such file, 69 server unavailable. `verify` has its own.
+Exit codes: 0 done, 1 refused, 2 wrong usage, 66 no such file, 69 server unavailable. `verify`, `inspect` and `repair` have
+their own.
 Data goes to stdout, everything else to stderr.";
 
 /// Runs sales on an Usher server and checks its data
@@ -65,6 +68,8 @@ pub(crate) enum Command {
     #[command(subcommand, after_help = "Examples:\n  usherctl plan check hall.json")]
     Plan(PlanCommand),
     Verify(VerifyOptions),
+    Inspect(InspectOptions),
+    Repair(RepairOptions),
 }
 
 /// What to do with a plan.
@@ -73,8 +78,11 @@ pub(crate) enum PlanCommand {
     Check(CheckOptions),
 }
 
-/// Whether a command line that does not parse was meant for `verify`, whose exit codes are its own.
-pub(crate) fn means_verify<'a>(words: impl IntoIterator<Item = &'a str>) -> bool {
+/// Commands on data folders, whose exit codes are their own.
+const OFFLINE: [&str; 3] = ["verify", "inspect", "repair"];
+
+/// Whether a command line that does not parse was meant for a command on a data folder.
+pub(crate) fn means_offline<'a>(words: impl IntoIterator<Item = &'a str>) -> bool {
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
         match word {
@@ -83,7 +91,7 @@ pub(crate) fn means_verify<'a>(words: impl IntoIterator<Item = &'a str>) -> bool
                 words.next();
             }
             word if word.starts_with('-') => {}
-            word => return word == "verify",
+            word => return OFFLINE.contains(&word),
         }
     }
     false
@@ -128,8 +136,8 @@ mod tests {
     }
 
     #[test]
-    fn a_line_meant_for_verify_is_recognised() {
-        let means = |line: &str| means_verify(line.split_whitespace());
+    fn a_line_meant_for_a_command_on_a_folder_is_recognised() {
+        let means = |line: &str| means_offline(line.split_whitespace());
         assert!(means("verify") && means("--output json verify a b") && means("-o json --nonsense verify"));
         assert!(means("--output=json verify --nonsense"));
         assert!(!means("") && !means("event verify") && !means("--endpoint verify status"));

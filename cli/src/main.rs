@@ -4,7 +4,8 @@
 //! stdout and everything else to stderr, so that output can be piped. The commands, their JSON and the exit codes
 //! are described in docs/USHERCTL.md.
 //!
-//! Not here: any rule of a sale (the server judges), any change of a data folder (`verify` reads).
+//! Not here: any rule of a sale (the server judges), any change of a data folder (`verify`, `inspect` and `repair`
+//! read it; a repair writes a new one).
 #![forbid(unsafe_code)]
 
 mod arguments;
@@ -21,6 +22,8 @@ mod seat_map;
 mod venue_plan;
 mod status;
 mod verify;
+mod inspect;
+mod repair;
 mod name;
 mod duration;
 mod instant;
@@ -44,6 +47,26 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let output = arguments.output;
+    // These write lines as they come: a log is longer than memory.
+    let lines = match &arguments.command {
+        Command::Inspect(options) => {
+            Some(inspect::inspect(options, &mut io::stdout().lock(), &mut io::stderr().lock()))
+        }
+        Command::Repair(options) => {
+            Some(repair::repair(options, output, &mut io::stdout().lock(), &mut io::stderr().lock()))
+        }
+        _ => None,
+    };
+    if let Some(lines) = lines {
+        return ExitCode::from(lines.unwrap_or_else(|error| match error.kind() {
+            // The reader has seen enough, as `head` does.
+            io::ErrorKind::BrokenPipe => 0,
+            _ => {
+                let _ = writeln!(io::stderr(), "error: stdout: {error}");
+                exit::OUTPUT
+            }
+        }));
+    }
     let code = match run(arguments) {
         Ok(report) => match report.write(output, &mut io::stdout().lock(), &mut io::stderr().lock()) {
             Ok(()) => report.exit_code,
@@ -74,13 +97,14 @@ fn usage(error: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let for_verify = arguments::means_verify(words.iter().map(String::as_str));
-    ExitCode::from(if for_verify { verify::USAGE_EXIT } else { exit::USAGE })
+    let offline = arguments::means_offline(words.iter().map(String::as_str));
+    ExitCode::from(if offline { verify::USAGE_EXIT } else { exit::USAGE })
 }
 
 fn run(arguments: Arguments) -> Result<Report, Failure> {
     match arguments.command {
         Command::Verify(options) => Ok(verify::verify(&options)),
+        Command::Inspect(_) | Command::Repair(_) => unreachable!("they write their lines themselves, see main"),
         Command::Plan(PlanCommand::Check(options)) => plan_check::check(&options),
         Command::Event(command) => online(&arguments.endpoint, async |client| event::run(client, command).await),
         Command::Hold(options) => online(&arguments.endpoint, async |client| hold::hold(client, &options).await),

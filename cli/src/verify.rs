@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use engine::{Verdict, VerifyError, VerifyReport};
+use engine::{FoundDamage, Verdict, VerifyError, VerifyReport};
 use serde_json::{Value, json};
 use wal::{FileStorage, OpenError, TailReport};
 
@@ -41,7 +41,7 @@ pub(crate) fn verify(options: &VerifyOptions) -> Report {
     // A server that writes on meanwhile makes files grow under the reader. The lock is only looked at: keeping it
     // would keep a server from starting.
     let in_use = matches!(storage.lock(), Err(OpenError::Locked { .. }));
-    let report = match engine::verify(&storage) {
+    let mut report = match engine::verify(&storage) {
         // An empty folder has nothing wrong with it, but whoever asked meant another one.
         Ok(found) if found.verdict == Verdict::Clean && found.segments == 0 && found.checkpoints == 0 => {
             failed(&dir, Verdict::Io, "no data of a server in this folder")
@@ -49,6 +49,12 @@ pub(crate) fn verify(options: &VerifyOptions) -> Report {
         Ok(found) => whole(&dir, &found),
         Err(VerifyError { verdict, message }) => failed(&dir, verdict, &message),
     };
+    if report.exit_code == Verdict::Damaged.exit_code() {
+        // The sentence names what a start meets first; the list goes to the end of the folder.
+        let found = engine::damages(&storage).unwrap_or_default();
+        report.text.extend(found.iter().map(damage_text));
+        report.json["damage"] = found.iter().map(damage_json).collect::<Vec<_>>().into();
+    }
     if in_use {
         return report.note("a server is using this folder: what it is just writing may look torn");
     }
@@ -125,8 +131,41 @@ fn whole(dir: &str, found: &VerifyReport) -> Report {
         "state_hash": format!("{:016x}", found.state_hash),
         "torn_tail": tail_json(&found.tail),
         "warnings": found.warnings,
+        "damage": [],
     });
     Report::new(text, json).exit(found.verdict.exit_code())
+}
+
+fn damage_text(damage: &FoundDamage) -> String {
+    let file = if damage.file.is_empty() { "folder" } else { &damage.file };
+    let mut text = format!("damage: {file} byte {}", damage.offset);
+    if let Some(batch) = damage.batch_seq {
+        text.push_str(&format!(", batch {batch}"));
+    }
+    match (damage.first_position, damage.last_position) {
+        (Some(first), Some(last)) if first <= last => text.push_str(&format!(", positions {first} to {last}")),
+        (Some(first), _) => text.push_str(&format!(", from position {first}")),
+        (None, Some(last)) => text.push_str(&format!(", position {last}")),
+        (None, None) => {}
+    }
+    text.push_str(&format!(": {}", damage.what));
+    if !damage.lost.is_empty() {
+        text.push_str(&format!("; lost: {}", damage.lost));
+    }
+    text.push('\n');
+    text
+}
+
+fn damage_json(damage: &FoundDamage) -> Value {
+    json!({
+        "file": damage.file,
+        "offset": damage.offset,
+        "batch": damage.batch_seq,
+        "first_position": damage.first_position,
+        "last_position": damage.last_position,
+        "what": damage.what,
+        "lost": damage.lost,
+    })
 }
 
 fn tail_json(tail: &TailReport) -> Value {
@@ -156,6 +195,7 @@ fn failed(dir: &str, verdict: Verdict, message: &str) -> Report {
         "state_hash": null,
         "torn_tail": null,
         "warnings": [],
+        "damage": [],
     });
     Report::new(text, json).exit(verdict.exit_code())
 }

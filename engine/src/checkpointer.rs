@@ -118,6 +118,8 @@ pub struct Checkpointer {
     stop: Arc<AtomicBool>,
     /// The segment at which the last try failed: the next one waits for more log.
     failed_at: u64,
+    /// Old log could not be removed: that waits for the next checkpoint.
+    removal_failed: bool,
 }
 
 /// The runs of some segments, by slot.
@@ -146,7 +148,7 @@ struct Run {
 
 impl Checkpointer {
     pub(crate) fn new(engine: Arc<Engine>, storage: Arc<dyn Storage>, slot_config: SlotConfig) -> Checkpointer {
-        Checkpointer { engine, storage, slot_config, stop: Arc::default(), failed_at: 0 }
+        Checkpointer { engine, storage, slot_config, stop: Arc::default(), failed_at: 0, removal_failed: false }
     }
 
     /// Makes checkpoints as they fall due until `stop` is true; unpark the thread to have it looked at sooner
@@ -170,10 +172,27 @@ impl Checkpointer {
 
     /// Makes one checkpoint if one is due. Whether it did.
     pub fn turn(&mut self) -> Result<bool, CheckpointFailure> {
-        let Some(due) = self.due() else { return Ok(false) };
-        let result = self.make(&due.segments, due.previous.as_deref());
-        if result.is_err() {
-            self.failed_at = due.log_end;
+        let result = match self.due() {
+            Some(due) => {
+                let result = self.make(&due.segments, due.previous.as_deref());
+                self.removal_failed = false;
+                if result.is_err() {
+                    self.failed_at = due.log_end;
+                }
+                result
+            }
+            None if self.removal_failed => Ok(false),
+            // The archive may have caught up, or the disk filled.
+            None => {
+                let result = self.remove_unneeded().map(|()| false);
+                self.removal_failed = result.is_err();
+                result
+            }
+        };
+        if let Err(failure) = &result {
+            let mut files = self.engine.files.lock();
+            files.checkpoint_failures += 1;
+            files.checkpoint_failure = failure.to_string();
         }
         result
     }
@@ -219,6 +238,7 @@ impl Checkpointer {
             time_ms: runs.time_ms,
             // Known only at the end; it has a section.
             hash: [0; 16],
+            restored_at_ms: None,
         };
         let mut writer = CheckpointWriter::create(storage, meta).map_err(CheckpointFailure::Checkpoint)?;
         let mut hashes = match &previous {
@@ -284,28 +304,35 @@ impl Checkpointer {
             move |source| CheckpointFailure::Io { file, source }
         };
         let bytes = CheckpointReader::open(storage, name).map_err(CheckpointFailure::Checkpoint)?.bytes();
-        let segments = {
+        {
             let mut files = self.engine.files.lock();
             files.checkpoint_name = Some(name.to_owned());
             files.checkpoint_seq = meta.batch_seq;
             files.checkpoint_position = meta.next_position - 1;
             files.checkpoint_bytes = bytes;
-            files.sealed.clone()
-        };
+            files.older_seq = previous.map_or(0, |(_, older_seq)| older_seq);
+        }
         self.engine.note_log_length();
         for old in list_checkpoints(storage).map_err(io(""))? {
             if old != name && previous.is_none_or(|(previous, _)| old != previous) {
                 storage.remove(&old).and_then(|()| storage.sync_dir("")).map_err(io(&old))?;
             }
         }
-        let Some((_, older_seq)) = previous else { return Ok(()) };
-        for segment in segments.iter().take_while(|segment| segment.last_batch_seq <= older_seq) {
-            remove_segment(storage, segment).map_err(io(&segment.name))?;
+        self.remove_unneeded()
+    }
+
+    /// Removes the segments that neither checkpoint needs, oldest first, and that are archived or must make room.
+    fn remove_unneeded(&self) -> Result<(), CheckpointFailure> {
+        let bytes_max = self.engine.config.archive_log_bytes_max;
+        loop {
+            let storage_low = self.engine.log.storage_low.load(Ordering::Relaxed);
+            let Some(segment) = self.engine.files.lock().unneeded(storage_low, bytes_max) else { return Ok(()) };
+            remove_segment(self.storage.as_ref(), &segment)
+                .map_err(|source| CheckpointFailure::Io { file: segment.name.clone(), source })?;
             let mut files = self.engine.files.lock();
             files.sealed.retain(|kept| kept.name != segment.name);
-            files.removed.push(segment.name.clone());
+            files.removed.push(segment.name);
         }
-        Ok(())
     }
 
     /// Removes half-written checkpoints that a crash left.

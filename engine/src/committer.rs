@@ -150,6 +150,7 @@ impl Committer {
             self.writer.seal(self.now_ms())?;
             self.stopped = true;
             self.publish_segments();
+            self.engine.log.durable_seq.store(self.writer.durable_seq(), Ordering::Release);
             return Ok(true);
         }
         Ok(false)
@@ -187,6 +188,7 @@ impl Committer {
                 self.commit()?;
                 self.writer.rotate()?;
                 self.publish_segments();
+                self.engine.log.durable_seq.store(self.writer.durable_seq(), Ordering::Release);
                 let mut files = self.engine.files.lock();
                 files.wanted_seq = files.sealed.last().map_or(0, |segment| segment.last_batch_seq);
             }
@@ -215,9 +217,15 @@ impl Committer {
         }
         self.writer.sync()?;
 
+        let begins = self.writer.live_segment().index != self.last_segment;
+        if begins {
+            self.publish_segments();
+        }
         let log = &self.engine.log;
         log.batches.fetch_add(1, Ordering::Relaxed);
         log.syncs.fetch_add(1, Ordering::Relaxed);
+        // Whoever reads the log finds the segment of this batch, and reads no further than it.
+        log.durable_seq.store(self.writer.durable_seq(), Ordering::Release);
         log.position.store(appended.last_position, Ordering::Release);
         let mut first_position = appended.first_position;
         for group in self.groups.drain(..) {
@@ -229,8 +237,7 @@ impl Committer {
             self.engine.doors[shard].wake();
         }
         debug_assert_eq!(first_position, appended.last_position + 1);
-        if self.writer.live_segment().index != self.last_segment {
-            self.publish_segments();
+        if begins {
             // The next one is being made ready: where segments are small, a beat is too late to see that it will
             // not fit.
             self.look_at_space(self.digests.iter().map(|(_, live_holds)| live_holds).sum());
@@ -298,7 +305,7 @@ impl Committer {
             self.writer.forget_segment(&name);
         }
         files.sealed = self.writer.sealed_segments();
-        files.live_bytes = self.writer.live_segment().bytes;
+        files.live = Some(self.writer.live_segment());
         drop(files);
         self.engine.note_log_length();
     }

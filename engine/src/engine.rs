@@ -26,7 +26,7 @@ use crate::{
     plan_store::PlanStore,
     reply::Reply,
     router::shard_of,
-    status::{ShardStatus, Status},
+    status::{ArchiveStatus, ShardStatus, Status},
 };
 
 /// When a caller that found a full mailbox may ask again: a full one is worked off in less.
@@ -54,6 +54,8 @@ pub struct EngineConfig {
     pub checkpoint_log_bytes: u64,
     /// A checkpoint is due at so many sealed segments that none covers.
     pub checkpoint_segments: usize,
+    /// Log that checkpoints do not need and the archive does not have is kept up to so many bytes.
+    pub archive_log_bytes_max: u64,
     /// The log's identity in a new folder; random when nothing is said. A folder that has one keeps it.
     pub instance: Option<[u8; 16]>,
     /// No threads of its own and segments of full size from the first, for tests and the simulator: the same
@@ -71,6 +73,7 @@ impl Default for EngineConfig {
             accept_clock_jump: false,
             checkpoint_log_bytes: 256 << 20,
             checkpoint_segments: 32,
+            archive_log_bytes_max: 16 << 30,
             instance: None,
             deterministic: false,
         }
@@ -171,8 +174,6 @@ pub(crate) enum ToCommitter {
 pub(crate) struct LogFiles {
     /// Segments no longer written to, oldest first.
     pub(crate) sealed: Vec<SegmentInfo>,
-    /// Length of the segment that is written to.
-    pub(crate) live_bytes: u64,
     /// Removed by the checkpointer; the committer has not forgotten them yet.
     pub(crate) removed: Vec<String>,
     /// The last batch of the segment that was ended on request.
@@ -182,9 +183,31 @@ pub(crate) struct LogFiles {
     pub(crate) checkpoint_seq: u64,
     pub(crate) checkpoint_position: u64,
     pub(crate) checkpoint_bytes: u64,
+    /// The last batch of the checkpoint before it: the log above is kept.
+    pub(crate) older_seq: u64,
+    /// The segment that is written to; its last batch is the committer's to say.
+    pub(crate) live: Option<SegmentInfo>,
+    /// How often no checkpoint could be made since the start, and why the last time.
+    pub(crate) checkpoint_failures: u64,
+    pub(crate) checkpoint_failure: String,
+    /// How far the log is archived, when it is.
+    pub(crate) archive: Option<ArchiveStatus>,
 }
 
 impl LogFiles {
+    /// The oldest segment that neither the two checkpoints nor the archive need.
+    pub(crate) fn unneeded(&self, storage_low: bool, archive_log_bytes_max: u64) -> Option<SegmentInfo> {
+        let covered = || self.sealed.iter().take_while(|segment| segment.last_batch_seq <= self.older_seq);
+        let oldest = covered().next()?;
+        let Some(archive) = &self.archive else { return Some(oldest.clone()) };
+        if oldest.last_batch_seq <= archive.batch_seq {
+            return Some(oldest.clone());
+        }
+        // Sales go before backups: what is kept for the archive alone has a bound, and yields to a full disk.
+        let kept: u64 = covered().map(|segment| segment.bytes).sum();
+        (storage_low || kept > archive_log_bytes_max).then(|| oldest.clone())
+    }
+
     /// The sealed segments with batches that no checkpoint covers.
     pub(crate) fn uncovered(&self) -> impl Iterator<Item = &SegmentInfo> {
         self.sealed.iter().filter(|segment| segment.last_batch_seq > self.checkpoint_seq)
@@ -201,6 +224,8 @@ impl LogFiles {
 pub(crate) struct LogNumbers {
     pub(crate) epoch: AtomicU64,
     pub(crate) position: AtomicU64,
+    /// The last durable batch. Stored after the segment it is in is known in [`LogFiles`].
+    pub(crate) durable_seq: AtomicU64,
     pub(crate) batches: AtomicU64,
     pub(crate) syncs: AtomicU64,
     pub(crate) space_available: AtomicU64,
@@ -208,6 +233,28 @@ pub(crate) struct LogNumbers {
     pub(crate) failed: AtomicBool,
     /// So much log waits for a checkpoint that a start would take too long.
     pub(crate) too_long: AtomicBool,
+}
+
+/// The log as far as it is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DurableLog {
+    /// Oldest first. The last one may still be written to.
+    pub segments: Vec<SegmentInfo>,
+    /// The last durable batch. No batch beyond it may be looked at.
+    pub batch_seq: u64,
+    /// A position that is durable with it, and perhaps not the last one.
+    pub position: u64,
+}
+
+/// The newest checkpoint of a running engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewestCheckpoint {
+    /// Its file.
+    pub name: String,
+    /// The last batch in it.
+    pub batch_seq: u64,
+    /// The position it is true at.
+    pub position: u64,
 }
 
 /// What the threads of one partition share.
@@ -303,10 +350,15 @@ impl Engine {
     /// The engine in numbers.
     #[must_use]
     pub fn status(&self) -> Status {
-        let (checkpoint_position, uncovered_log_bytes, log_bytes) = {
+        let (checkpoint_position, uncovered_log_bytes, log_bytes, archive) = {
             let files = self.files.lock();
             let sealed: u64 = files.sealed.iter().map(|segment| segment.bytes).sum();
-            (files.checkpoint_position, files.uncovered_bytes(), sealed + files.live_bytes)
+            (
+                files.checkpoint_position,
+                files.uncovered_bytes(),
+                sealed + files.live.as_ref().map_or(0, |segment| segment.bytes),
+                files.archive.clone(),
+            )
         };
         Status {
             time: self.clock.now(),
@@ -325,6 +377,7 @@ impl Engine {
             log_bytes,
             uncovered_log_bytes,
             checkpoint_position,
+            archive,
         }
     }
 
@@ -332,6 +385,44 @@ impl Engine {
     #[must_use]
     pub fn position(&self) -> u64 {
         self.log.position.load(Ordering::Acquire)
+    }
+
+    /// The log as far as it is durable.
+    #[must_use]
+    pub fn durable_log(&self) -> DurableLog {
+        // In this order: the segments may be newer than the number, never older.
+        let position = self.position();
+        let batch_seq = self.log.durable_seq.load(Ordering::Acquire);
+        let files = self.files.lock();
+        let live = files.live.iter().cloned();
+        DurableLog { segments: files.sealed.iter().cloned().chain(live).collect(), batch_seq, position }
+    }
+
+    /// The newest checkpoint.
+    #[must_use]
+    pub fn newest_checkpoint(&self) -> Option<NewestCheckpoint> {
+        let files = self.files.lock();
+        let name = files.checkpoint_name.clone()?;
+        Some(NewestCheckpoint { name, batch_seq: files.checkpoint_seq, position: files.checkpoint_position })
+    }
+
+    /// How often no checkpoint could be made since the start, and why the last time.
+    #[must_use]
+    pub fn checkpoint_failures(&self) -> (u64, String) {
+        let files = self.files.lock();
+        (files.checkpoint_failures, files.checkpoint_failure.clone())
+    }
+
+    /// Says how far the log is archived. From the first call on, log that is not archived is kept longer than
+    /// checkpoints need it, up to the bound of the configuration and as long as the disk has room.
+    pub fn note_archived(&self, archive: ArchiveStatus) {
+        self.files.lock().archive = Some(archive);
+    }
+
+    /// Which log this is.
+    #[must_use]
+    pub fn identity(&self) -> LogIdentity {
+        self.identity
     }
 
     /// Made once, at the first start of the data folder.

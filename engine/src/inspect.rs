@@ -11,8 +11,8 @@ use std::{fmt, io, ops::ControlFlow};
 
 use inventory_core::slot::SlotConfig;
 use wal::{
-    BadPlace, BatchKind, CheckpointMeta, CheckpointReader, Hole, RecoverFrom, ScanFrom, ScanReport, Scanned,
-    ScannedBatch, ScannedSegment, Standing, Storage, list_checkpoints, scan,
+    BadPlace, BatchKind, CheckpointError, CheckpointMeta, CheckpointReader, Hole, RecoverFrom, ScanFrom, ScanReport,
+    Scanned, ScannedBatch, ScannedSegment, Standing, Storage, list_checkpoints, scan,
 };
 
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     salvage::{Salvage, Stop, Taken},
 };
 
-pub use crate::line::{ChangeLine, CheckpointLine, DamageLine, HoleLine, Line, PlaceMoved, PlanLine};
+pub use crate::line::{ChangeLine, CheckpointLine, DamageLine, FrozenEvent, HoleLine, Line, PlaceMoved, PlanLine};
 
 /// What a walk came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +35,14 @@ pub struct WalkReport {
     pub damages: u64,
     /// Acknowledged batches that are nowhere, beyond what the checkpoint covers.
     pub batches_lost: u64,
+    /// Changes in them, as far as it is known how many.
+    pub changes_lost: u64,
+    /// Holes of which nobody knows how many changes they hold.
+    pub holes_without_end: u64,
     /// Changes that are there and do not prove themselves.
     pub changes_not_saved: u64,
+    /// Events that are not shown to their last change.
+    pub frozen: Vec<FrozenEvent>,
     /// The hash of the state reached.
     pub state_hash: u64,
 }
@@ -107,8 +113,15 @@ impl<'a> Folder<'a> {
             let opened = CheckpointReader::open(self.storage, &file);
             let bytes = self.storage.open_read(&file).and_then(|file| file.len()).unwrap_or(0);
             let meta = opened.as_ref().ok().map(|reader| *reader.meta());
-            let problem = opened.and_then(|reader| reader.verify_all()).err().map(|error| error.to_string());
-            CheckpointLine { file, bytes, meta, problem, is_base: false }
+            let error = opened.and_then(|reader| reader.verify_all()).err();
+            let problem_at = match &error {
+                Some(CheckpointError::Damaged { offset, .. }) => *offset,
+                _ => 0,
+            };
+            let renamed = meta.is_some_and(|meta| meta.file_name() != file);
+            let renamed = renamed.then(|| "it was written under another name".to_owned());
+            let problem = error.map(|error| error.to_string()).or(renamed);
+            CheckpointLine { file, bytes, meta, problem, problem_at, is_base: false }
         };
         Ok(list_checkpoints(self.storage)?.into_iter().map(look).collect())
     }
@@ -147,6 +160,8 @@ pub(crate) struct Walk<'w, 'p> {
     flow: ControlFlow<()>,
     damages: u64,
     batches_lost: u64,
+    changes_lost: u64,
+    holes_without_end: u64,
     changes_not_saved: u64,
 }
 
@@ -157,7 +172,17 @@ impl<'w, 'p> Walk<'w, 'p> {
         sink: &'w mut dyn FnMut(Line<'_>) -> ControlFlow<()>,
     ) -> Walk<'w, 'p> {
         let flow = ControlFlow::Continue(());
-        Walk { salvage, base, sink, flow, damages: 0, batches_lost: 0, changes_not_saved: 0 }
+        Walk {
+            salvage,
+            base,
+            sink,
+            flow,
+            damages: 0,
+            batches_lost: 0,
+            changes_lost: 0,
+            holes_without_end: 0,
+            changes_not_saved: 0,
+        }
     }
 
     fn tell(&mut self, line: Line<'_>) {
@@ -201,7 +226,10 @@ impl<'w, 'p> Walk<'w, 'p> {
             base: self.base.as_ref().map(|base| base.file.clone()),
             damages: self.damages,
             batches_lost: self.batches_lost,
+            changes_lost: self.changes_lost,
+            holes_without_end: self.holes_without_end,
             changes_not_saved: self.changes_not_saved,
+            frozen: self.salvage.frozen(),
             state_hash: self.salvage.hash(),
         })
     }
@@ -225,6 +253,13 @@ impl<'w, 'p> Walk<'w, 'p> {
         let first = hole.first_batch_seq.max(covered + 1);
         let is_covered = hole.last_batch_seq <= covered;
         self.batches_lost += (hole.last_batch_seq + 1).saturating_sub(first);
+        if !is_covered {
+            let next = self.base.as_ref().map_or(0, |base| base.meta.next_position);
+            match hole.last_position {
+                Some(last) => self.changes_lost += (last + 1).saturating_sub(hole.first_position.max(next)),
+                None => self.holes_without_end += 1,
+            }
+        }
         self.tell(Line::Hole(HoleLine { hole, is_covered }));
     }
 
@@ -297,9 +332,13 @@ impl<'w, 'p> Walk<'w, 'p> {
             let read = if is_behind { salvage.take(run, &mut visit) } else { salvage.name(run, &mut visit) };
             if let Err((left, why)) = read {
                 // Those behind it in the run are lost with it; their numbers are not, so the next run shows it.
-                position += u64::from(left);
+                let last = position + u64::from(left);
                 self.changes_not_saved += u64::from(left);
-                self.damage(damage(format!("slot {}: {left} changes: {why}", run.slot.0)));
+                self.damage(damage(format!(
+                    "{left} changes of slot {} from position {position} on: {why}",
+                    run.slot.0
+                )));
+                position = last;
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use inventory_core::{
     change::{Change, Record, ResumeCause},
-    ids::{EventId, EventKey, HoldId, OrderRef, PlanDigest, SlotIndex, TimestampMs},
+    ids::{EventId, EventKey, EventNumber, HoldId, OrderRef, PlanDigest, SlotIndex, TimestampMs},
     place::{Admission, Move, Moved, PlaceState},
     plan::Plan,
 };
@@ -44,6 +44,8 @@ pub struct CheckpointLine {
     pub meta: Option<CheckpointMeta>,
     /// What is wrong with it.
     pub problem: Option<String>,
+    /// The byte at which.
+    pub problem_at: u64,
     /// Whether the walk starts with it.
     pub is_base: bool,
 }
@@ -79,6 +81,32 @@ pub struct HoleLine {
     pub hole: Hole,
     /// The checkpoint that the walk starts with covers them: nothing of the state is lost.
     pub is_covered: bool,
+}
+
+/// An event that is not saved to its last change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FrozenEvent {
+    /// Its slot.
+    pub slot: SlotIndex,
+    /// Its number in the slot, in the old log.
+    pub number: EventNumber,
+    /// Its name, where it is known.
+    pub id: Option<EventId>,
+    /// The last change that is saved; nothing when it is not saved at all.
+    pub saved_to: Option<u32>,
+    /// Why it ends there.
+    pub why: NotSaved,
+}
+
+impl FrozenEvent {
+    /// Its id, or its place in the log.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.id {
+            Some(id) => id.to_string(),
+            None => format!("number {} of slot {}", self.number.0, self.slot.0),
+        }
+    }
 }
 
 /// A change of the log.

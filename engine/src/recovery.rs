@@ -18,14 +18,12 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use inventory_core::{
     change::ResumeCause,
-    ids::{EventNumber, SlotIndex, TimestampMs},
-    limits::{GROUP_BYTES_MAX, OUTAGE_GRACE_MS_MAX, SLOTS},
+    ids::TimestampMs,
+    limits::SLOTS,
     slot::{Slot, SlotConfig},
 };
 use parking_lot::Mutex;
-use wal::{
-    BatchKind, CheckpointError, LogConfig, LogIdentity, LogWriter, RecoverError, Storage, TailReport, WriteError,
-};
+use wal::{CheckpointError, LogConfig, LogIdentity, LogWriter, RecoverError, Storage, TailReport, WriteError};
 
 use crate::{
     checkpointer::Checkpointer,
@@ -33,9 +31,10 @@ use crate::{
     committer::Committer,
     directory::Directory,
     engine::{Door, Engine, EngineConfig, LogFiles, LogNumbers},
-    group::{Finished, GroupBuilder},
+    group::Finished,
     plan_store::{PLANS_DIR, PlanFiles, PlanStore, PlanStoreError},
-    replay::{Replayed, StartError, State, log_time, replay},
+    replay::{Replayed, StartError, log_time, replay, restored_at},
+    resumption::{Gap, resume},
     router::shard_of,
     shard::Shard,
     view::EventView,
@@ -77,8 +76,10 @@ pub struct StartReport {
     pub events: usize,
     /// How the log ended.
     pub tail: TailReport,
-    /// How long the engine was away.
+    /// How long the engine was away; after a restore, since the restored position.
     pub downtime_ms: u64,
+    /// The first start after a restore: live holds were given all of that time back.
+    pub restored: bool,
     /// Events whose live holds were given later deadlines.
     pub resumed_events: usize,
     /// The state's hash before they were.
@@ -105,6 +106,15 @@ pub enum OpenError {
     Log(RecoverError),
     /// A checkpoint cannot be read and cannot be passed over.
     Checkpoint(CheckpointError),
+    /// A checkpoint checks and cannot be used: it needs a plan that is gone, or its content contradicts itself.
+    Image {
+        /// The checkpoint.
+        file: String,
+        /// The slot.
+        slot: u8,
+        /// What is wrong.
+        what: String,
+    },
     /// The wall clock is far from the log's time.
     ClockJump {
         /// The latest time in the log.
@@ -126,6 +136,11 @@ impl fmt::Display for OpenError {
             OpenError::Io { file, source } => write!(f, "{file}: {source}"),
             OpenError::Log(error) => error.fmt(f),
             OpenError::Checkpoint(error) => error.fmt(f),
+            OpenError::Image { file, slot, what } => write!(
+                f,
+                "{file}: the image of slot {slot} cannot be used: {what}; nothing was changed: keep the folder as it is \
+                 and copy the missing file back, or see what `usherctl repair` can save"
+            ),
             OpenError::ClockJump { log, wall } => {
                 let (apart, direction) =
                     if wall < log { (log.since(*wall), "behind") } else { (wall.since(*log), "ahead of") };
@@ -146,7 +161,7 @@ impl fmt::Display for OpenError {
 impl std::error::Error for OpenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            OpenError::Config(_) | OpenError::ClockJump { .. } => None,
+            OpenError::Config(_) | OpenError::Image { .. } | OpenError::ClockJump { .. } => None,
             OpenError::Io { source, .. } => Some(source),
             OpenError::Log(error) => error.source(),
             OpenError::Checkpoint(error) => error.source(),
@@ -165,10 +180,7 @@ impl From<StartError> for OpenError {
                 OpenError::Io { file: PLANS_DIR.to_owned(), source: io::Error::other(what) }
             }
             StartError::Checkpoint(error) => OpenError::Checkpoint(error),
-            StartError::Image { file, slot, what } => OpenError::Io {
-                file,
-                source: io::Error::other(format!("the image of slot {slot} cannot be read: {what}")),
-            },
+            StartError::Image { file, slot, what } => OpenError::Image { file, slot, what },
             StartError::Log(error) => OpenError::Log(error),
         }
     }
@@ -194,7 +206,9 @@ pub fn open(
 
     let log_time = log_time(&replayed);
     let wall = clock.wall();
-    check_clock(log_time, wall, &config, &mut warnings)?;
+    // A backup may be old; the clock at its restore was looked at by who restored it.
+    let restored_at = restored_at(&replayed);
+    check_clock(log_time.max(restored_at.unwrap_or(log_time)), wall, &config, &mut warnings)?;
     let start = wall.max(log_time);
     let is_new = log_time == TimestampMs(0);
     let downtime_ms = if is_new { 0 } else { start.since(log_time) };
@@ -207,7 +221,10 @@ pub fn open(
     let mut writer = LogWriter::open(Arc::clone(&storage), identity, log_config(&config), &replayed.recovered)
         .map_err(OpenError::Write)?;
     let plans = PlanStore::new(Arc::clone(&storage), plan_files.plans);
-    let resumed_events = resume(&mut replayed.state, &mut writer, &plans, start, downtime_ms)?;
+    let cause = if restored_at.is_some() { ResumeCause::Restored } else { ResumeCause::Outage };
+    // A new folder was never there.
+    let gap = Gap { log: if is_new { start } else { log_time }, start, cause };
+    let resumed_events = resume(&mut replayed.state, &mut writer, &plans, gap).map_err(OpenError::Write)?;
     let position = writer.next_position() - 1;
     let events = replayed.state.event_count();
     progress(&format!("{events} events at position {position}"));
@@ -220,6 +237,7 @@ pub fn open(
         events,
         tail: replayed.recovered.tail.clone(),
         downtime_ms,
+        restored: restored_at.is_some(),
         resumed_events,
         state_hash,
         time: start,
@@ -272,6 +290,7 @@ fn assemble(parts: Parts, report: StartReport) -> Opened {
         config,
     });
     engine.log.position.store(position, Ordering::Release);
+    engine.log.durable_seq.store(writer.durable_seq(), Ordering::Release);
 
     let mut slots: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
     for slot in state.slots {
@@ -333,6 +352,7 @@ fn warnings_of(replayed: &Replayed, plans: &PlanFiles) -> Vec<String> {
         .map(|(name, error)| format!("{name} is no good and was not used: {error}"))
         .collect();
     warnings.extend(plans.bad.iter().map(|(file, why)| format!("{file} is damaged and nothing needs it: {why}")));
+    warnings.extend(replayed.missing.iter().map(|(file, what)| format!("{file}: {what}")));
     warnings.extend(replayed.recovered.warnings.iter().map(|warning| format!("{}: {}", warning.file, warning.what)));
     warnings
 }
@@ -361,47 +381,4 @@ fn make_plans_dir(storage: &dyn Storage) -> Result<(), OpenError> {
         .create_dir(PLANS_DIR)
         .and_then(|()| storage.sync_dir(""))
         .map_err(|source| OpenError::Io { file: PLANS_DIR.to_owned(), source })
-}
-
-/// Gives live holds the time back that the engine was away, as changes in the log. Durable when this
-/// returns. How many events it was.
-fn resume(
-    state: &mut State,
-    writer: &mut LogWriter,
-    plans: &PlanStore,
-    now: TimestampMs,
-    downtime_ms: u64,
-) -> Result<usize, OpenError> {
-    let shift_ms = downtime_ms.min(OUTAGE_GRACE_MS_MAX);
-    let mut builder = GroupBuilder::new();
-    let mut resumed = 0;
-    for index in 0..state.slots.len() {
-        let slot = &mut state.slots[index];
-        // At most 256 slots, so the index fits.
-        let slot_index = SlotIndex(index as u8);
-        let EventNumber(end) = slot.next_event_number();
-        for number in (0..end).map(EventNumber) {
-            let Some(change) = slot.decide_resumed(number, shift_ms, ResumeCause::Outage) else { continue };
-            let applied = slot.apply(now, number, &change, plans, None);
-            builder.push(slot_index, number, applied, &change);
-            resumed += 1;
-            if builder.bytes() >= GROUP_BYTES_MAX {
-                append(&mut builder, writer, now)?;
-            }
-        }
-    }
-    append(&mut builder, writer, now)?;
-    writer.sync().map_err(OpenError::Write)?;
-    Ok(resumed)
-}
-
-fn append(builder: &mut GroupBuilder, writer: &mut LogWriter, now: TimestampMs) -> Result<(), OpenError> {
-    let changes = builder.changes();
-    if changes == 0 {
-        return Ok(());
-    }
-    let mut payload = Vec::new();
-    builder.finish(now, &mut payload);
-    writer.append(BatchKind::Data, now.0, changes, &[&payload]).map_err(OpenError::Write)?;
-    Ok(())
 }

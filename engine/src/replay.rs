@@ -22,6 +22,7 @@ use crate::{
     checkpointer::read_hashes,
     group::{RunView, read_runs},
     plan_store::{PlanFiles, PlanStore, PlanStoreError},
+    resumption::{GIVEN_TAG, Given},
 };
 
 /// Plans that may be missing.
@@ -123,12 +124,16 @@ pub(crate) struct State {
     pub(crate) slots: Vec<Slot>,
     pub(crate) batches: u64,
     pub(crate) changes: u64,
+    /// What a start that did not come to its end has given back already.
+    pub(crate) given: Given,
+    /// Something came after the checkpoint that no start writes before its end.
+    pub(crate) is_settled: bool,
 }
 
 impl State {
     pub(crate) fn empty(config: SlotConfig) -> State {
         let slots = (0..=u8::MAX).map(|index| Slot::new(SlotIndex(index), config)).collect();
-        State { slots, batches: 0, changes: 0 }
+        State { slots, batches: 0, changes: 0, given: Given::default(), is_settled: false }
     }
 
     pub(crate) fn hash(&self) -> u64 {
@@ -139,25 +144,43 @@ impl State {
         self.slots.iter().map(|slot| slot.events().len()).sum()
     }
 
+    /// Live holds.
+    pub(crate) fn live_holds(&self) -> u64 {
+        let of_slot = |slot: &Slot| slot.events().map(|event| u64::from(event.live_holds())).sum::<u64>();
+        self.slots.iter().map(of_slot).sum()
+    }
+
     fn replay(&mut self, batch: &BatchView<'_>, plans: &dyn PlanSource) -> Result<(), ReplayError> {
         match batch.kind {
             BatchKind::Data => {
                 let runs = read_runs(batch.payload, batch.count)
                     .map_err(|error| ReplayError::Unreadable(error.to_string()))?;
-                for run in &runs {
-                    replay_run(&mut self.slots[usize::from(run.slot.0)], run, plans)?;
-                }
-                self.batches += 1;
-                self.changes += u64::from(batch.count);
+                self.replay_runs(&runs, plans)
             }
-            BatchKind::Hash => {
-                let (logged, reached) = (read_hash(batch.payload)?, self.hash());
-                if logged != reached {
-                    return Err(ReplayError::StateDiffers { logged, reached });
-                }
-            }
-            BatchKind::Seal | BatchKind::Marker => {}
+            BatchKind::Hash => self.compare_hash(batch.payload),
+            BatchKind::Seal | BatchKind::Marker => Ok(()),
         }
+    }
+
+    /// Applies the runs of one batch, or the first ones of them.
+    pub(crate) fn replay_runs(&mut self, runs: &[RunView<'_>], plans: &dyn PlanSource) -> Result<(), ReplayError> {
+        for run in runs {
+            replay_run(&mut self.slots[usize::from(run.slot.0)], run, plans)?;
+            self.changes += u64::from(run.count);
+        }
+        self.is_settled |= !self.given.hear(runs);
+        self.batches += 1;
+        Ok(())
+    }
+
+    /// The hash in a HASH batch must be that of the state. A start that gave time back ends with one.
+    pub(crate) fn compare_hash(&mut self, payload: &[u8]) -> Result<(), ReplayError> {
+        let (logged, reached) = (read_hash(payload)?, self.hash());
+        if logged != reached {
+            return Err(ReplayError::StateDiffers { logged, reached });
+        }
+        self.given = Given::default();
+        self.is_settled = true;
         Ok(())
     }
 }
@@ -210,20 +233,30 @@ impl fmt::Display for StartError {
 }
 
 /// A checkpoint in memory.
-struct Loaded {
+pub(crate) struct Loaded {
     name: String,
     bytes: u64,
-    meta: CheckpointMeta,
-    state: State,
+    pub(crate) meta: CheckpointMeta,
+    pub(crate) state: State,
 }
 
-fn load_checkpoint(
+/// Opens a checkpoint under the name it was written with.
+fn open_checkpoint(storage: &dyn Storage, name: &str) -> Result<CheckpointReader, StartError> {
+    let reader = CheckpointReader::open(storage, name).map_err(StartError::Checkpoint)?;
+    if reader.meta().file_name() == name {
+        return Ok(reader);
+    }
+    let (file, offset, what) = (name.to_owned(), 0, "it was written under another name");
+    Err(StartError::Checkpoint(CheckpointError::Damaged { file, offset, what }))
+}
+
+pub(crate) fn load_checkpoint(
     storage: &dyn Storage,
     name: &str,
     config: SlotConfig,
     plans: &dyn PlanSource,
 ) -> Result<Loaded, StartError> {
-    let reader = CheckpointReader::open(storage, name).map_err(StartError::Checkpoint)?;
+    let reader = open_checkpoint(storage, name)?;
     reader.verify_all().map_err(StartError::Checkpoint)?;
     let mut state = State::empty(config);
     for tag in reader.sections() {
@@ -239,7 +272,18 @@ fn load_checkpoint(
             });
         }
     }
-    Ok(Loaded { name: name.to_owned(), bytes: reader.bytes(), meta: *reader.meta(), state })
+    let meta = *reader.meta();
+    if reader.sections().any(|tag| tag == GIVEN_TAG) {
+        let section = reader.read_section(GIVEN_TAG).map_err(StartError::Checkpoint)?;
+        state.given = Given::decode(TimestampMs(meta.time_ms), &section).ok_or_else(|| {
+            StartError::Checkpoint(CheckpointError::Damaged {
+                file: name.to_owned(),
+                offset: 0,
+                what: "the section of deadlines moved already is not readable",
+            })
+        })?;
+    }
+    Ok(Loaded { name: name.to_owned(), bytes: reader.bytes(), meta, state })
 }
 
 /// Everything a folder holds.
@@ -250,6 +294,8 @@ pub(crate) struct Replayed {
     pub(crate) checkpoint: Option<(String, CheckpointMeta, u64)>,
     /// Checkpoints that are no good, and why: newer ones that were passed over, and older ones.
     pub(crate) bad_checkpoints: Vec<(String, StartError)>,
+    /// Files that are kept for the loss of the newest checkpoint, and are gone.
+    pub(crate) missing: Vec<(String, String)>,
 }
 
 /// Reads the newest good checkpoint and the log behind it.
@@ -262,6 +308,7 @@ pub(crate) fn replay(
     let names = list_checkpoints(storage).map_err(|source| StartError::Io { file: String::new(), source })?;
     let mut bad_checkpoints = Vec::new();
     let mut loaded = None;
+    let mut older = Vec::new();
     for name in names {
         let result = match &loaded {
             None => load_checkpoint(storage, &name, config, plans).map(|good| {
@@ -269,9 +316,11 @@ pub(crate) fn replay(
                 loaded = Some(good);
             }),
             // Not needed now. It will be when the newer one is lost.
-            Some(_) => CheckpointReader::open(storage, &name)
-                .and_then(|reader| reader.verify_all())
-                .map_err(StartError::Checkpoint),
+            Some(_) => open_checkpoint(storage, &name).and_then(|reader| {
+                reader.verify_all().map_err(StartError::Checkpoint)?;
+                older.push((name.clone(), reader.meta().batch_seq));
+                Ok(())
+            }),
         };
         match result {
             Ok(()) => {}
@@ -297,12 +346,50 @@ pub(crate) fn replay(
         }
         Ok(())
     })
-    .map_err(StartError::Log)?;
+    .map_err(|error| match (error, bad_checkpoints.is_empty() || checkpoint.is_some()) {
+        // The log does not reach back to its beginning, and need not: what is bad is the checkpoint.
+        (RecoverError::Gap { after, .. }, false) if after.is_empty() => bad_checkpoints.remove(0).1,
+        (error, _) => StartError::Log(error),
+    })?;
     assert_eq!(state.slots.len(), SLOTS);
-    Ok(Replayed { state, recovered, checkpoint, bad_checkpoints })
+    let newest = checkpoint.as_ref().map(|(name, meta, _)| (name.as_str(), meta));
+    let alone = older.is_empty() && bad_checkpoints.is_empty();
+    let missing = missing_copies(&recovered, newest, &older, alone);
+    Ok(Replayed { state, recovered, checkpoint, bad_checkpoints, missing })
+}
+
+/// Two checkpoints are kept, and the log of the older one: what of that is gone. The state is whole without it.
+fn missing_copies(
+    recovered: &Recovered,
+    newest: Option<(&str, &CheckpointMeta)>,
+    older: &[(String, u64)],
+    alone: bool,
+) -> Vec<(String, String)> {
+    let (Some(first), Some((name, meta))) = (recovered.segments.first(), newest) else { return Vec::new() };
+    let first_seq = first.first_batch_seq;
+    let mut missing: Vec<(String, String)> = older
+        .iter()
+        .filter(|(_, batch_seq)| batch_seq + 1 < first_seq)
+        .map(|(name, batch_seq)| {
+            let next = batch_seq + 1;
+            (first.name.clone(), format!("the log begins with batch {first_seq}, and {name} needs it from {next} on"))
+        })
+        .collect();
+    // Log is removed only when two checkpoints cover it; a restore begins without.
+    if alone && first_seq > 1 && meta.restored_at_ms.is_none() {
+        let what = format!("two checkpoints cover what was before batch {first_seq}, and only this one is there");
+        missing.push((name.to_owned(), what));
+    }
+    missing
 }
 
 const PROGRESS_EVERY: u64 = 1_000_000;
+
+/// When the restore happened that no start has answered yet, by the clock of the machine that did it.
+pub(crate) fn restored_at(replayed: &Replayed) -> Option<TimestampMs> {
+    let (_, meta, _) = replayed.checkpoint.as_ref()?;
+    meta.restored_at_ms.filter(|_| !replayed.state.is_settled).map(TimestampMs)
+}
 
 /// The latest time a folder knows.
 pub(crate) fn log_time(replayed: &Replayed) -> TimestampMs {

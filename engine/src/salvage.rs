@@ -21,7 +21,7 @@ use inventory_core::{
     codec,
     ids::{EventId, EventKey, EventNumber, SlotIndex, TimestampMs},
     image,
-    limits::SLOTS,
+    limits::{EVENTS_PER_SERVER_MAX, SLOTS},
     place::Move,
     plan::Plan,
     slot::{Plans, Slot, SlotConfig},
@@ -30,6 +30,7 @@ use wal::{CheckpointMeta, CheckpointReader, Storage};
 
 use crate::{
     group::RunView,
+    line::FrozenEvent,
     plan_store::PlanFiles,
     replay::{PlanSource, StartError},
 };
@@ -169,6 +170,25 @@ impl<'p> Salvage<'p> {
         self.events.iter().flatten().all(|known| known.frozen.is_none() && known.number.is_some())
     }
 
+    /// The events of the log that are not saved to their last change.
+    pub(crate) fn frozen(&self) -> Vec<FrozenEvent> {
+        let mut found = Vec::new();
+        for (slot, events) in (0..=u8::MAX).zip(&self.events) {
+            for (number, known) in (0..).zip(events) {
+                let Some(why) = &known.frozen else { continue };
+                let saved = known.number.and_then(|number| self.slots[usize::from(slot)].event(number));
+                found.push(FrozenEvent {
+                    slot: SlotIndex(slot),
+                    number: EventNumber(number),
+                    id: known.name.as_ref().map(|(id, _)| id.clone()),
+                    saved_to: saved.map(inventory_core::event::Event::seq),
+                    why: why.clone(),
+                });
+            }
+        }
+        found
+    }
+
     /// Takes in the changes of one run and tells what became of each. What cannot be read ends the run, with
     /// the number of changes that are left of it.
     pub(crate) fn take(&mut self, run: &RunView<'_>, visit: &mut dyn FnMut(Taken<'_>)) -> Result<(), (u32, NotSaved)> {
@@ -212,21 +232,12 @@ impl<'p> Salvage<'p> {
         let index = usize::from(slot.0);
         if let Change::EventCreated(created) = &record.change {
             let name = (created.id.clone(), created.key);
-            let events = &mut self.events[index];
-            if at < events.len() && events[at].name.is_some() {
+            if self.events[index].get(at).is_some_and(|known| known.name.is_some()) {
                 return Err(NotSaved::Differs(format!("event {at} of slot {index} is there already")));
             }
-            // What stands between lost its creation.
-            while events.len() <= at {
-                // Bounded by the number of events a server has: a record names no higher one than it made.
-                if events.len() > inventory_core::limits::EVENTS_PER_SERVER_MAX as usize {
-                    return Err(NotSaved::Differs(format!("there are never {at} events in a slot")));
-                }
-                let frozen = Some(NotSaved::CreationLost);
-                events.push(Known { name: None, number: None, frozen, plan: None });
-            }
+            self.know(index, at)?;
             let number = self.slots[index].next_event_number();
-            let known = &mut events[at];
+            let known = &mut self.events[index][at];
             known.name = Some(name);
             let fits = created.key.slot() == slot && self.slots[index].find(created.key).is_none();
             let stop = Stop { slot, event: record.event, event_seq: record.event_seq };
@@ -244,7 +255,8 @@ impl<'p> Salvage<'p> {
             known.number = Some(number);
             return self.apply(slot, time, number, record);
         }
-        let Some(known) = self.events[index].get_mut(at) else { return Err(NotSaved::CreationLost) };
+        self.know(index, at)?;
+        let known = &mut self.events[index][at];
         if let Some(why) = &known.frozen {
             return Err(why.clone());
         }
@@ -278,6 +290,18 @@ impl<'p> Salvage<'p> {
             known.plan = Some((self.plans.plan(digest), revision));
         }
         self.apply(slot, time, number, record)
+    }
+
+    /// Makes a place for an event of the log. What stands before it, and was not seen, lost its creation.
+    fn know(&mut self, index: usize, at: usize) -> Result<(), NotSaved> {
+        if at >= EVENTS_PER_SERVER_MAX as usize {
+            return Err(NotSaved::Differs(format!("there are never {at} events in a slot")));
+        }
+        let events = &mut self.events[index];
+        while events.len() <= at {
+            events.push(Known { name: None, number: None, frozen: Some(NotSaved::CreationLost), plan: None });
+        }
+        Ok(())
     }
 
     fn apply(

@@ -19,6 +19,21 @@ pub struct ShardStatus {
     pub live_holds: u64,
 }
 
+/// How far the log is archived.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ArchiveStatus {
+    /// The last batch in the archive.
+    pub batch_seq: u64,
+    /// The last position in the archive.
+    pub position: u64,
+    /// The time of that batch; zero: nothing is archived yet.
+    pub time: TimestampMs,
+    /// The position of the newest snapshot in the archive; zero: there is none.
+    pub snapshot_position: u64,
+    /// Why the last try failed; empty when it did not.
+    pub failure: String,
+}
+
 /// The engine in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
@@ -54,4 +69,6 @@ pub struct Status {
     pub uncovered_log_bytes: u64,
     /// The position the newest checkpoint is true at; zero: there is none.
     pub checkpoint_position: u64,
+    /// How far the log is archived; nothing: it is not asked for.
+    pub archive: Option<ArchiveStatus>,
 }

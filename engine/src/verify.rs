@@ -122,22 +122,23 @@ pub fn verify(storage: &dyn Storage) -> Result<VerifyReport, VerifyError> {
     warnings.extend(plans.bad.iter().map(|(file, why)| format!("{file}: {why}")));
     let checkpoints = list_checkpoints(storage).map_err(|source| StartError::Io { file: String::new(), source })?;
     let recovered = &replayed.recovered;
+    warnings.extend(replayed.missing.iter().map(|(file, what)| format!("{file}: {what}")));
+    let damaged = recovered.warnings.iter().filter(|warning| warning.is_damage);
+    warnings.extend(damaged.map(ToString::to_string));
     let verdict = match &recovered.tail {
         _ if !warnings.is_empty() => Verdict::Damaged,
         TailReport::Clean => Verdict::Clean,
         TailReport::Torn { .. } => Verdict::TornTail,
     };
-    // The log's own warnings are about what it could prove in another way.
-    warnings.extend(recovered.warnings.iter().map(|warning| format!("{}: {}", warning.file, warning.what)));
-    let live =
-        |slot: &inventory_core::slot::Slot| slot.events().map(|event| u64::from(event.live_holds())).sum::<u64>();
+    // The log's other warnings are about what a crash leaves, and what it could prove in another way.
+    warnings.extend(recovered.warnings.iter().filter(|warning| !warning.is_damage).map(ToString::to_string));
     Ok(VerifyReport {
         verdict,
         position: recovered.next_position - 1,
         time: log_time(&replayed),
         state_hash: replayed.state.hash(),
         events: replayed.state.event_count(),
-        live_holds: replayed.state.slots.iter().map(live).sum(),
+        live_holds: replayed.state.live_holds(),
         segments: recovered.segments.len(),
         checkpoints: checkpoints.len(),
         checkpoint_position: replayed.checkpoint.as_ref().map_or(0, |(_, meta, _)| meta.next_position - 1),
@@ -158,7 +159,7 @@ pub fn state_hash(storage: &dyn Storage, shards: usize) -> Result<u64, VerifyErr
     Ok(hashes.into_iter().fold(0, |hash, of_shard| hash ^ of_shard))
 }
 
-fn read(storage: &dyn Storage) -> Result<(Replayed, PlanFiles), StartError> {
+pub(crate) fn read(storage: &dyn Storage) -> Result<(Replayed, PlanFiles), StartError> {
     // What bounds memory is no part of the state, so any bound does; this one drops nothing.
     let config = SlotConfig { seed: 0, tombstones_max: u32::MAX };
     let plans = PlanFiles::read(storage).map_err(StartError::Plans)?;

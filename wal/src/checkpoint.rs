@@ -3,8 +3,10 @@
 //! ```text
 //! | header page 4096 | section .. | section .. | table | tail 72 |
 //!
-//! header:   | magic "USHRCKP\0" 8 | format u16 | zero u16 | partition u32 | instance 16 | incarnation u64 |
-//!           | batch u64 | next position u64 | chain 16 | time ms u64 | hash 16 | zeros .. | crc32c u32 at 4092 |
+//! header:   | magic "USHRCKP\0" 8 | format u16 | flags u16 | partition u32 | instance 16 | incarnation u64 |
+//!           | batch u64 | next position u64 | chain 16 | time ms u64 | hash 16 | restored at ms u64 | zeros .. |
+//!           | crc32c u32 at 4092 |
+//! flags:    1 restored: the first one of an incarnation that a restore began; else `restored at` is zero
 //! section:  blocks of up to 65536 bytes: | length u32 | crc32c u32 of (file offset u64, bytes) | bytes .. |
 //! table:    per section: | tag u32 | crc32c u32 of (tag, offset, length) | offset u64 | length u64 |
 //! tail:     | table offset u64 | sections u32 | crc32c u32 of the table | file bytes u64 |
@@ -30,8 +32,8 @@ const CHECKPOINT_FORMAT: u16 = 1;
 const MAGIC_BYTES: [u8; 8] = *b"USHRCKP\0";
 const H_MAGIC: usize = 0;
 const H_FORMAT: usize = H_MAGIC + 8;
-const H_ZERO: usize = H_FORMAT + 2;
-const H_PARTITION: usize = H_ZERO + 2;
+const H_FLAGS: usize = H_FORMAT + 2;
+const H_PARTITION: usize = H_FLAGS + 2;
 const H_INSTANCE: usize = H_PARTITION + 4;
 const H_INCARNATION: usize = H_INSTANCE + 16;
 const H_BATCH: usize = H_INCARNATION + 8;
@@ -39,7 +41,10 @@ const H_POSITION: usize = H_BATCH + 8;
 const H_CHAIN: usize = H_POSITION + 8;
 const H_TIME: usize = H_CHAIN + 16;
 const H_HASH: usize = H_TIME + 8;
-const H_END: usize = H_HASH + 16;
+const H_RESTORED_AT: usize = H_HASH + 16;
+const H_END: usize = H_RESTORED_AT + 8;
+
+const FLAG_RESTORED: u16 = 1;
 
 const BLOCK_BYTES: usize = 64 << 10;
 const BLOCK_HEAD_BYTES: usize = 8;
@@ -64,7 +69,7 @@ const TAIL_BYTES: usize = T_MAGIC + 8;
 const SECTIONS_MAX: u32 = 1 << 20;
 
 const _: () = {
-    assert!(H_END == 96);
+    assert!(H_END == 104);
     assert!(ENTRY_BYTES == 24);
     assert!(TAIL_BYTES == 72);
 };
@@ -84,6 +89,9 @@ pub struct CheckpointMeta {
     pub time_ms: u64,
     /// Digest of the state, the engine's own.
     pub hash: [u8; 16],
+    /// Set in the checkpoint that a restored folder begins with: when it was written, by the clock of the
+    /// machine that did.
+    pub restored_at_ms: Option<u64>,
 }
 
 /// `snap-<partition>-<batch>.ckpt`.
@@ -106,6 +114,12 @@ pub fn list_checkpoints(storage: &dyn Storage) -> io::Result<Vec<String>> {
 }
 
 impl CheckpointMeta {
+    /// The name of its file: under another one it was renamed, or is a copy.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        file_name(self.identity.partition, self.batch_seq)
+    }
+
     fn encode(&self) -> [u8; PAGE_BYTES] {
         let mut page = [0; PAGE_BYTES];
         put_bytes(&mut page, H_MAGIC, MAGIC_BYTES);
@@ -118,6 +132,10 @@ impl CheckpointMeta {
         put_bytes(&mut page, H_CHAIN, self.chain.0);
         put_bytes(&mut page, H_TIME, self.time_ms.to_le_bytes());
         put_bytes(&mut page, H_HASH, self.hash);
+        if let Some(at_ms) = self.restored_at_ms {
+            put_bytes(&mut page, H_FLAGS, FLAG_RESTORED.to_le_bytes());
+            put_bytes(&mut page, H_RESTORED_AT, at_ms.to_le_bytes());
+        }
         close_page(&mut page);
         page
     }
@@ -128,6 +146,11 @@ impl CheckpointMeta {
         }
         let found = get_u16(page, H_FORMAT);
         if found > CHECKPOINT_FORMAT {
+            return Err(CheckpointError::NewerFormat { file: file.to_owned(), found, known: CHECKPOINT_FORMAT });
+        }
+        let flags = get_u16(page, H_FLAGS);
+        if flags & !FLAG_RESTORED != 0 {
+            // A flag this reader does not know may change the meaning of the whole file.
             return Err(CheckpointError::NewerFormat { file: file.to_owned(), found, known: CHECKPOINT_FORMAT });
         }
         Ok(CheckpointMeta {
@@ -141,6 +164,7 @@ impl CheckpointMeta {
             chain: Chain(get_array(page, H_CHAIN)),
             time_ms: get_u64(page, H_TIME),
             hash: get_array(page, H_HASH),
+            restored_at_ms: (flags & FLAG_RESTORED != 0).then(|| get_u64(page, H_RESTORED_AT)),
         })
     }
 }
@@ -369,6 +393,17 @@ impl CheckpointReader {
     /// What it covers.
     pub fn meta(&self) -> &CheckpointMeta {
         &self.meta
+    }
+
+    /// The name it was opened under.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Bytes of the file as they are, for a copy of it. The file stays readable while this is open, also
+    /// when its name is gone.
+    pub fn read_raw(&self, offset: u64, buf: &mut [u8]) -> Result<(), CheckpointError> {
+        self.file.read_exact_at(offset, buf).map_err(io_error(&self.name))
     }
 
     /// Length of the file.

@@ -160,6 +160,49 @@ pub struct Chain(pub [u8; 16]);
 impl Chain {
     /// Before the first batch.
     pub const START: Chain = Chain([0; 16]);
+
+    /// After a batch of this content that follows this chain.
+    #[must_use]
+    pub fn after(self, content: &BatchContent<'_>) -> Chain {
+        let mut hasher = Xxh3::new();
+        hasher.update(&self.0);
+        hasher.update(&[content.kind.code()]);
+        hasher.update(&content.batch_seq.to_le_bytes());
+        hasher.update(&content.first_position.to_le_bytes());
+        hasher.update(&content.count.to_le_bytes());
+        hasher.update(&content.time_ms.to_le_bytes());
+        hasher.update(content.payload);
+        Chain(hasher.digest128().to_le_bytes())
+    }
+
+    /// Where an incarnation begins that a restore made of the history with this chain, up to this position
+    /// and no further: no batch of the old one continues it.
+    #[must_use]
+    pub fn restored(self, incarnation: u64, next_position: u64) -> Chain {
+        let mut hasher = Xxh3::new();
+        hasher.update(b"restored");
+        hasher.update(&self.0);
+        hasher.update(&incarnation.to_le_bytes());
+        hasher.update(&next_position.to_le_bytes());
+        Chain(hasher.digest128().to_le_bytes())
+    }
+}
+
+/// What a batch says, wherever it lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchContent<'a> {
+    /// What it is: never [`BatchKind::Marker`].
+    pub kind: BatchKind,
+    /// Its number.
+    pub batch_seq: u64,
+    /// The position of its first change.
+    pub first_position: u64,
+    /// How many changes.
+    pub count: u32,
+    /// Its time.
+    pub time_ms: u64,
+    /// The opaque bytes.
+    pub payload: &'a [u8],
 }
 
 /// What a batch is.
@@ -176,7 +219,9 @@ pub enum BatchKind {
 }
 
 impl BatchKind {
-    const fn code(self) -> u8 {
+    /// Its number in the log.
+    #[must_use]
+    pub const fn code(self) -> u8 {
         match self {
             BatchKind::Data => 1,
             BatchKind::Marker => 2,
@@ -185,7 +230,9 @@ impl BatchKind {
         }
     }
 
-    const fn from_code(code: u8) -> Option<BatchKind> {
+    /// The kind with this number.
+    #[must_use]
+    pub const fn from_code(code: u8) -> Option<BatchKind> {
         match code {
             1 => Some(BatchKind::Data),
             2 => Some(BatchKind::Marker),
@@ -395,15 +442,14 @@ impl FrameHead {
         if self.kind == BatchKind::Marker {
             return self.prev_chain;
         }
-        let mut hasher = Xxh3::new();
-        hasher.update(&self.prev_chain.0);
-        hasher.update(&[self.kind.code()]);
-        hasher.update(&self.batch_seq.to_le_bytes());
-        hasher.update(&self.first_position.to_le_bytes());
-        hasher.update(&self.count.to_le_bytes());
-        hasher.update(&self.time_ms.to_le_bytes());
-        hasher.update(payload);
-        Chain(hasher.digest128().to_le_bytes())
+        self.prev_chain.after(&BatchContent {
+            kind: self.kind,
+            batch_seq: self.batch_seq,
+            first_position: self.first_position,
+            count: self.count,
+            time_ms: self.time_ms,
+            payload,
+        })
     }
 
     /// Writes the whole frame into `buf`, whose old content goes. Returns the chain after it.

@@ -30,12 +30,13 @@ mod writer;
 pub use checkpoint::{CheckpointMeta, CheckpointReader, CheckpointWriter, list_checkpoints};
 pub use error::{CheckpointError, Damage, OpenError, Proof, RecoverError, SinkError, WriteError};
 pub use format::{
-    BATCH_PAYLOAD_BYTES_MAX, BatchKind, Chain, FIRST_BATCH_SEQ, FIRST_POSITION, IN_FLIGHT_MAX, LogIdentity, PAGE_BYTES,
+    BATCH_PAYLOAD_BYTES_MAX, BatchContent, BatchKind, Chain, FIRST_BATCH_SEQ, FIRST_POSITION, IN_FLIGHT_MAX,
+    LogIdentity, PAGE_BYTES,
 };
 pub use memory::{Keep, MemoryStorage};
 pub use preallocate::Preallocate;
 pub use recovery::{
-    BatchView, Location, OwnedBatch, RecoverFrom, Recovered, TailReport, Warning, read_segment, recover,
+    BatchView, Location, OwnedBatch, RecoverFrom, Recovered, SegmentCursor, TailReport, Warning, read_segment, recover,
 };
 pub use scan::{
     BadBatch, BadPlace, Hole, ScanFrom, ScanReport, Scanned, ScannedBatch, ScannedSegment, SegmentStart, Standing, scan,

@@ -3,7 +3,8 @@
 use std::io;
 
 use crate::format::{
-    Chain, FRAME_BYTES_MAX, FrameHeader, HeaderPage, PAGE_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, Unusable,
+    Chain, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FRAME_TRAILER_BYTES, FrameHeader, HeaderPage, PAGE_BYTES,
+    SEGMENT_HEADER_BYTES, SegmentHeader, Unusable,
 };
 use crate::segment::SegmentName;
 use crate::storage::ReadFile;
@@ -14,7 +15,13 @@ const WINDOW_BYTES: usize = 1 << 20;
 /// What one page-aligned place holds.
 pub(crate) enum Found<'a> {
     /// A batch or marker that checks in full.
-    Whole { header: FrameHeader, payload: &'a [u8], chain: Chain },
+    Whole {
+        header: FrameHeader,
+        payload: &'a [u8],
+        chain: Chain,
+        /// The first byte of the rest of its last page that is not zero.
+        stray: Option<u64>,
+    },
     /// A header that checks, in its place, and a body that does not.
     Torn { header: FrameHeader },
     /// A header that checks, in its place, and that no reader of this version can use.
@@ -148,7 +155,11 @@ impl SegmentReader {
         debug_assert!(frame_bytes <= FRAME_BYTES_MAX, "judged above");
         let frame = self.at(offset, frame_bytes)?;
         Ok(match header.verify(frame) {
-            Some((payload, chain)) => (Found::Whole { header, payload, chain }, offset + frame_bytes as u64),
+            Some((payload, chain)) => {
+                let used = FRAME_HEADER_BYTES + payload.len() + FRAME_TRAILER_BYTES;
+                let stray = frame[used..].iter().position(|&byte| byte != 0).map(|at| offset + (used + at) as u64);
+                (Found::Whole { header, payload, chain, stray }, offset + frame_bytes as u64)
+            }
             // The pages after the first may hold anything, also a whole batch.
             None => (Found::Torn { header }, next_page),
         })

@@ -139,6 +139,8 @@ pub struct Warning {
     pub file: String,
     /// One sentence.
     pub what: String,
+    /// No crash leaves this: what was durable is damaged or gone. The state is whole all the same.
+    pub is_damage: bool,
 }
 
 impl fmt::Display for Warning {
@@ -255,6 +257,7 @@ pub fn recover(
         stopped: false,
         infos: Vec::new(),
         ahead: None,
+        stray: None,
         sink,
     };
     walk.compare_with_checkpoint(&first.name, 0)?;
@@ -265,19 +268,28 @@ pub fn recover(
             tail = torn;
         }
     }
-    let Walk { point, recent, infos, stopped, expected, ahead, .. } = walk;
+    let Walk { point, recent, infos, stopped, expected, ahead, stray, .. } = walk;
+    let watermark_position = survey.watermark_position;
     let damaged = |how_proven| {
         RecoverError::Damaged(Box::new(Damage {
             file: expected.0.clone(),
             offset: expected.1,
             batch_seq: point.next_seq,
             first_position: point.next_position,
-            last_position: ahead.filter(|&p| p > point.next_position).map(|p| p - 1),
+            // The next whole batch tells, or at the end the watermark.
+            last_position: ahead
+                .map_or(Some(watermark_position), |position| position.checked_sub(1))
+                .filter(|&last| last >= point.next_position),
             how_proven,
         }))
     };
     if witness.durable_seq >= point.next_seq {
         return Err(damaged(witness.proof));
+    }
+    if let Some((file, offset)) = stray {
+        // What is written around it checks, so nothing is lost. A garbled sector of a write that was cut
+        // short may leave it too.
+        survey.warn(&file, format!("byte {offset} behind a batch is not zero; the batch itself is whole"));
     }
     let durable_seq = witness.durable_seq;
     let mut relog = Vec::new();
@@ -321,6 +333,7 @@ struct Survey {
     epoch: u64,
     time_ms: u64,
     watermark_seq: u64,
+    watermark_position: u64,
     warnings: Vec<Warning>,
     unused: Vec<String>,
 }
@@ -333,6 +346,7 @@ impl Survey {
             epoch: 0,
             time_ms: 0,
             watermark_seq: 0,
+            watermark_position: 0,
             warnings: Vec::new(),
             unused: Vec::new(),
         };
@@ -356,7 +370,11 @@ impl Survey {
     }
 
     fn warn(&mut self, file: &str, what: impl Into<String>) {
-        self.warnings.push(Warning { file: file.to_owned(), what: what.into() });
+        self.warnings.push(Warning { file: file.to_owned(), what: what.into(), is_damage: false });
+    }
+
+    fn warn_of_damage(&mut self, file: &str, what: impl Into<String>) {
+        self.warnings.push(Warning { file: file.to_owned(), what: what.into(), is_damage: true });
     }
 
     fn read_header(&mut self, storage: &dyn Storage, place: SegmentName) -> Result<(), RecoverError> {
@@ -367,7 +385,13 @@ impl Survey {
         match reader.header().map_err(io_error(&name))? {
             HeaderFound::Valid { header, bad_page } => {
                 if let Some(offset) = bad_page {
-                    self.warn(&name, format!("its header page at byte {offset} is damaged; the other is used"));
+                    let what = format!("its header page at byte {offset} is damaged; the other is used");
+                    // Both are durable before the first batch is written; without one it may be a crash.
+                    if reader.any_frame().map_err(io_error(&name))?.is_some() {
+                        self.warn_of_damage(&name, what);
+                    } else {
+                        self.warn(&name, what);
+                    }
                 }
                 self.compare_identity(&name, &header)?;
                 if header.epoch != place.epoch || header.index != place.index {
@@ -463,13 +487,23 @@ impl Survey {
                 known: WatermarkFile::NEWEST_FORMAT,
             });
         }
-        if let Some(offset) = file.damaged.first() {
-            let what = if file.valid.is_empty() {
-                "both pages are damaged or were never written; it is not used".to_owned()
-            } else {
-                format!("its page at byte {offset} is damaged, as after a crash; the other is used")
-            };
-            self.warn(WATERMARK_NAME, what);
+        match file.damaged[..] {
+            [] => {}
+            [offset] if file.valid.is_empty() => {
+                let what =
+                    format!("its page at byte {offset} is damaged and the other was never written; it is not used");
+                self.warn(WATERMARK_NAME, what);
+            }
+            [offset] => {
+                let what = format!("its page at byte {offset} is damaged, as after a crash; the other is used");
+                self.warn(WATERMARK_NAME, what);
+            }
+            // One is synced before the other is touched.
+            _ => self.warn_of_damage(WATERMARK_NAME, "both pages, from byte 0 on, are damaged; it is not used"),
+        }
+        if !file.is_there && self.any_batch(storage)? {
+            // It is durable before the first batch of the first segment.
+            self.warn_of_damage(WATERMARK_NAME, "it is missing: the end of the log has one witness less");
         }
         for watermark in file.valid {
             let found = watermark.identity;
@@ -501,9 +535,21 @@ impl Survey {
                 ));
             }
             self.watermark_seq = self.watermark_seq.max(watermark.durable_seq);
+            self.watermark_position = self.watermark_position.max(watermark.position);
             self.time_ms = self.time_ms.max(watermark.time_ms);
         }
         Ok(())
+    }
+
+    fn any_batch(&self, storage: &dyn Storage) -> Result<bool, RecoverError> {
+        for Headed { name, place, .. } in &self.segments {
+            let file = storage.open_read(name).map_err(io_error(name))?;
+            let mut reader = SegmentReader::new(file, *place).map_err(io_error(name))?;
+            if reader.any_frame().map_err(io_error(name))?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The witnesses that are known before any batch is read.
@@ -612,6 +658,8 @@ struct Walk<'w, 's> {
     infos: Vec<SegmentInfo>,
     /// The first position of the first whole batch beyond a missing one.
     ahead: Option<u64>,
+    /// The first byte behind a whole batch that should be zero and is not.
+    stray: Option<(String, u64)>,
     sink: Sink<'s>,
 }
 
@@ -663,7 +711,11 @@ impl Walk<'_, '_> {
                 offset: self.expected.1,
                 batch_seq: self.point.next_seq,
                 first_position: self.point.next_position,
-                last_position: header.first_position.checked_sub(1).filter(|&last| last >= self.point.next_position),
+                last_position: self
+                    .ahead
+                    .unwrap_or(header.first_position)
+                    .checked_sub(1)
+                    .filter(|&last| last >= self.point.next_position),
                 how_proven: Proof::SegmentHeader { file: segment.name.clone(), durable_seq: header.prev_durable_seq },
             })));
         }
@@ -699,6 +751,9 @@ impl Walk<'_, '_> {
         let header = &segment.header;
         let before = if self.infos.is_empty() { None } else { segments.get(number - 1) };
         self.enter(before, segment)?;
+        if header.first_batch_seq == self.point.next_seq {
+            self.expected = (name.clone(), SEGMENT_HEADER_BYTES as u64);
+        }
         self.stopped = false;
         let file = storage.open_read_uncached(name).map_err(io_error(name))?;
         let mut reader = SegmentReader::new(file, segment.place).map_err(io_error(name))?;
@@ -730,13 +785,19 @@ impl Walk<'_, '_> {
                 }
                 // What it says of earlier batches was true when it was written.
                 Found::Torn { header } => self.hear(name, &header),
-                Found::Whole { header: frame, payload, chain } => {
+                Found::Whole { header: frame, payload, chain, stray } => {
+                    if let Some(stray) = stray {
+                        self.stray.get_or_insert((name.clone(), stray));
+                    }
                     self.hear(name, &frame);
                     let head = frame.head;
                     if head.kind == BatchKind::Marker {
                         // One beyond a hole says that the hole was durable: nothing more to do here.
                         if head.batch_seq < self.point.next_seq {
                             end = next;
+                            if (self.expected.0.as_str(), self.expected.1) == (name, offset) {
+                                self.expected.1 = next;
+                            }
                         }
                     } else {
                         self.judge_place(segment, &frame, highest_seen)?;
@@ -895,7 +956,7 @@ fn read_again(storage: &dyn Storage, segment: &Headed, taken: Taken) -> Result<O
     let mut reader = SegmentReader::new(file, segment.place).map_err(io_error(name))?;
     let instance = Some(&segment.header.identity.instance);
     match reader.frame(taken.offset, instance).map_err(io_error(name))?.0 {
-        Found::Whole { header: FrameHeader { head, .. }, payload, chain } if chain == taken.after.chain => {
+        Found::Whole { header: FrameHeader { head, .. }, payload, chain, .. } if chain == taken.after.chain => {
             Ok(OwnedBatch {
                 kind: head.kind,
                 batch_seq: head.batch_seq,
@@ -918,83 +979,130 @@ fn read_again(storage: &dyn Storage, segment: &Headed, taken: Taken) -> Result<O
     }
 }
 
+/// Where reading a segment stands: just after a batch that was delivered.
+#[derive(Debug, Clone)]
+pub struct SegmentCursor {
+    segment: SegmentInfo,
+    point: Point,
+    offset: u64,
+}
+
+impl SegmentCursor {
+    /// Before the first batch. The header is read with it.
+    pub fn new(segment: SegmentInfo) -> SegmentCursor {
+        let point = Point {
+            next_seq: segment.first_batch_seq,
+            next_position: segment.first_position,
+            chain: Chain::START,
+            time_ms: 0,
+        };
+        SegmentCursor { segment, point, offset: 0 }
+    }
+
+    /// The segment.
+    pub fn segment(&self) -> &SegmentInfo {
+        &self.segment
+    }
+
+    /// The number of the next batch.
+    pub fn next_batch_seq(&self) -> u64 {
+        self.point.next_seq
+    }
+
+    fn damaged(&self, offset: u64, what: &str) -> RecoverError {
+        contradiction(&self.segment.name, offset, self.point.next_seq, self.point.next_position, what.to_owned())
+    }
+
+    /// Delivers batches up to and with `last_batch_seq`, which must be durable, verified. Ends early once that
+    /// many bytes of payload were delivered. What lies behind is not looked at: a writer may be at work there.
+    pub fn read(
+        &mut self,
+        storage: &dyn Storage,
+        last_batch_seq: u64,
+        payload_bytes: u64,
+        sink: &mut dyn FnMut(BatchView<'_>) -> Result<(), SinkError>,
+    ) -> Result<(), RecoverError> {
+        if self.point.next_seq > last_batch_seq {
+            return Ok(());
+        }
+        let name = self.segment.name.clone();
+        let Some(place) = SegmentName::parse(&name) else {
+            return Err(self.damaged(0, "its name is not that of a segment"));
+        };
+        let file = storage.open_read(&name).map_err(io_error(&name))?;
+        let mut reader = SegmentReader::new(file, place).map_err(io_error(&name))?;
+        let header = match reader.header().map_err(io_error(&name))? {
+            HeaderFound::Valid { header, .. } => header,
+            HeaderFound::Newer { offset, format } => {
+                return Err(RecoverError::NewerFormat { file: name, offset, found: format, known: FORMAT_MAJOR });
+            }
+            HeaderFound::None => return Err(self.damaged(0, "its header was there at the last start")),
+            HeaderFound::Impossible { offset, what } => return Err(self.damaged(offset, what)),
+        };
+        if (header.epoch, header.index) != (place.epoch, place.index)
+            || header.first_batch_seq != self.segment.first_batch_seq
+            || header.first_position != self.segment.first_position
+        {
+            return Err(self.damaged(0, "its header is not the one it had at the last start"));
+        }
+        if self.offset == 0 {
+            self.point.chain = header.first_chain;
+            self.offset = SEGMENT_HEADER_BYTES as u64;
+        }
+        let mut delivered = 0;
+        while self.point.next_seq <= last_batch_seq && delivered < payload_bytes {
+            let offset = self.offset;
+            if offset >= reader.bytes() {
+                return Err(self.damaged(offset, "the batch was there when the segment was sealed"));
+            }
+            let (found, next) = reader.frame(offset, Some(&header.identity.instance)).map_err(io_error(&name))?;
+            if let Found::Whole { header: FrameHeader { head, .. }, payload, chain, .. } = found
+                && head.kind != BatchKind::Marker
+            {
+                let point = &self.point;
+                if head.batch_seq != point.next_seq
+                    || head.prev_chain != point.chain
+                    || head.first_position != point.next_position
+                    || head.time_ms < point.time_ms
+                {
+                    return Err(self.damaged(offset, "another batch is in its place"));
+                }
+                sink(BatchView {
+                    kind: head.kind,
+                    batch_seq: head.batch_seq,
+                    first_position: head.first_position,
+                    count: head.count,
+                    time_ms: head.time_ms,
+                    payload,
+                    chain,
+                    location: Location { file: &name, offset },
+                })
+                .map_err(|source| RecoverError::Sink {
+                    file: name.clone(),
+                    offset,
+                    batch_seq: head.batch_seq,
+                    first_position: head.first_position,
+                    source,
+                })?;
+                delivered += payload.len() as u64;
+                self.point = Point {
+                    next_seq: head.batch_seq + 1,
+                    next_position: head.first_position + u64::from(head.count),
+                    chain,
+                    time_ms: head.time_ms,
+                };
+            }
+            self.offset = next;
+        }
+        Ok(())
+    }
+}
+
 /// Reads one sealed segment again and delivers the batches that count in it, verified.
 pub fn read_segment(
     storage: &dyn Storage,
     segment: &SegmentInfo,
     sink: &mut dyn FnMut(BatchView<'_>) -> Result<(), SinkError>,
 ) -> Result<(), RecoverError> {
-    let name = &segment.name;
-    let damaged = |offset, point: &Point, what: &str| {
-        Err(contradiction(name, offset, point.next_seq, point.next_position, what.to_owned()))
-    };
-    let mut point = Point {
-        next_seq: segment.first_batch_seq,
-        next_position: segment.first_position,
-        chain: Chain::START,
-        time_ms: 0,
-    };
-    let Some(place) = SegmentName::parse(name) else {
-        return damaged(0, &point, "its name is not that of a segment");
-    };
-    let file = storage.open_read(name).map_err(io_error(name))?;
-    let mut reader = SegmentReader::new(file, place).map_err(io_error(name))?;
-    let header = match reader.header().map_err(io_error(name))? {
-        HeaderFound::Valid { header, .. } => header,
-        HeaderFound::Newer { offset, format } => {
-            return Err(RecoverError::NewerFormat { file: name.clone(), offset, found: format, known: FORMAT_MAJOR });
-        }
-        HeaderFound::None => return damaged(0, &point, "its header was there at the last start"),
-        HeaderFound::Impossible { offset, what } => return damaged(offset, &point, what),
-    };
-    if (header.epoch, header.index) != (place.epoch, place.index)
-        || header.first_batch_seq != segment.first_batch_seq
-        || header.first_position != segment.first_position
-    {
-        return damaged(0, &point, "its header is not the one it had at the last start");
-    }
-    point.chain = header.first_chain;
-    let mut offset = SEGMENT_HEADER_BYTES as u64;
-    while point.next_seq <= segment.last_batch_seq {
-        if offset >= reader.bytes() {
-            return damaged(offset, &point, "the batch was there when the segment was sealed");
-        }
-        let (found, next) = reader.frame(offset, Some(&header.identity.instance)).map_err(io_error(name))?;
-        if let Found::Whole { header: FrameHeader { head, .. }, payload, chain } = found
-            && head.kind != BatchKind::Marker
-        {
-            if head.batch_seq != point.next_seq
-                || head.prev_chain != point.chain
-                || head.first_position != point.next_position
-                || head.time_ms < point.time_ms
-            {
-                return damaged(offset, &point, "another batch is in its place");
-            }
-            sink(BatchView {
-                kind: head.kind,
-                batch_seq: head.batch_seq,
-                first_position: head.first_position,
-                count: head.count,
-                time_ms: head.time_ms,
-                payload,
-                chain,
-                location: Location { file: name, offset },
-            })
-            .map_err(|source| RecoverError::Sink {
-                file: name.clone(),
-                offset,
-                batch_seq: head.batch_seq,
-                first_position: head.first_position,
-                source,
-            })?;
-            point = Point {
-                next_seq: head.batch_seq + 1,
-                next_position: head.first_position + u64::from(head.count),
-                chain,
-                time_ms: head.time_ms,
-            };
-        }
-        offset = next;
-    }
-    Ok(())
+    SegmentCursor::new(segment.clone()).read(storage, segment.last_batch_seq, u64::MAX, sink)
 }

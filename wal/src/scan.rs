@@ -184,6 +184,8 @@ pub struct ScanReport {
     pub next_batch_seq: u64,
     /// The position after it.
     pub next_position: u64,
+    /// The chain after it, where it is known.
+    pub chain: Option<Chain>,
     /// The latest time that anything speaks of.
     pub time_ms: u64,
     /// The highest batch that a witness calls durable.
@@ -207,9 +209,9 @@ pub fn scan(storage: &dyn Storage, from: ScanFrom, sink: Sink<'_>) -> io::Result
         proof: Proof::Checkpoint { batch_seq: from.base.after_batch_seq },
     };
     let mut time_ms = from.base.time_ms;
-    let mut durable_position = from.base.next_position - 1;
+    let mut durable = (from.base.after_batch_seq, from.base.next_position - 1);
     let mut flow = ControlFlow::Continue(());
-    for bad in survey.watermark(storage, &mut witness, &mut time_ms, &mut durable_position) {
+    for bad in survey.watermark(storage, &mut witness, &mut time_ms, &mut durable) {
         if flow.is_continue() {
             flow = sink(Scanned::Bad(bad));
         }
@@ -236,7 +238,7 @@ pub fn scan(storage: &dyn Storage, from: ScanFrom, sink: Sink<'_>) -> io::Result
     };
     let mut walk = Walk {
         witness,
-        durable_position,
+        durable,
         time_ms,
         next_seq,
         next_position,
@@ -257,9 +259,10 @@ pub fn scan(storage: &dyn Storage, from: ScanFrom, sink: Sink<'_>) -> io::Result
         identity: survey.identity,
         next_batch_seq: walk.next_seq,
         next_position: walk.next_position,
+        chain: walk.chain,
         time_ms: walk.time_ms,
         durable_seq: walk.witness.durable_seq,
-        durable_position: walk.durable_position,
+        durable_position: walk.durable.1,
         epoch: survey.places.iter().map(|place| place.epoch).max().unwrap_or(0),
         stopped: walk.flow.is_break(),
     })
@@ -284,7 +287,8 @@ struct Facts {
 
 struct Walk<'s> {
     witness: Witness,
-    durable_position: u64,
+    /// The highest durable batch whose last position is known, and that position.
+    durable: (u64, u64),
     time_ms: u64,
     next_seq: u64,
     next_position: u64,
@@ -369,12 +373,17 @@ impl Walk<'_> {
                     };
                     self.bad(&mut bad, name, offset, next, Some(bad_batch(&header)), what);
                 }
-                Found::Whole { header, payload, chain, .. } => {
+                Found::Whole { header, payload, chain, stray } => {
+                    let stray = stray.map(|at| (at, next));
                     if let Some(bad) = bad.take() {
                         self.tell(Scanned::Bad(bad));
                     }
                     self.hear(name, &header);
-                    if header.head.kind != BatchKind::Marker {
+                    if header.head.kind == BatchKind::Marker {
+                        if (self.expected.0.as_str(), self.expected.1) == (name, offset) {
+                            self.expected.1 = next;
+                        }
+                    } else {
                         let facts = Facts {
                             incarnation,
                             bytes: next - offset,
@@ -383,6 +392,11 @@ impl Walk<'_> {
                             is_stop: header.head.flags & FLAG_STOPPED != 0,
                         };
                         self.batch(segment, &header, payload, chain, facts, next, &copied);
+                    }
+                    if let Some((at, end)) = stray {
+                        let what = "these bytes behind a batch are not zero; the batch itself is whole".to_owned();
+                        let file = name.to_owned();
+                        self.tell(Scanned::Bad(BadPlace { file, offset: at, bytes: end - at, batch: None, what }));
                     }
                 }
             }
@@ -429,7 +443,7 @@ impl Walk<'_> {
         });
         if head.durable_seq + 1 == head.batch_seq || head.kind == BatchKind::Marker {
             // All before it was durable, so its first position says how far.
-            self.durable_position = self.durable_position.max(head.first_position - 1);
+            self.durable = self.durable.max((head.durable_seq, head.first_position - 1));
         }
         if self.pending.is_some() && self.witness.durable_seq >= self.next_seq {
             self.settle_pending();
@@ -553,7 +567,8 @@ impl Walk<'_> {
             self.tell_batch(view_of(&batch, chain), Standing::Unacknowledged, facts, false);
         }
         if self.witness.durable_seq >= self.next_seq && self.flow.is_continue() {
-            let last_position = Some(self.durable_position).filter(|&last| last >= self.next_position);
+            let (batch_seq, position) = self.durable;
+            let last_position = (batch_seq >= self.witness.durable_seq).then_some(position);
             self.hole(self.witness.durable_seq, last_position);
         }
     }

@@ -104,7 +104,7 @@ impl Survey {
         storage: &dyn Storage,
         witness: &mut Witness,
         time_ms: &mut u64,
-        durable_position: &mut u64,
+        durable: &mut (u64, u64),
     ) -> Vec<BadPlace> {
         let bad = |offset, what: String| BadPlace {
             file: WATERMARK_NAME.to_owned(),
@@ -119,6 +119,13 @@ impl Survey {
         };
         let mut found: Vec<BadPlace> =
             file.damaged.iter().map(|&offset| bad(offset, "the page does not check".to_owned())).collect();
+        let any_batch = self.segments.iter().zip(&self.places).any(|(segment, place)| {
+            let opened = storage.open_read(&segment.name).and_then(|file| SegmentReader::new(file, *place));
+            opened.and_then(|mut reader| reader.any_frame()).is_ok_and(|frame| frame.is_some())
+        });
+        if !file.is_there && any_batch {
+            found.push(bad(0, "it is missing: the end of the log has one witness less".to_owned()));
+        }
         if let Some((offset, format)) = file.newer {
             found.push(bad(offset, format!("it is in format {format}, which this program does not know")));
         }
@@ -132,7 +139,7 @@ impl Survey {
                 let durable_seq = watermark.durable_seq;
                 witness.hear(durable_seq, || Proof::Watermark { durable_seq });
                 *time_ms = watermark.time_ms.max(*time_ms);
-                *durable_position = watermark.position.max(*durable_position);
+                *durable = (watermark.durable_seq, watermark.position).max(*durable);
             }
         }
         found

@@ -112,6 +112,8 @@ pub(crate) struct WatermarkFile {
     pub(crate) valid: Vec<Watermark>,
     /// The page to write next: never the newest valid one.
     next_page: u64,
+    /// Whether there is such a file.
+    pub(crate) is_there: bool,
     /// Where pages are that do not check.
     pub(crate) damaged: Vec<u64>,
     pub(crate) newer: Option<(u64, u16)>,
@@ -122,10 +124,12 @@ impl WatermarkFile {
 
     /// Reads the file; one that is missing says nothing.
     pub(crate) fn read(storage: &dyn Storage) -> io::Result<WatermarkFile> {
-        let mut found = WatermarkFile { valid: Vec::new(), next_page: 0, damaged: Vec::new(), newer: None };
+        let mut found =
+            WatermarkFile { valid: Vec::new(), next_page: 0, is_there: false, damaged: Vec::new(), newer: None };
         if !storage.exists(WATERMARK_NAME)? {
             return Ok(found);
         }
+        found.is_there = true;
         let file = storage.open_read_uncached(WATERMARK_NAME)?;
         let bytes = file.len()?;
         for number in 0..2u64 {

@@ -14,6 +14,9 @@ simulations, each with --help
   sim      the engine under seeds: crashes, faults, oracles
   sweep    every bit, byte, truncation and page of a small log and checkpoint
 
+measurements, each with options of its own
+  recovery replay, and loading and writing a checkpoint, beside plain reading
+
 trials of the real programs, each with --help
   kill9    kill -9 at random under recording clients
   inject   system calls that fail, and disks that fill up";
@@ -29,6 +32,7 @@ fn main() -> Result<()> {
         Some("tidy") => xtask::tidy::run(&root),
         Some("ci") => xtask::ci::run(&root),
         Some(task @ ("sim" | "sweep")) => xtask::program::simulation(&root, task, &arguments),
+        Some("recovery") => xtask::program::recovery(&root, &arguments),
         Some(task @ ("kill9" | "inject")) => xtask::program::trial(&root, task, &arguments),
         _ => bail!("{USAGE}"),
     }

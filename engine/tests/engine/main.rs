@@ -1,8 +1,12 @@
 //! The engine on one thread, over a disk and a clock in memory: no sleeping, no real time.
 
+mod corpus;
 mod crash;
+mod damage;
 mod inspect;
+mod repair;
 mod restart;
+mod restore;
 mod threads;
 mod turns;
 mod verdicts;

@@ -33,6 +33,7 @@ fn empty() -> State {
             chain: wal::Chain::START,
             time_ms: 0,
             hash: [0; 16],
+            restored_at_ms: None,
         },
     }
 }

@@ -341,9 +341,9 @@ fn the_report_says_what_is_lost_and_how_that_is_known() {
     let Err(RecoverError::Damaged(damage)) = replay(&storage) else { panic!("damaged") };
     assert_eq!((damage.batch_seq, damage.first_position), (whole[2].0, whole[2].1));
     assert_eq!(damage.last_position, Some(whole[3].1 - 1));
-    assert_eq!(damage.offset, 5 * PAGE_BYTES as u64);
+    assert_eq!(damage.offset, 6 * PAGE_BYTES as u64);
     let text = RecoverError::Damaged(damage).to_string();
-    for part in ["wal-0-1-0.seg", "byte 20480", "batch 3", "position 7 to 9", "says batch", "snapshot"] {
+    for part in ["wal-0-1-0.seg", "byte 24576", "batch 3", "position 7 to 9", "says batch", "snapshot"] {
         assert!(text.contains(part), "{part}: {text}");
     }
 }

@@ -100,6 +100,7 @@ fn meta() -> CheckpointMeta {
         chain: Chain([5; 16]),
         time_ms: 1_700_000_000_000,
         hash: [6; 16],
+        restored_at_ms: None,
     }
 }
 
@@ -117,6 +118,28 @@ fn a_checkpoint_has_these_bytes() {
     let left = storage.crash(Keep::Nothing);
     assert_eq!(list_checkpoints(&left).unwrap(), [name.as_str()]);
     CheckpointReader::open(&left, &name).unwrap().verify_all().unwrap();
+}
+
+#[test]
+fn a_checkpoint_that_a_restore_wrote_says_so_and_when() {
+    let storage = MemoryStorage::new();
+    let restored = CheckpointMeta { restored_at_ms: Some(1_700_000_500_000), ..meta() };
+    let name = CheckpointWriter::create(&storage, restored).unwrap().finish().unwrap();
+    check("checkpoint_restored_v1.bin", &storage.contents(&name).unwrap()[..PAGE_BYTES]);
+    assert_eq!(*CheckpointReader::open(&storage, &name).unwrap().meta(), restored);
+}
+
+#[test]
+fn a_checkpoint_with_a_flag_nobody_knows_is_a_newer_programs() {
+    let name = "snap-0-12.ckpt";
+    let mut bytes = golden("checkpoint_v1.bin");
+    bytes[10] = 2;
+    let crc = crc32c::crc32c(&bytes[..PAGE_BYTES - 4]);
+    bytes[PAGE_BYTES - 4..PAGE_BYTES].copy_from_slice(&crc.to_le_bytes());
+    let storage = MemoryStorage::new();
+    storage.put(name, bytes);
+    let error = CheckpointReader::open(&storage, name).err().unwrap();
+    assert!(matches!(error, wal::CheckpointError::NewerFormat { .. }), "{error}");
 }
 
 #[test]

@@ -1,0 +1,84 @@
+//! `usherctl inspect`: JSON lines of a whole folder and of a damaged one.
+
+use serde_json::Value;
+
+use crate::folder::Folder;
+use crate::program::{Run, text, usherctl};
+
+fn lines(run: &Run) -> Vec<Value> {
+    run.data.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+fn inspect(folder: &Folder, words: &[&str]) -> (Run, Vec<Value>) {
+    let before = folder.files();
+    let run = usherctl([&["inspect", text(folder.path())], words].concat());
+    assert!(before == folder.files(), "inspect wrote to the folder");
+    let lines = lines(&run);
+    (run, lines)
+}
+
+fn of<'l>(lines: &'l [Value], line: &str) -> Vec<&'l Value> {
+    lines.iter().filter(|found| found["line"] == line).collect()
+}
+
+#[test]
+fn every_line_is_an_object_and_changes_have_their_places_by_key() {
+    let (run, lines) = inspect(&Folder::stopped(), &[]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!((of(&lines, "plan").len(), of(&lines, "segment").len()), (1, 1));
+    assert!(of(&lines, "batch").iter().any(|batch| batch["kind"] == "seal" && batch["stop"] == true));
+    let changes = of(&lines, "change");
+    let kinds: Vec<_> = changes.iter().map(|change| change["kind"].as_str().expect("text")).collect();
+    assert_eq!(kinds, ["event_created", "held", "held", "held"]);
+    let seat = |key, index| serde_json::json!({ "kind": "seat", "key": key, "index": index, "to": "held" });
+    assert_eq!(changes[1]["places"], Value::from(vec![seat("S-1-1", 0), seat("S-1-2", 1)]));
+    assert_eq!((changes[1]["event"].as_str(), changes[1]["position"].as_u64()), (Some("concert"), Some(2)));
+    assert_eq!(changes[1]["hold_ref"].as_str().map(str::len), Some(16));
+    assert!(changes[1].get("hold_ids").is_none(), "full ids only when asked for");
+    assert_eq!(changes[1]["not_saved"], Value::Null);
+}
+
+#[test]
+fn filters_leave_what_was_asked_for() {
+    let folder = Folder::stopped();
+    let positions = |words: &[&str]| -> Vec<u64> {
+        let (run, lines) = inspect(&folder, words);
+        assert_eq!(run.code, 0, "{run:?}");
+        of(&lines, "change").iter().filter_map(|change| change["position"].as_u64()).collect()
+    };
+    assert_eq!(positions(&["--from", "2", "--to", "3"]), [2, 3]);
+    assert_eq!(positions(&["--seat", "S-1-4"]), [3]);
+    assert_eq!(positions(&["--event", "concert"]), [1, 2, 3, 4]);
+    assert_eq!(positions(&["--event", "other"]), [0; 0]);
+    assert_eq!(positions(&["--to-time", "2026-01-01T00:00:00Z"]), [0; 0]);
+    assert_eq!(positions(&["--from-time", "2026-01-01T00:00:00Z"]), [1, 2, 3, 4]);
+    let (_, lines) = inspect(&folder, &["--what", "batches"]);
+    assert!(lines.iter().all(|line| line["line"] == "batch"));
+    let (_, lines) = inspect(&folder, &["--what", "changes", "--ids"]);
+    assert_eq!(lines[1]["hold_ids"][0].as_str().map(str::len), Some(36));
+}
+
+#[test]
+fn a_damaged_folder_is_shown_as_far_as_it_goes() {
+    let folder = Folder::stopped();
+    folder.damage();
+    let (run, lines) = inspect(&folder, &[]);
+    assert_eq!(run.code, 2, "{run:?}");
+    assert!(run.beside.contains("usherctl repair"), "{run:?}");
+    let hole = of(&lines, "hole")[0];
+    assert_eq!(
+        (hole["first_position"].as_u64(), hole["covered"].as_bool()),
+        (hole["last_position"].as_u64(), Some(false))
+    );
+    assert!(!of(&lines, "damage").is_empty());
+    assert_eq!(of(&lines, "change").len(), 3, "all but the one in the damaged batch");
+}
+
+#[test]
+fn what_is_no_folder_ends_with_3_and_so_does_wrong_usage() {
+    let empty = tempfile::tempdir().expect("a temporary folder");
+    assert_eq!(usherctl(["inspect", text(empty.path())]).code, 3);
+    assert_eq!(usherctl(["inspect", text(&empty.path().join("missing"))]).code, 3);
+    assert_eq!(usherctl(["inspect"]).code, 3);
+    assert_eq!(usherctl(["inspect", text(empty.path()), "--what", "seats"]).code, 3);
+}
