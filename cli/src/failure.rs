@@ -333,6 +333,7 @@ pub(crate) mod tests {
             fields: Vec::new(),
             retry_after: None,
             server_time_ms: 0,
+            position: 0,
         }
     }
 

@@ -231,7 +231,8 @@ impl Committer {
             self.writer.sync()?;
         }
 
-        if self.writer.live_segment().index != self.last_segment {
+        let begins = self.writer.live_segment().index != self.last_segment;
+        if begins {
             self.publish_segments();
         }
         let log = &self.engine.log;
@@ -253,6 +254,11 @@ impl Committer {
             self.writer.sync()?;
         }
         debug_assert_eq!(first_position, appended.last_position + 1);
+        if begins {
+            // The next one is being made ready: where segments are small, a beat is too late to see that it will
+            // not fit.
+            self.look_at_space(self.digests.iter().map(|(_, live_holds)| live_holds).sum());
+        }
         Ok(())
     }
 

@@ -106,6 +106,15 @@ pub enum OpenError {
     Log(RecoverError),
     /// A checkpoint cannot be read and cannot be passed over.
     Checkpoint(CheckpointError),
+    /// A checkpoint checks and cannot be used: it needs a plan that is gone, or its content contradicts itself.
+    Image {
+        /// The checkpoint.
+        file: String,
+        /// The slot.
+        slot: u8,
+        /// What is wrong.
+        what: String,
+    },
     /// The wall clock is far from the log's time.
     ClockJump {
         /// The latest time in the log.
@@ -127,6 +136,11 @@ impl fmt::Display for OpenError {
             OpenError::Io { file, source } => write!(f, "{file}: {source}"),
             OpenError::Log(error) => error.fmt(f),
             OpenError::Checkpoint(error) => error.fmt(f),
+            OpenError::Image { file, slot, what } => write!(
+                f,
+                "{file}: the image of slot {slot} cannot be used: {what}; nothing was changed: keep the folder as it is \
+                 and copy the missing file back, or see what `usherctl repair` can save"
+            ),
             OpenError::ClockJump { log, wall } => {
                 let (apart, direction) =
                     if wall < log { (log.since(*wall), "behind") } else { (wall.since(*log), "ahead of") };
@@ -147,7 +161,7 @@ impl fmt::Display for OpenError {
 impl std::error::Error for OpenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            OpenError::Config(_) | OpenError::ClockJump { .. } => None,
+            OpenError::Config(_) | OpenError::Image { .. } | OpenError::ClockJump { .. } => None,
             OpenError::Io { source, .. } => Some(source),
             OpenError::Log(error) => error.source(),
             OpenError::Checkpoint(error) => error.source(),
@@ -166,10 +180,7 @@ impl From<StartError> for OpenError {
                 OpenError::Io { file: PLANS_DIR.to_owned(), source: io::Error::other(what) }
             }
             StartError::Checkpoint(error) => OpenError::Checkpoint(error),
-            StartError::Image { file, slot, what } => OpenError::Io {
-                file,
-                source: io::Error::other(format!("the image of slot {slot} cannot be read: {what}")),
-            },
+            StartError::Image { file, slot, what } => OpenError::Image { file, slot, what },
             StartError::Log(error) => OpenError::Log(error),
         }
     }

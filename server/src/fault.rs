@@ -90,6 +90,7 @@ impl StartFault {
             OpenError::Checkpoint(error @ (CheckpointError::Damaged { .. } | CheckpointError::NoSection { .. })) => {
                 StartFault::new(EXIT_DAMAGED, format!("{at}/{error}"))
             }
+            error @ OpenError::Image { .. } => StartFault::new(EXIT_DAMAGED, format!("{at}/{error}")),
             error @ OpenError::ClockJump { .. } => StartFault::new(EXIT_CONFIG, error),
             OpenError::Write(WriteError::Io { file, operation, source }) => {
                 if may_not_write(&source) {

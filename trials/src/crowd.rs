@@ -89,8 +89,13 @@ impl Crowd {
     /// # Errors
     /// When a show could not be brought to its end.
     pub fn end(self) -> Result<Vec<History>> {
-        self.end.store(true, Ordering::Relaxed);
+        self.ask_to_end();
         self.thread.join().map_err(|_| anyhow!("the crowd panicked"))?
+    }
+
+    /// Lets every show come to its end, and waits for nothing.
+    pub fn ask_to_end(&self) {
+        self.end.store(true, Ordering::Relaxed);
     }
 
     /// Whether all stages have ended by themselves.
@@ -218,7 +223,7 @@ fn hasty(endpoint: &str) -> Config {
 }
 
 /// Stores the plan and makes the event, however often the server dies meanwhile.
-async fn make_event(client: &Client, event_id: &str) -> Result<()> {
+pub(crate) async fn make_event(client: &Client, event_id: &str) -> Result<()> {
     let plan = CreatePlanRequest {
         document: serde_json::to_vec(&hall::plan())?.into(),
         format: PlanFormat::Usher as i32,

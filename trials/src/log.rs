@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -100,11 +101,16 @@ impl KeptLog {
     /// When a name cannot be given.
     pub fn look(&self) -> Result<()> {
         for name in segments(&self.data)? {
-            let second = self.kept.join(&name);
+            let (first, second) = (self.data.join(&name), self.kept.join(&name));
             if second.exists() {
-                continue;
+                // A segment that could not be made ready is made again under the same name, as another file.
+                let number = |path: &Path| fs::metadata(path).map(|file| file.ino());
+                match (number(&first), number(&second)) {
+                    (Ok(now), Ok(kept)) if now != kept => fs::remove_file(&second)?,
+                    _ => continue,
+                }
             }
-            match fs::hard_link(self.data.join(&name), &second) {
+            match fs::hard_link(&first, &second) {
                 // A segment made ready and never used is removed at the next start.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 result => result.with_context(|| format!("link {name}"))?,

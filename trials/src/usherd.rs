@@ -106,6 +106,19 @@ pub struct Usherd {
     reader: Option<std::thread::JoinHandle<()>>,
 }
 
+/// What a server says, for a report after its end.
+#[derive(Clone, Debug)]
+pub struct Heard(Arc<Mutex<Vec<String>>>);
+
+impl Heard {
+    /// The last lines.
+    #[must_use]
+    pub fn last(&self) -> String {
+        let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said[said.len().saturating_sub(4)..].join("\n")
+    }
+}
+
 impl Start {
     /// Where clients reach it.
     #[must_use]
@@ -171,6 +184,12 @@ impl Usherd {
     #[must_use]
     pub fn said(&self) -> Vec<String> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What it says from now on as well.
+    #[must_use]
+    pub fn heard(&self) -> Heard {
+        Heard(Arc::clone(&self.said))
     }
 
     /// Whether it has said that it serves.
@@ -264,6 +283,7 @@ impl Drop for Usherd {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+        self.hear_all();
     }
 }
 

@@ -364,7 +364,7 @@ impl fmt::Display for CheckpointError {
         match self {
             CheckpointError::Io { file, source } => write!(f, "{file}: {source}"),
             CheckpointError::Damaged { file, offset, what } => {
-                write!(f, "{file}: the checkpoint is damaged at byte {offset}: {what}; use the older one")
+                write!(f, "{file}: the checkpoint is damaged at byte {offset}: {what}")
             }
             CheckpointError::NewerFormat { file, found, known } => write!(
                 f,

@@ -21,6 +21,8 @@ threads
 bytes of others, with another toolchain; skipped loudly without it
   fuzz     libFuzzer on everything that decodes
   miri     part of the core's and the log's tests, interpreted
+measurements, each with options of its own
+  recovery replay, and loading and writing a checkpoint, beside plain reading
 
 trials of the real programs, each with --help
   kill9    kill -9 at random under recording clients
@@ -41,6 +43,7 @@ fn main() -> Result<()> {
         Some("shuttle") => xtask::models::shuttle(&root, &arguments),
         Some("fuzz") => xtask::nightly::fuzz(&root, &arguments),
         Some("miri") => xtask::nightly::miri(&root),
+        Some("recovery") => xtask::program::recovery(&root, &arguments),
         Some(task @ ("kill9" | "inject")) => xtask::program::trial(&root, task, &arguments),
         _ => bail!("{USAGE}"),
     }

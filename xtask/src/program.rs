@@ -34,6 +34,16 @@ pub fn trial(root: &Path, task: &str, arguments: &[OsString]) -> Result<()> {
     finish(Command::new(programs.join("trials")).arg(task).args(arguments).current_dir(root))
 }
 
+/// Runs the measurement of recovery, built as a release is.
+///
+/// # Errors
+/// When it does not build, or does not end well.
+pub fn recovery(root: &Path, arguments: &[OsString]) -> Result<()> {
+    let mut run = cargo(root);
+    run.args(["run", "--quiet", "--release", "--package", "engine", "--example", "recovery", "--"]).args(arguments);
+    finish(&mut run)
+}
+
 pub(crate) fn target_folder(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }

@@ -63,6 +63,44 @@ impl Folder {
         Self { root }
     }
 
+    /// Of a server that was stopped, with two checkpoints and log behind each of them.
+    pub(crate) fn with_checkpoints() -> Self {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        for round in 0..3_u64 {
+            let storage = Arc::new(FileStorage::open(root.path()).expect("a folder"));
+            let config = EngineConfig { segment_bytes: 64 << 10, deterministic: true, ..EngineConfig::default() };
+            let clock = ClockSource::Manual(ManualClock::new(START));
+            let Opened { engine, mut shards, mut committer, mut checkpointer, .. } =
+                open(storage, clock, config, &mut |_| {}).expect("the folder opens");
+            let hall = venue::import(venue::Format::Usher, HALL.as_bytes(), &venue::ImportOptions::default());
+            let plan = engine.plans().put(encode_plan(&hall.expect("JSON").spec)).expect("the plan is good");
+            let name = format!("concert-{round}");
+            let (id, key) = (EventId::parse(&name).expect("a name"), event_key(&name));
+            let create = CreateEvent { id, key, plan, settings: Settings::default() };
+            let mut commands = vec![Command::CreateEvent(Box::new(create))];
+            commands.extend((0..3).map(|seat| Command::Hold(Box::new(hold_of(seat)))));
+            for command in commands {
+                let (sender, _receiver) = reply_slot();
+                engine.submit(key, command, None, Reply::One(sender)).expect("there is room");
+                while !engine.is_idle() {
+                    for shard in &mut shards {
+                        shard.turn();
+                    }
+                    committer.turn().expect("the disk works");
+                }
+            }
+            if round < 2 {
+                engine.request_checkpoint();
+                while committer.turn().expect("the disk works") {}
+                assert!(checkpointer.turn().expect("the disk works"));
+            }
+            engine.drain();
+            engine.stop();
+            while committer.turn().expect("the disk works") {}
+        }
+        Self { root }
+    }
+
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         self.root.path()

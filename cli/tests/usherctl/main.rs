@@ -1,6 +1,7 @@
 //! The program as a person or a script meets it: arguments in, stdout, stderr and an exit code out.
 
 mod program;
+mod damage;
 mod folder;
 mod inspect;
 mod repair;

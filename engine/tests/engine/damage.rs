@@ -74,7 +74,7 @@ fn flip(disk: &MemoryStorage, file: &str, byte: u64) -> MemoryStorage {
 fn refused(disk: &MemoryStorage) -> String {
     let before = disk.operations();
     let error = World::open(disk, START, config(2)).err().expect("a start refuses");
-    assert!(matches!(error, OpenError::Log(_) | OpenError::Io { .. } | OpenError::Checkpoint(_)), "{error}");
+    assert!(matches!(error, OpenError::Log(_) | OpenError::Image { .. } | OpenError::Checkpoint(_)), "{error}");
     assert_eq!(disk.operations(), before, "a refused start wrote something");
     let sentence = error.to_string();
     assert_eq!(sentence.lines().count(), 1, "{sentence}");

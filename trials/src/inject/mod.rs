@@ -3,6 +3,7 @@
 mod expected;
 mod trace;
 mod full_disk;
+mod small_disk;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
