@@ -195,11 +195,14 @@ pub(crate) fn decode_slot(
 ) -> Result<Slot, StartError> {
     let bytes = reader.read_section(u32::from(slot.0)).map_err(StartError::Checkpoint)?;
     let image = |what: String| StartError::Image { file: name.to_owned(), slot: slot.0, what };
-    let named = image::plans_of(&bytes).map_err(|error| image(error.to_string()))?;
-    if let Some(missing) = named.iter().find_map(|digest| plans.lacks(digest)) {
-        return Err(image(missing));
+    // An event without its plan is left out; here that is an error.
+    let has = |digest: &PlanDigest| plans.lacks(digest).is_none();
+    let (decoded, events) =
+        image::decode_slot_partly(&bytes, slot, config, plans, &has).map_err(|error| image(error.to_string()))?;
+    match events.iter().find(|event| event.number.is_none()).and_then(|event| plans.lacks(&event.plan)) {
+        Some(missing) => Err(image(missing)),
+        None => Ok(decoded),
     }
-    image::decode_slot(&bytes, slot, config, plans).map_err(|error| image(error.to_string()))
 }
 
 /// What a folder holds cannot be brought into memory.

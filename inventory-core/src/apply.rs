@@ -35,8 +35,11 @@ impl Slot {
         mut moves: Moves<'_>,
     ) -> Applied {
         assert!(now >= self.now, "time goes forward: {now:?} after {:?}", self.now);
-        self.now = now;
-        self.forget_due(now);
+        if now > self.now {
+            self.now = now;
+            // Once for each time: what ends at `now` is forgotten later, by at least the smallest window.
+            self.forget_due(now);
+        }
         if let Change::EventCreated(created) = change {
             self.create(number, created, plans);
         } else {
@@ -203,9 +206,7 @@ impl Slot {
             held.renewals,
             held.arrangement,
         );
-        let seats: Vec<u32> = held.seats.iter().map(|seat| seat.word()).collect();
-        let admissions: Vec<u32> = held.admissions.iter().map(|admission| admission.word()).collect();
-        entry.set_words(&seats, &admissions);
+        entry.set_places(&held.seats, &held.admissions);
         let hash = entry.hash();
         let places = unsold_count(&entry);
         let at = self.holds.insert(entry);
@@ -375,15 +376,14 @@ impl Slot {
         self.deadlines.remove(&mut self.holds, at);
         let entry = &self.holds[at];
         let (customer, places) = (entry.customer, unsold_count(entry));
-        let seats: Vec<Seat> = entry.unsold_seats().collect();
-        let admissions: Vec<Admission> = entry.unsold_admissions().collect();
+        let words = entry.copy_words();
         let event = self.event_mut(number);
-        let freed = if state == HoldState::Expired && probe::planted!(ExpiryFreesOne) { 1 } else { seats.len() };
-        for seat in seats.into_iter().take(freed) {
+        let freed = if state == HoldState::Expired && probe::planted!(ExpiryFreesOne) { 1 } else { usize::MAX };
+        for seat in words.unsold_seats().take(freed) {
             assert_eq!(event.owner[seat.index as usize], at, "only its holder's seat is opened");
             event.move_seat(seat.index, PlaceState::Held, PlaceState::Open, NIL, moves);
         }
-        for admission in admissions {
+        for admission in words.unsold_admissions() {
             let quantity = u32::from(admission.quantity);
             event.move_area(admission.area, quantity, PlaceState::Held, PlaceState::Open, moves);
         }

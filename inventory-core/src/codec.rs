@@ -406,9 +406,16 @@ pub(crate) fn request(reader: &mut Reader<'_>) -> Result<(RequestId, u64), Decod
 }
 
 fn seat_words(reader: &mut Reader<'_>, count: usize) -> Result<Vec<Seat>, DecodeError> {
-    let words = reader.words(count)?;
-    let seats = words.iter().map(|&word| Some(Seat::from_word(word)).filter(|seat| seat.word() == word));
-    seats.collect::<Option<_>>().ok_or(reader.error("a reserved bit of a seat that is not zero"))
+    let mut seats = Vec::with_capacity(count);
+    for _ in 0..count {
+        let word = reader.u32()?;
+        let seat = Seat::from_word(word);
+        if seat.word() != word {
+            return Err(reader.error("a reserved bit of a seat that is not zero"));
+        }
+        seats.push(seat);
+    }
+    Ok(seats)
 }
 
 fn seat_indexes(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u32>, DecodeError> {

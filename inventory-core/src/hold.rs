@@ -15,7 +15,7 @@
 
 use alloc::{boxed::Box, vec::Vec};
 
-use hashbrown::HashTable;
+use hashbrown::{HashTable, hash_table};
 
 use crate::{
     best_available::Arrangement,
@@ -37,6 +37,42 @@ enum Words {
     Few([u32; 3]),
     // A thin pointer: 16 bytes in all.
     Many(Box<Box<[u32]>>),
+}
+
+/// The words of a hold by themselves.
+pub(crate) struct PlaceWords {
+    words: Words,
+    seats: u8,
+    admissions: u8,
+}
+
+impl PlaceWords {
+    fn all(&self) -> &[u32] {
+        match &self.words {
+            Words::Few(words) => &words[..usize::from(self.seats) + usize::from(self.admissions)],
+            Words::Many(words) => words,
+        }
+    }
+
+    /// Words of seats.
+    pub(crate) fn seat_words(&self) -> &[u32] {
+        &self.all()[..usize::from(self.seats)]
+    }
+
+    /// Words of admissions.
+    pub(crate) fn admission_words(&self) -> &[u32] {
+        &self.all()[usize::from(self.seats)..]
+    }
+
+    /// Seats not sold.
+    pub(crate) fn unsold_seats(&self) -> impl Iterator<Item = Seat> {
+        self.seat_words().iter().filter(|word| *word & SOLD == 0).map(|&word| Seat::from_word(word))
+    }
+
+    /// Admissions not sold.
+    pub(crate) fn unsold_admissions(&self) -> impl Iterator<Item = Admission> {
+        self.admission_words().iter().filter(|word| *word & SOLD == 0).map(|&word| Admission::from_word(word))
+    }
 }
 
 /// What a request on a hold left behind, kept only by holds that had one.
@@ -155,6 +191,11 @@ impl Entry {
         &self.words()[usize::from(self.seat_count)..]
     }
 
+    /// The words by themselves: no allocation for the few that most holds have.
+    pub(crate) fn copy_words(&self) -> PlaceWords {
+        PlaceWords { words: self.words.clone(), seats: self.seat_count, admissions: self.admission_count }
+    }
+
     /// Seats not sold: held while the hold lives.
     pub(crate) fn unsold_seats(&self) -> impl Iterator<Item = Seat> {
         self.seat_words().iter().filter(|word| *word & SOLD == 0).map(|&word| Seat::from_word(word))
@@ -163,6 +204,21 @@ impl Entry {
     /// Admissions not sold: held while the hold lives.
     pub(crate) fn unsold_admissions(&self) -> impl Iterator<Item = Admission> {
         self.admission_words().iter().filter(|word| *word & SOLD == 0).map(|&word| Admission::from_word(word))
+    }
+
+    /// Set the places of a new hold.
+    pub(crate) fn set_places(&mut self, seats: &[Seat], admissions: &[Admission]) {
+        if seats.len() + admissions.len() > 3 {
+            let seats: Vec<u32> = seats.iter().map(|seat| seat.word()).collect();
+            let admissions: Vec<u32> = admissions.iter().map(|admission| admission.word()).collect();
+            return self.set_words(&seats, &admissions);
+        }
+        let mut few = [0; 3];
+        let all = seats.iter().map(|seat| seat.word()).chain(admissions.iter().map(|admission| admission.word()));
+        few.iter_mut().zip(all).for_each(|(to, from)| *to = from);
+        self.seat_count = seats.len() as u8;
+        self.admission_count = admissions.len() as u8;
+        self.words = Words::Few(few);
     }
 
     /// Set all words.
@@ -312,8 +368,8 @@ impl Holds {
 
     /// Take a new entry in. Its id must have none.
     pub(crate) fn insert(&mut self, entry: Entry) -> u32 {
-        assert!(self.find(entry.event, entry.hold_id()).is_none(), "hold id used twice: {:?}", entry.hold_id());
-        let hash = Self::hash_of(self.seed, entry.event, entry.hold_id());
+        let (event, hold_id) = (entry.event, entry.hold_id());
+        let hash = Self::hash_of(self.seed, event, hold_id);
         let at = if self.free == NIL {
             if self.blocks.last().is_none_or(|block| block.len() == BLOCK_ENTRIES) {
                 self.blocks.push(Vec::with_capacity(BLOCK_ENTRIES));
@@ -330,11 +386,31 @@ impl Holds {
         };
         self.in_use += 1;
         let (blocks, seed) = (&self.blocks, self.seed);
-        self.index[Self::table_of(hash)].insert_unique(hash, at, |&other| {
-            let entry = &blocks[other as usize / BLOCK_ENTRIES][other as usize % BLOCK_ENTRIES];
-            Self::hash_of(seed, entry.event, entry.hold_id())
-        });
+        let other = |other: u32| &blocks[other as usize / BLOCK_ENTRIES][other as usize % BLOCK_ENTRIES];
+        // One look for both: whether it is there, and where it goes.
+        let place = self.index[Self::table_of(hash)].entry(
+            hash,
+            |&at| other(at).hold_id() == hold_id && other(at).event == event,
+            |&at| Self::hash_of(seed, other(at).event, other(at).hold_id()),
+        );
+        match place {
+            hash_table::Entry::Vacant(place) => drop(place.insert(at)),
+            hash_table::Entry::Occupied(_) => panic!("hold id used twice: {hold_id:?}"),
+        }
         at
+    }
+
+    /// Make room in the index for so many more, so that it does not grow step by step.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        let (blocks, seed) = (&self.blocks, self.seed);
+        // Ids are spread evenly over the tables; an eighth more than the share is for the unevenness.
+        let share = (more + more / 8) / INDEX_TABLES + 1;
+        for table in &mut self.index {
+            table.reserve(share, |&at| {
+                let entry = &blocks[at as usize / BLOCK_ENTRIES][at as usize % BLOCK_ENTRIES];
+                Self::hash_of(seed, entry.event, entry.hold_id())
+            });
+        }
     }
 
     /// Forget an entry, which must be in no wheel.

@@ -377,6 +377,7 @@ fn restore_event(
     event.ops_requests = image.ops_requests;
     event.hash = event.settings_hash();
     slot.add_event(event);
+    slot.holds.reserve(image.holds.len());
     for mut entry in image.holds {
         entry.event = number;
         restore_hold(slot, entry, reader)?;
@@ -399,26 +400,25 @@ fn restore_hold(slot: &mut Slot, entry: Entry, reader: &Reader<'_>) -> Result<()
     if !entry.words_fit(event.plan.seat_count(), event.areas.len()) {
         return Err(reader.error("a place of a hold that the plan does not have"));
     }
-    let kept = |word: u32| live || word & SOLD != 0;
-    let words = entry.seat_words().iter().copied();
-    let seats: Vec<(u32, PlaceState)> = words.filter(|&word| kept(word)).map(state_of_seat).collect();
-    for (seat, _) in &seats {
-        if event.seat_state(*seat) != PlaceState::Open {
+    let kept = move |word: &u32| live || word & SOLD != 0;
+    let seat_words = entry.seat_words();
+    for (nth, &word) in seat_words.iter().enumerate().filter(|(_, word)| kept(word)) {
+        let (seat, _) = state_of_seat(word);
+        if event.seat_state(seat) != PlaceState::Open {
             return Err(reader.error("a seat in two holds"));
         }
-    }
-    for (at, (seat, _)) in seats.iter().enumerate() {
-        if seats[..at].iter().any(|(other, _)| other == seat) {
+        if seat_words[..nth].iter().any(|other| kept(other) && state_of_seat(*other).0 == seat) {
             return Err(reader.error("a seat twice in a hold"));
         }
     }
-    let admissions: Vec<u32> = entry.admission_words().iter().copied().filter(|&word| kept(word)).collect();
-    let sold: u32 = seats.iter().filter(|(_, state)| *state == PlaceState::Sold).count() as u32
-        + admissions
+    let sold: u32 = seat_words.iter().filter(|word| *word & SOLD != 0).count() as u32
+        + entry
+            .admission_words()
             .iter()
             .filter(|word| *word & SOLD != 0)
             .map(|&w| u32::from(Admission::from_word(w).quantity))
             .sum::<u32>();
+    let words = entry.copy_words();
     let held = if live { unsold_count(&entry) } else { 0 };
     let at = slot.holds.insert(entry);
     if live {
@@ -430,10 +430,10 @@ fn restore_hold(slot: &mut Slot, entry: Entry, reader: &Reader<'_>) -> Result<()
     let event = slot.event_mut(number);
     event.live_holds += u32::from(live);
     event.tombstones += u32::from(tombstone);
-    for (seat, state) in seats {
+    for (seat, state) in words.seat_words().iter().filter(|word| kept(word)).map(|&word| state_of_seat(word)) {
         event.move_seat(seat, PlaceState::Open, state, at, &mut None);
     }
-    for word in admissions {
+    for &word in words.admission_words().iter().filter(|word| kept(word)) {
         let admission = Admission::from_word(word);
         let quantity = u32::from(admission.quantity);
         let state = if word & SOLD == 0 { PlaceState::Held } else { PlaceState::Sold };
