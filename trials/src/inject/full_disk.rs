@@ -106,6 +106,13 @@ fn fill(disk: &SmallDisk, seed: u64, heard: &mut Vec<Heard>) -> Result<Judged> {
     disk.leave(0)?;
     ensure!(probe.hold()? == Some("STORAGE_LOW".to_owned()), "a hold was not refused on a full disk");
     probe.ends_go_on(4)?;
+
+    // Room again, and nobody starts anything anew: holds are taken. Then none again.
+    disk.empty()?;
+    probe.until_taken(ROOM_AGAIN_WITHIN, &mut server, &kept)?;
+    disk.leave(0)?;
+    probe.until_refused(NOTICED_WITHIN, &mut server, &kept)?;
+    probe.ends_go_on(2)?;
     server.kill()?;
     kept.look()?;
     is_whole(&programs, &data)?;
