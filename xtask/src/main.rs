@@ -19,7 +19,9 @@ measurements, each with options of its own
 
 trials of the real programs, each with --help
   kill9    kill -9 at random under recording clients
-  inject   system calls that fail, and disks that fill up";
+  inject   system calls that fail, and disks that fill up
+  point-in-time
+           snapshots and restores to earlier instants under full load";
 
 fn main() -> Result<()> {
     let root = xtask::repository_root();
@@ -33,7 +35,7 @@ fn main() -> Result<()> {
         Some("ci") => xtask::ci::run(&root),
         Some(task @ ("sim" | "sweep")) => xtask::program::simulation(&root, task, &arguments),
         Some("recovery") => xtask::program::recovery(&root, &arguments),
-        Some(task @ ("kill9" | "inject")) => xtask::program::trial(&root, task, &arguments),
+        Some(task @ ("kill9" | "inject" | "point-in-time")) => xtask::program::trial(&root, task, &arguments),
         _ => bail!("{USAGE}"),
     }
 }

@@ -90,8 +90,15 @@ fn fill(disk: &SmallDisk, seed: u64, heard: &mut Vec<Heard>) -> Result<Judged> {
     heard.push(server.heard());
     let mut probe = Probe::new(&start.endpoint())?;
     probe.take_all()?;
-    let manners =
-        Manners { endpoint: start.endpoint(), seed, stages: 3, name: "show".to_owned(), rest_ms: 12, shows_max: 1_000 };
+    let manners = Manners {
+        endpoint: start.endpoint(),
+        seed,
+        stages: 3,
+        name: "show".to_owned(),
+        rest_ms: 30,
+        shows_max: 1_000,
+        short_holds: true,
+    };
     let crowd = Crowd::begin(manners)?;
     rest(Duration::from_secs(1), &mut server, &kept)?;
 
