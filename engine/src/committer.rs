@@ -310,6 +310,10 @@ impl Committer {
         let Ok(space) = self.storage.space_available() else { return };
         let reserved = (self.engine.config.segment_bytes.saturating_mul(SEGMENTS_RESERVED))
             .saturating_add(live_holds.saturating_mul(BYTES_PER_LIVE_HOLD));
+        if space >= reserved {
+            // Nobody else would try: without holds the log may never come to its next segment.
+            self.writer.prepare_again();
+        }
         let low = space < reserved || self.writer.out_of_space();
         self.engine.log.space_available.store(space, Ordering::Relaxed);
         sometimes!("log: space is low", low);

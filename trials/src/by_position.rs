@@ -66,6 +66,53 @@ pub fn check(history: &History, log: &[Logged], plan: &Arc<Plan>) -> Result<Chec
     Ok(walk.checked)
 }
 
+/// The state of one event at one position, as the history and the log give it.
+pub struct Ledger<'a>(Walk<'a>);
+
+impl<'a> Ledger<'a> {
+    /// At a position; nothing when the event was not made yet.
+    ///
+    /// # Errors
+    /// When a change before it contradicts the model.
+    pub fn at(
+        position: u64,
+        history: &'a History,
+        log: &[Logged],
+        plan: &'a Arc<Plan>,
+    ) -> Result<Option<Self>, String> {
+        let mut walk = Walk::new(history, plan)?;
+        let before: Vec<&Logged> = log.iter().filter(|logged| logged.position <= position).collect();
+        if before.is_empty() {
+            return Ok(None);
+        }
+        for logged in before {
+            walk.change(logged, None).map_err(|what| format!("position {}: {what}", logged.position))?;
+        }
+        Ok(Some(Self(walk)))
+    }
+
+    /// What a read of a hold or of the map says there, without deadlines.
+    ///
+    /// # Errors
+    /// When it is no read.
+    pub fn says(&self, call: &Call) -> Result<Told, String> {
+        let Self(walk) = self;
+        match call {
+            Call::GetHold { hold } => {
+                let view = walk.model.hold_view(walk.key, HoldId(hold.0));
+                let answer = view.map(|view| Answer::Hold { view, replayed: false }).ok_or(Reject::HoldNotFound);
+                let mut told = told_of(call, &answer)?;
+                if let Told::Hold(hold) = &mut told {
+                    (hold.expires_at_ms, hold.renewals_left) = (0, 0);
+                }
+                Ok(told)
+            }
+            Call::SeatMap => Ok(walk.map()),
+            _ => Err("a ledger is only read".to_owned()),
+        }
+    }
+}
+
 /// What a change is of: whoever asked for exactly this may have made it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Wish {
@@ -305,13 +352,10 @@ impl<'a> Walk<'a> {
         let operation = &history.operations[at];
         let Outcome::Answered { server_time_ms, told, .. } = &operation.outcome else { return Ok(()) };
         let here = |what: String| format!("at position {position}: {what}");
-        if let Told::Map { seats, floor } = told {
-            let states = self.model.seat_states(self.key);
-            let ours: String = states.iter().map(|state| letter(*state)).collect();
-            let (held, sold) = self.model.area_counts(self.key).first().copied().unwrap_or_default();
-            let open = self.plan.areas().first().map_or(0, |area| area.capacity) - held - sold;
-            if *seats != ours || *floor != (open, held, sold) {
-                return Err(here(format!("the map is {ours} and ({open}, {held}, {sold}), and told was {operation}")));
+        if let Told::Map { .. } = told {
+            let ours = self.map();
+            if *told != ours {
+                return Err(here(format!("the model has {ours:?}, and told was {operation}")));
             }
         } else {
             let judged_at = TimestampMs(*server_time_ms);
@@ -328,6 +372,13 @@ impl<'a> Walk<'a> {
         }
         self.checked.answers += 1;
         Ok(())
+    }
+
+    fn map(&self) -> Told {
+        let states = self.model.seat_states(self.key);
+        let (held, sold) = self.model.area_counts(self.key).first().copied().unwrap_or_default();
+        let open = self.plan.areas().first().map_or(0, |area| area.capacity) - held - sold;
+        Told::Map { seats: states.iter().map(|state| letter(*state)).collect(), floor: (open, held, sold) }
     }
 
     /// What was told is what the model says.

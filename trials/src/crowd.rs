@@ -44,6 +44,8 @@ pub struct Manners {
     pub rest_ms: u64,
     /// Shows that one stage gives before it ends by itself.
     pub shows_max: u64,
+    /// In some shows some holds live a second or two.
+    pub short_holds: bool,
 }
 
 /// A crowd at work, on a thread of its own.
@@ -172,7 +174,7 @@ async fn show(
     make_event(&patient, &event_id).await.with_context(|| format!("make event {event_id}"))?;
     let board: Shared = Arc::new(Mutex::new(Board { left: OPERATIONS, known: Vec::new(), operations: Vec::new() }));
     let clients = u32::try_from(dice.within(3, CLIENTS_MAX + 1)).unwrap_or(3);
-    let has_short_holds = dice.chance(30);
+    let has_short_holds = manners.short_holds && dice.chance(30);
     let mut tasks = Vec::new();
     for client in 0..clients {
         let buyer = Buyer {
@@ -201,7 +203,7 @@ fn recorder(endpoint: &str, number: u32, event_id: &str, began: Instant, is_pati
 }
 
 /// Asks again until there is an answer.
-fn patient(endpoint: &str) -> Config {
+pub(crate) fn patient(endpoint: &str) -> Config {
     let retry = RetryPolicy {
         attempts_max: 100_000,
         backoff_first: Duration::from_millis(5),

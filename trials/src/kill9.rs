@@ -128,6 +128,7 @@ impl Campaign {
             name: name.to_owned(),
             rest_ms: 16,
             shows_max: 1_000,
+            short_holds: true,
         })?;
         for _ in 0..cycles {
             let moment = self.wait_for_a_moment(&mut server, data, kept)?;

@@ -14,6 +14,7 @@ pub mod linear;
 pub mod judge;
 pub mod kill9;
 pub mod inject;
+pub mod point_in_time;
 
 /// The wall clock, for seeds and names only.
 pub(crate) fn now_ms() -> u64 {

@@ -38,11 +38,11 @@ pub struct Log {
     pub state_hash: u64,
 }
 
-/// Reads the log of a folder that nobody writes to.
+/// Reads the log of a folder that nobody writes to, and of it the events of these names.
 ///
 /// # Errors
 /// When it cannot be read, or anything in it does not check.
-pub fn read(folder: &Path) -> Result<Log> {
+pub fn read(folder: &Path, which: &dyn Fn(&str) -> bool) -> Result<Log> {
     let storage = FileStorage::open_read_only(folder)?;
     let mut events: BTreeMap<String, EventLog> = BTreeMap::new();
     let mut changes = 0;
@@ -55,6 +55,9 @@ pub fn read(folder: &Path) -> Result<Log> {
                     problem = Some(format!("position {}: the event is not known", line.position));
                     return ControlFlow::Break(());
                 };
+                if !which(id.as_str()) {
+                    return ControlFlow::Continue(());
+                }
                 let logged = Logged { position: line.position, time: line.time, change: line.record.change.clone() };
                 let event = events.entry(id.as_str().to_owned());
                 event.or_insert_with(|| EventLog { plan: Arc::clone(plan), changes: Vec::new() }).changes.push(logged);
@@ -136,6 +139,14 @@ impl KeptLog {
     /// # Errors
     /// As [`read`].
     pub fn read(&self) -> Result<Log> {
+        self.read_events(&|_| true)
+    }
+
+    /// The same, of the events of these names.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn read_events(&self, which: &dyn Fn(&str) -> bool) -> Result<Log> {
         self.look()?;
         for name in segments(&self.kept)? {
             let path = self.kept.join(&name);
@@ -152,7 +163,7 @@ impl KeptLog {
         if self.data.join("WATERMARK").exists() {
             fs::copy(self.data.join("WATERMARK"), self.kept.join("WATERMARK"))?;
         }
-        read(&self.kept)
+        read(&self.kept, which)
     }
 }
 

@@ -18,12 +18,15 @@ enum Task {
     Kill9(trials::kill9::Options),
     /// Make system calls fail and disks fill up
     Inject(trials::inject::Options),
+    /// Snapshots and restores to earlier instants under full load
+    PointInTime(trials::point_in_time::Options),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Kill9(options) => trials::kill9::run(&options),
         Task::Inject(options) => trials::inject::run(&options),
+        Task::PointInTime(options) => trials::point_in_time::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -116,6 +116,17 @@ impl Preallocator {
         matches!(&self.done, Some(Err(error)) if error.kind() == io::ErrorKind::StorageFull)
     }
 
+    /// Forgets a file that could not be made for want of space, so that it can be asked for again. Whether there
+    /// was one.
+    pub(crate) fn forget_want_of_space(&mut self) -> bool {
+        let wanted = self.out_of_space();
+        if wanted {
+            self.done = None;
+            self.asked = None;
+        }
+        wanted
+    }
+
     /// The file that was asked for, waited for where it is not ready; or one made now.
     pub(crate) fn take(&mut self, name: &str, bytes: u64) -> io::Result<Prepared> {
         let asked = self.asked.take();
@@ -189,6 +200,22 @@ mod tests {
         storage.set_capacity(None);
         assert_eq!(preallocator.take(NAME, 12_288).unwrap().bytes, 12_288);
         assert!(!preallocator.out_of_space());
+    }
+
+    #[test]
+    fn a_file_there_was_no_space_for_is_asked_for_again_when_there_is() {
+        let storage = MemoryStorage::new();
+        let mut preallocator = start(&storage, Preallocate::Background);
+        assert!(!preallocator.forget_want_of_space(), "nothing was asked for");
+        storage.set_capacity(Some(8192));
+        preallocator.ask(NAME.to_owned(), 12_288);
+        while !preallocator.out_of_space() {
+            std::thread::yield_now();
+        }
+        storage.set_capacity(None);
+        assert!(preallocator.forget_want_of_space() && !preallocator.out_of_space());
+        preallocator.ask(NAME.to_owned(), 12_288);
+        assert_eq!(preallocator.take(NAME, 12_288).unwrap().bytes, 12_288);
     }
 
     #[test]

@@ -147,7 +147,7 @@ impl FileStorage {
 
 impl Storage for FileStorage {
     fn list(&self, dir: &str) -> io::Result<Vec<String>> {
-        let entries = match fs::read_dir(self.root.join(dir)) {
+        let entries = match uninterrupted(|| fs::read_dir(self.root.join(dir))) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
         };
@@ -188,11 +188,13 @@ impl Storage for FileStorage {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.writable(from)?, self.writable(to)?)
+        let (from, to) = (self.writable(from)?, self.writable(to)?);
+        uninterrupted(|| fs::rename(&from, &to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.writable(name)?)
+        let path = self.writable(name)?;
+        uninterrupted(|| fs::remove_file(&path))
     }
 
     fn create_dir(&self, dir: &str) -> io::Result<()> {
@@ -213,6 +215,17 @@ impl Storage for FileStorage {
     fn space_available(&self) -> io::Result<u64> {
         let stat = rustix::fs::statvfs(&self.root)?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}
+
+/// Calls again what a signal interrupted. The standard library does so where it opens, reads, writes and syncs a file,
+/// and not where it lists, renames and removes.
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
     }
 }
 
@@ -262,4 +275,17 @@ pub fn write_file_atomically(storage: &dyn Storage, dir: &str, name: &str, bytes
     drop(file);
     storage.rename(&aside, &target)?;
     storage.sync_dir(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interrupted_call_is_made_again_and_any_other_error_is_told() {
+        let mut answers = [io::ErrorKind::Interrupted, io::ErrorKind::Interrupted, io::ErrorKind::NotFound].into_iter();
+        let told = uninterrupted(|| answers.next().map_or(Ok(()), |kind| Err(kind.into())));
+        assert_eq!(told.map_err(|error| error.kind()), Err(io::ErrorKind::NotFound));
+        assert!(answers.next().is_none());
+    }
 }

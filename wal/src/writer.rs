@@ -448,6 +448,13 @@ impl LogWriter {
         self.preallocator.out_of_space()
     }
 
+    /// There is space again: the next segment is made ready once more, if there was none for it.
+    pub fn prepare_again(&mut self) {
+        if !self.failed && self.preallocator.forget_want_of_space() {
+            self.ask_for_next();
+        }
+    }
+
     fn usable(&self) -> Result<(), WriteError> {
         if self.failed { Err(WriteError::Failed) } else { Ok(()) }
     }

@@ -26,7 +26,9 @@ measurements, each with options of its own
 
 trials of the real programs, each with --help
   kill9    kill -9 at random under recording clients
-  inject   system calls that fail, and disks that fill up";
+  inject   system calls that fail, and disks that fill up
+  point-in-time
+           snapshots and restores to earlier instants under full load";
 
 fn main() -> Result<()> {
     let root = xtask::repository_root();
@@ -44,7 +46,7 @@ fn main() -> Result<()> {
         Some("fuzz") => xtask::nightly::fuzz(&root, &arguments),
         Some("miri") => xtask::nightly::miri(&root),
         Some("recovery") => xtask::program::recovery(&root, &arguments),
-        Some(task @ ("kill9" | "inject")) => xtask::program::trial(&root, task, &arguments),
+        Some(task @ ("kill9" | "inject" | "point-in-time")) => xtask::program::trial(&root, task, &arguments),
         _ => bail!("{USAGE}"),
     }
 }

@@ -90,8 +90,15 @@ fn fill(disk: &SmallDisk, seed: u64, heard: &mut Vec<Heard>) -> Result<Judged> {
     heard.push(server.heard());
     let mut probe = Probe::new(&start.endpoint())?;
     probe.take_all()?;
-    let manners =
-        Manners { endpoint: start.endpoint(), seed, stages: 3, name: "show".to_owned(), rest_ms: 12, shows_max: 1_000 };
+    let manners = Manners {
+        endpoint: start.endpoint(),
+        seed,
+        stages: 3,
+        name: "show".to_owned(),
+        rest_ms: 30,
+        shows_max: 1_000,
+        short_holds: true,
+    };
     let crowd = Crowd::begin(manners)?;
     rest(Duration::from_secs(1), &mut server, &kept)?;
 
@@ -106,6 +113,13 @@ fn fill(disk: &SmallDisk, seed: u64, heard: &mut Vec<Heard>) -> Result<Judged> {
     disk.leave(0)?;
     ensure!(probe.hold()? == Some("STORAGE_LOW".to_owned()), "a hold was not refused on a full disk");
     probe.ends_go_on(4)?;
+
+    // Room again, and nobody starts anything anew: holds are taken. Then none again.
+    disk.empty()?;
+    probe.until_taken(ROOM_AGAIN_WITHIN, &mut server, &kept)?;
+    disk.leave(0)?;
+    probe.until_refused(NOTICED_WITHIN, &mut server, &kept)?;
+    probe.ends_go_on(2)?;
     server.kill()?;
     kept.look()?;
     is_whole(&programs, &data)?;

@@ -415,6 +415,7 @@ impl Campaign {
             name: "show".to_owned(),
             rest_ms: 5,
             shows_max: 1_000,
+            short_holds: true,
         }
     }
 

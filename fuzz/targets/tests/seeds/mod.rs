@@ -119,6 +119,7 @@ fn checkpoint() -> Vec<u8> {
         chain: wal::Chain([4; 16]),
         time_ms: NOW_MS,
         hash: [0; 16],
+        restored_at_ms: None,
     };
     let mut writer = wal::CheckpointWriter::create(&disk, meta).expect("it is made");
     writer.add_section(0, &fuzz_targets::image_of_a_house()).expect("it is written");
