@@ -144,8 +144,11 @@ fn whole(dir: &str, found: &VerifyReport) -> Report {
 }
 
 fn damage_text(damage: &FoundDamage) -> String {
-    let file = if damage.file.is_empty() { "folder" } else { &damage.file };
-    let mut text = format!("damage: {file} byte {}", damage.offset);
+    // An event that ends early is in no one file.
+    let mut text = match damage.file.as_str() {
+        "" => return format!("damage: {}; lost: {}\n", damage.what, damage.lost),
+        file => format!("damage: {file} byte {}", damage.offset),
+    };
     if let Some(batch) = damage.batch_seq {
         text.push_str(&format!(", batch {batch}"));
     }
