@@ -62,6 +62,8 @@ pub struct EngineConfig {
     pub archive_log_bytes_max: u64,
     /// The log's identity in a new folder; random when nothing is said. A folder that has one keeps it.
     pub instance: Option<[u8; 16]>,
+    /// Batches that may be written and not yet durable, 1 or 2. The committer syncs after each.
+    pub batches_in_flight: u32,
     /// No threads of its own and segments of full size from the first, for tests and the simulator: the same
     /// calls give the same storage operations in the same order.
     pub deterministic: bool,
@@ -80,6 +82,7 @@ impl Default for EngineConfig {
             checkpoint_segments: 32,
             archive_log_bytes_max: 16 << 30,
             instance: None,
+            batches_in_flight: 1,
             deterministic: false,
         }
     }

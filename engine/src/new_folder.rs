@@ -172,7 +172,7 @@ fn write_checkpoint(
     origin: &Origin,
     now: TimestampMs,
 ) -> Result<(), CheckpointError> {
-    let incarnation = origin.identity.incarnation + 1;
+    let incarnation = origin.identity.incarnation + u64::from(!probe::planted!(PositionWithoutIncarnation));
     let meta = CheckpointMeta {
         identity: LogIdentity { incarnation, ..origin.identity },
         batch_seq: origin.batch_seq,

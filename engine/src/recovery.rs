@@ -196,6 +196,9 @@ pub fn open(
     if config.shards == 0 || config.shards > SLOTS {
         return Err(OpenError::Config("shards must be 1 to 256"));
     }
+    if !(1..=wal::IN_FLIGHT_MAX).contains(&config.batches_in_flight) {
+        return Err(OpenError::Config("1 or 2 batches may be in flight"));
+    }
     if config.mailbox_commands_max == 0 {
         return Err(OpenError::Config("a mailbox must have room for a command"));
     }
@@ -323,9 +326,10 @@ fn slot_config(config: &EngineConfig) -> SlotConfig {
 
 fn log_config(config: &EngineConfig) -> LogConfig {
     if config.deterministic {
-        return LogConfig::deterministic(config.segment_bytes);
+        return LogConfig { in_flight: config.batches_in_flight, ..LogConfig::deterministic(config.segment_bytes) };
     }
     LogConfig {
+        in_flight: config.batches_in_flight,
         segment_bytes: config.segment_bytes,
         first_segment_bytes: FIRST_SEGMENT_BYTES.min(config.segment_bytes),
         ..LogConfig::default()

@@ -355,6 +355,10 @@ pub(crate) fn replay(
         (RecoverError::Gap { after, .. }, false) if after.is_empty() => bad_checkpoints.remove(0).1,
         (error, _) => StartError::Log(error),
     })?;
+    if checkpoint.is_none() && recovered.identity.is_none() && !bad_checkpoints.is_empty() {
+        // Without a log the checkpoint is all there was, as after a restore: nothing is to be begun anew.
+        return Err(bad_checkpoints.remove(0).1);
+    }
     assert_eq!(state.slots.len(), SLOTS);
     let newest = checkpoint.as_ref().map(|(name, meta, _)| (name.as_str(), meta));
     let alone = older.is_empty() && bad_checkpoints.is_empty();

@@ -27,7 +27,7 @@ pub enum Bug {
     EndedHoldsNotInCheckpoint,
     /// The floor of forgotten ids is one too low.
     FloorOffByOne,
-    /// Segments of an older incarnation are taken for one's own.
+    /// A restored folder keeps the incarnation of the one before.
     PositionWithoutIncarnation,
     /// The time away is given to live holds twice.
     ResumedTwice,

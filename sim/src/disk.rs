@@ -144,10 +144,12 @@ impl SimDisk {
         self.next(self.inner.survive())
     }
 
-    /// The same disk with another content, durable.
+    /// The same disk with a folder that another log begins in.
     #[must_use]
-    pub fn with_folder(&self, folder: MemoryStorage) -> SimDisk {
-        self.next(folder)
+    pub fn with_another_log(&self, folder: MemoryStorage) -> SimDisk {
+        let disk = self.next(folder);
+        disk.faults().attic.clear();
+        disk
     }
 
     fn next(&self, inner: MemoryStorage) -> SimDisk {

@@ -7,8 +7,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use engine::{
-    ClockSource, EngineConfig, ManualClock, OpenError, Opened, Verdict, VerifyReport, event_key, open, state_hash,
-    verify,
+    ClockSource, EngineConfig, ManualClock, OpenError, Opened, Verdict, VerifyReport, open, state_hash, verify,
 };
 use inventory_core::{change::ResumeCause, ids::TimestampMs, limits::OUTAGE_GRACE_MS_MAX};
 use wal::Keep;
@@ -107,7 +106,8 @@ impl World {
 
     /// A replay of every change there ever was gives the state that checkpoints and the rest of the log give.
     pub(crate) fn check_whole_log(&mut self) -> Result<(), Violation> {
-        if self.options.profile.deceives() {
+        // A restored log begins in the middle.
+        if self.options.profile.deceives() || self.incarnation > 1 {
             return Ok(());
         }
         let short = state_hash(self.disk.folder(), 1);
@@ -127,6 +127,7 @@ impl World {
     pub(crate) fn start(&mut self) -> Result<(), Violation> {
         for attempt in 0..STARTS_MAX {
             let Some(found) = self.look()? else { return Ok(()) };
+            self.mix_futures()?;
             self.try_damage(&found)?;
             if attempt < BROKEN_STARTS_MAX {
                 self.break_the_start();
@@ -140,7 +141,7 @@ impl World {
     }
 
     /// Verifies what is left, and leads the model back to it. Nothing when the world is over.
-    fn look(&mut self) -> Result<Option<VerifyReport>, Violation> {
+    pub(crate) fn look(&mut self) -> Result<Option<VerifyReport>, Violation> {
         let profile = self.options.profile;
         self.tell(|| format!("there is {:?}", wal::Storage::list(self.disk.folder(), "")));
         let found = match verify(self.disk.folder()) {
@@ -261,6 +262,7 @@ impl World {
             accept_clock_jump: false,
             checkpoint_log_bytes: self.options.checkpoint_log_bytes,
             checkpoint_segments: self.options.checkpoint_segments,
+            batches_in_flight: self.options.batches_in_flight,
             instance: Some([7; 16]),
             deterministic: true,
             ..EngineConfig::default()
@@ -273,7 +275,9 @@ impl World {
         let mut config = self.config();
         let is_new = found.time == TimestampMs(0);
         let day_ms = 24 * 3_600_000;
-        let jumped = !is_new && (found.time.since(wall) > day_ms || wall.since(found.time) > 30 * day_ms);
+        // A backup may be old: its restore is what the clock is compared with.
+        let known = self.restored.map_or(found.time, |restored| restored.at.max(found.time));
+        let jumped = !is_new && (known.since(wall) > day_ms || wall.since(known) > 30 * day_ms);
         config.accept_clock_jump = jumped && self.random.percent(70);
         let accepts = config.accept_clock_jump;
         let start = wall.max(found.time);
@@ -296,8 +300,12 @@ impl World {
         // What a start that was cut short may have left behind: the changes that give the time away back.
         let given_ms = self.reference.given_ms(found.time);
         probe::sometimes!("world: a start goes on with what another has begun", given_ms > 0);
-        let shift_ms = downtime_ms.min(OUTAGE_GRACE_MS_MAX).saturating_sub(given_ms);
-        self.reference.resume(found.time, shift_ms, ResumeCause::Outage);
+        let (most_ms, cause) = match self.restored {
+            Some(_) => (u64::MAX, ResumeCause::Restored),
+            None => (OUTAGE_GRACE_MS_MAX, ResumeCause::Outage),
+        };
+        let shift_ms = downtime_ms.min(most_ms).saturating_sub(given_ms);
+        self.reference.resume(found.time, shift_ms, cause);
         match result {
             Ok(opened) => self.adopt(opened, clock, start, downtime_ms, found).map(|()| true),
             Err(error) => self.after_failed_start(&error).map(|()| false),
@@ -360,6 +368,11 @@ impl World {
         claim("every event with live holds is resumed once", report.position == self.reference.position(), || {
             format!("position {}, and it must be {}", report.position, self.reference.position())
         })?;
+        let is_restored = self.restored.take().is_some();
+        claim("a start knows a restored folder", report.restored == is_restored, || format!("{report:?}"))?;
+        claim("every future has its own incarnation", engine.incarnation() == self.incarnation, || {
+            format!("{}, and it is number {}", engine.incarnation(), self.incarnation)
+        })?;
         let status = engine.status();
         let hash = status.shards.iter().fold(0, |hash, shard| hash ^ shard.hash);
         self.reference.settle(hash);
@@ -383,7 +396,6 @@ impl World {
         self.batch_ends = vec![found.position, report.position];
         self.disk_faults_of_the_run();
         self.make_plans();
-        debug_assert!(event_key("event-0").0 != 0);
         self.compare_views()
     }
 

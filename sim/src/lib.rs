@@ -22,6 +22,7 @@ pub mod disk;
 pub mod damage;
 pub mod world;
 mod fall;
+mod restore;
 mod answers;
 pub mod violation;
 pub mod run;

@@ -209,6 +209,10 @@ pub struct Options {
     pub starve_percent: u64,
     /// The wall clock may be so wrong at a start.
     pub wall_error_ms_max: u64,
+    /// Batches written and not yet durable.
+    pub batches_in_flight: u32,
+    /// An earlier moment may be restored, once.
+    pub may_restore: bool,
 }
 
 impl Options {
@@ -240,6 +244,8 @@ impl Options {
             fault_permille: 0,
             starve_percent: *random.pick(&[0, 20, 50]),
             wall_error_ms_max: 0,
+            batches_in_flight: *random.pick(&[1, 1, 2]),
+            may_restore: !profile.deceives() && random.percent(20),
         };
         options.adapt(&mut random);
         options
@@ -267,11 +273,13 @@ impl Options {
                 self.starve_percent = 70;
             }
             Profile::Forget => {
-                self.memory_budget_bytes = 48 << 10;
+                self.memory_budget_bytes = 16 << 10;
                 self.ended_holds_min = random.within(2..=24) as u32;
                 self.events_max = 2;
                 self.rows = self.rows.min(5);
-                self.seats = self.seats.min(10);
+                self.seats = self.seats.min(8);
+                self.admissions = self.admissions.min(20);
+                self.pause_ms_max = *random.pick(&[50, 500, 4_000, 20_000]);
             }
             Profile::MassExpiry => {
                 self.rows = random.within(8..=24);

@@ -149,6 +149,13 @@ impl Reference {
         Some(Point { hash: turns.last()?.hash, is_partial: latest.values().any(|&is_partial| is_partial) })
     }
 
+    /// The positions at which groups ended since the last start, and where it began.
+    #[must_use]
+    pub fn ends(&self) -> Vec<u64> {
+        let ends = std::iter::once(self.base_position).chain(self.timeline.iter().map(|turn| turn.end));
+        ends.filter(|&end| self.at(end).is_some_and(|point| !point.is_partial)).collect()
+    }
+
     /// Everything after this position never happened.
     pub fn rewind(&mut self, position: u64) {
         assert!(position >= self.base_position, "{position} is before what was durable, {}", self.base_position);

@@ -27,6 +27,7 @@ use crate::{
     options::{Options, Profile},
     random::Random,
     reference::Reference,
+    restore::Restored,
     traffic::{Traffic, VARIANTS, Wish},
     violation::{Violation, claim},
 };
@@ -102,6 +103,12 @@ pub struct World {
     /// The device has deceived so that a start refuses: the world is over.
     pub(crate) is_over: bool,
     pub(crate) answers_by_kind: BTreeMap<String, u64>,
+    /// The future this is, from 1.
+    pub(crate) incarnation: u64,
+    /// A restore that no start has answered yet.
+    pub(crate) restored: Option<Restored>,
+    /// Segments of the other future.
+    pub(crate) old_segments: Vec<(String, Vec<u8>)>,
     /// Tells everything that happens, for whoever looks at one seed.
     pub(crate) is_told: bool,
 }
@@ -128,6 +135,9 @@ impl World {
             trace: seed,
             is_over: false,
             answers_by_kind: BTreeMap::new(),
+            incarnation: 1,
+            restored: None,
+            old_segments: Vec::new(),
             is_told: false,
             options,
         }
@@ -193,6 +203,9 @@ impl World {
         self.random = Random::of_part(self.seed, step + 1_000);
         self.tell(|| format!("-- step {step}"));
         if self.running.is_none() {
+            if self.options.may_restore && self.incarnation == 1 && self.random.percent(15) {
+                self.restore()?;
+            }
             self.start()?;
             if self.is_over {
                 return Ok(());

@@ -494,7 +494,7 @@ impl Survey {
             if found.partition != known.partition {
                 return wrong(format!("it is of partition {}, the others of {}", found.partition, known.partition));
             }
-            if found.incarnation < known.incarnation && !planted!(PositionWithoutIncarnation) {
+            if found.incarnation < known.incarnation {
                 sometimes!("recovery: a segment of an older incarnation is refused");
                 return wrong(format!(
                     "it is of incarnation {}, older segments are of {}",

@@ -217,3 +217,22 @@ fn apply_log(disk: &MemoryStorage, rebuild: &mut Rebuild, until: Until) {
     })
     .expect("the log is whole");
 }
+
+#[test]
+fn a_restored_folder_whose_only_checkpoint_cannot_be_used_is_not_taken_for_a_new_one() {
+    let disk = folder_with_holds(2);
+    let whole = restored(&disk, START);
+    let checkpoint = list_checkpoints(&whole).expect("lists").remove(0);
+    let plan = whole.list("plans").expect("lists").remove(0);
+    let damaged = whole.duplicate();
+    damaged.overwrite(&checkpoint, 5_000, &[0xa5; 8]);
+    let without_plan = whole.duplicate();
+    without_plan.lose(&format!("plans/{plan}"));
+    for (folder, named) in [(damaged, &checkpoint), (without_plan, &plan)] {
+        let error = verify(&folder).expect_err("its one change is not there").to_string();
+        assert!(error.contains(named.as_str()), "{error}");
+        let start =
+            World::open(&folder, START, config(1)).err().expect("it does not start as an empty one").to_string();
+        assert!(start.contains(named.as_str()), "{start}");
+    }
+}
