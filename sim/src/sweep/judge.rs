@@ -12,7 +12,8 @@ use std::{
 use engine::{ClockSource, ManualClock, Verdict, VerifyError, VerifyReport, open, verify};
 use inventory_core::ids::TimestampMs;
 use wal::{
-    Chain, CheckpointError, CheckpointReader, Keep, RecoverError, RecoverFrom, Storage, list_checkpoints, recover,
+    Chain, CheckpointError, CheckpointReader, Keep, RecoverError, RecoverFrom, Storage, WATERMARK_NAME,
+    list_checkpoints, recover,
 };
 
 use super::{folder::Folder, sale::engine_config};
@@ -238,7 +239,8 @@ fn judge_position(sample: &Sample, position: u64, demand: Demand) -> Result<Outc
 
 /// A refusal is of use when it says where to look.
 fn names_a_file(message: &str, sample: &Sample, folder: &Folder) -> bool {
-    folder.names().chain(sample.folder.names()).any(|name| message.contains(name))
+    // One that is missing is named too.
+    folder.names().chain(sample.folder.names()).chain([WATERMARK_NAME]).any(|name| message.contains(name))
 }
 
 /// Starts the folder and compares with what the check said.
