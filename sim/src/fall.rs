@@ -227,7 +227,10 @@ impl World {
             let Some(damage) = damage else { continue };
             self.counts.damaged_copies += 1;
             let before = self.before_the_last_batch(found.position);
-            let hash = self.reference.at(before).and_then(|point| point.hash);
+            let hash = match self.found {
+                (position, hash) if position == before => Some(hash),
+                _ => self.reference.at(before).and_then(|point| point.hash),
+            };
             let refused = damage::check(&folder, &damage, found, (before, hash))?;
             self.counts.refused_starts += u64::from(refused);
             // A start makes the same of it.
@@ -394,6 +397,7 @@ impl World {
         self.observed = self.observed.max(report.position);
         // The start has written a watermark, which vouches for all but its own changes.
         self.batch_ends = vec![found.position, report.position];
+        self.found = (found.position, found.state_hash);
         self.disk_faults_of_the_run();
         self.make_plans();
         self.compare_views()

@@ -273,12 +273,13 @@ impl Options {
                 self.starve_percent = 70;
             }
             Profile::Forget => {
-                self.memory_budget_bytes = 16 << 10;
-                self.ended_holds_min = random.within(2..=24) as u32;
+                // 16 ended holds and 96 places.
+                self.memory_budget_bytes = 8 << 10;
+                self.ended_holds_min = random.within(2..=20) as u32;
                 self.events_max = 2;
-                self.rows = self.rows.min(5);
+                self.rows = self.rows.min(3);
                 self.seats = self.seats.min(8);
-                self.admissions = self.admissions.min(20);
+                self.admissions = self.admissions.min(8);
                 self.pause_ms_max = *random.pick(&[50, 500, 4_000, 20_000]);
             }
             Profile::MassExpiry => {

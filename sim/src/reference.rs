@@ -115,6 +115,13 @@ impl Reference {
         self.step(Step::Floor(key, floor));
     }
 
+    /// Whether a command would make a change.
+    #[must_use]
+    pub fn would_change(&self, now: TimestampMs, key: EventKey, command: &Command) -> bool {
+        let mut model = self.models.get(&key).cloned().unwrap_or_default();
+        matches!(model.execute(now, key, command), Ok(Answer::Hold { replayed: false, .. }))
+    }
+
     /// Judges a command and makes it true.
     pub fn execute(&mut self, now: TimestampMs, key: EventKey, command: &Command) -> Result<Answer, Reject> {
         let answer = normal(self.models.entry(key).or_default().execute(now, key, command));

@@ -56,6 +56,7 @@ impl World {
         // What was seen of the other future is void; its positions have another incarnation.
         self.observed = position;
         self.batch_ends = vec![position];
+        self.found = (position, made.state_hash);
         self.changed.clear();
         self.note(&[position, made.state_hash]);
         Ok(())
@@ -69,13 +70,20 @@ impl World {
             return Ok(());
         }
         let (name, content) = self.old_segments.swap_remove(at);
+        // A copy is what is durable: after a failed sync that is less than what is read.
         let copy = self.disk.folder().duplicate();
-        copy.put(&name, content.clone());
-        let Ok(before) = verify(self.disk.folder()) else { return Ok(()) };
-        // One that never held a batch says nothing and may be passed over.
-        let is_taken =
-            verify(&copy).is_ok_and(|found| found.state_hash != before.state_hash || found.position != before.position);
-        claim("a file of another future is not taken for one of this", !is_taken, || format!("{name} in {there:?}"))
+        let Ok(before) = verify(&copy) else { return Ok(()) };
+        copy.put(&name, content);
+        // It is refused, or passed over because a checkpoint covers it.
+        match verify(&copy) {
+            Err(_) => Ok(()),
+            Ok(found) => {
+                let same = found.state_hash == before.state_hash && found.position == before.position;
+                claim("a file of another future is not taken for one of this", same, || {
+                    format!("{name} in {there:?}: {found:?}, and without it {before:?}")
+                })
+            }
+        }
     }
 }
 

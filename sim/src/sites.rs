@@ -28,7 +28,9 @@ fn collect(text: &str, names: &mut BTreeSet<String>) {
         for (_, behind) in text.match_indices(mark).map(|(at, mark)| text.split_at(at + mark.len())) {
             // A mark begins with its name, "part: what"; what does not is text about marks.
             let name = behind.trim_start().strip_prefix('"').and_then(|name| name.split_once('"'));
-            names.extend(name.filter(|(name, _)| name.contains(": ")).map(|(name, _)| name.to_owned()));
+            names.extend(
+                name.filter(|(name, _)| name.contains(": ") && !name.contains('\n')).map(|(name, _)| name.to_owned()),
+            );
         }
     }
 }

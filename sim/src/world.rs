@@ -92,6 +92,8 @@ pub struct World {
     pub(crate) observed: u64,
     /// Where each batch since the last start ended, and where the log stood then.
     pub(crate) batch_ends: Vec<u64>,
+    /// The state that the last start found: its position and hash.
+    pub(crate) found: (u64, u64),
     /// The group that last changed each event: where it begins and ends.
     pub(crate) changed: BTreeMap<EventKey, (u64, u64)>,
     /// The last command of each event whose answer came, in the order they were judged.
@@ -128,6 +130,7 @@ impl World {
             sent: Vec::new(),
             observed: 0,
             batch_ends: vec![0],
+            found: (0, 0),
             changed: BTreeMap::new(),
             answered: BTreeMap::new(),
             judged: 0,
@@ -540,6 +543,11 @@ impl World {
             .filter(|(what, ..)| *what == "floor")
             .map(|&(_, key, floor)| (EventKey(key), TimestampMs(floor)))
             .collect();
+        let mut no_room: Vec<u128> = told
+            .iter()
+            .filter(|(what, ..)| *what == "no room")
+            .map(|&(_, high, low)| u128::from(high) << 64 | u128::from(low))
+            .collect();
         for &tag in tags {
             let Sent { key, deadline, .. } = self.sent[tag];
             let command = self.sent[tag].command.clone();
@@ -554,11 +562,11 @@ impl World {
                     self.reference.raise_floor(floored, floor);
                     self.changed.insert(floored, (begin, end));
                 }
-                let no_room = |(what, high, low): &Told| {
-                    let id = u128::from(*high) << 64 | u128::from(*low);
-                    *what == "no room" && matches!(&command, Command::Hold(hold) if hold.hold_id.0 == id)
-                };
-                if told.iter().any(no_room) {
+                // Memory is looked at last: the model would have taken what was refused for it.
+                let refused =
+                    no_room.iter().position(|id| matches!(&command, Command::Hold(hold) if hold.hold_id.0 == *id));
+                if let Some(at) = refused.filter(|_| self.reference.would_change(now, key, &command)) {
+                    no_room.remove(at);
                     Expected::NoRoom
                 } else {
                     let answer = self.reference.execute(now, key, &command);
