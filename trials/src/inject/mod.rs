@@ -383,12 +383,11 @@ impl Campaign {
                 if worst.is_some() { "ridden out".to_owned() } else { "was not reached".to_owned() }
             }
         };
-        // What strace runs outlives it: the server is its only child.
-        let traced_server = child_of(server.id());
-        server.kill()?;
-        if let Some(id) = traced_server {
+        // What strace runs would outlive it, with the pipe of both: the server goes first.
+        if let Some(id) = child_of(server.id()) {
             end_process(id)?;
         }
+        server.kill()?;
         start.shards = 3;
         let again = start.serving()?;
         let histories = self.go_on(again, crowd, kept)?;
