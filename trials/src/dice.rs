@@ -16,12 +16,12 @@ impl Dice {
     #[must_use]
     pub fn part(seed: u64, nth: u64) -> Self {
         let mut mixed = Self(seed ^ nth.wrapping_mul(0xd134_2543_de82_ef95));
-        mixed.next();
+        mixed.word();
         mixed
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -32,7 +32,7 @@ impl Dice {
     /// From `least` to one below `end`. The bias of the remainder is far below what a campaign could notice.
     pub fn within(&mut self, least: u64, end: u64) -> u64 {
         assert!(least < end, "nothing to choose from");
-        least + self.next() % (end - least)
+        least + self.word() % (end - least)
     }
 
     /// True in `percent` of a hundred.

@@ -61,7 +61,7 @@ impl fmt::Display for Moment {
 /// # Errors
 /// The first thing that is wrong, with the line that runs it again.
 pub fn run(options: &Options) -> Result<()> {
-    let seed = options.seed.unwrap_or_else(|| Dice::new(u64::from(std::process::id())).next() ^ crate::now_ms());
+    let seed = options.seed.unwrap_or_else(|| Dice::new(u64::from(std::process::id())).word() ^ crate::now_ms());
     let mut campaign = Campaign {
         programs: Programs::find()?,
         dice: Dice::new(seed),
@@ -123,7 +123,7 @@ impl Campaign {
         let mut server = self.start(data).spawn()?;
         let crowd = Crowd::begin(Manners {
             endpoint: self.start(data).endpoint(),
-            seed: self.dice.next(),
+            seed: self.dice.word(),
             stages: 6,
             name: name.to_owned(),
             rest_ms: 16,
@@ -196,7 +196,7 @@ impl Campaign {
         self.restarts.push(server.started.elapsed());
         if wanted == Moment::Serving {
             self.watch(server, kept, Duration::from_millis(self.dice.clone().within(50, 801)), &|| Ok(false))?;
-            self.dice.next();
+            self.dice.word();
             return Ok(Moment::Serving);
         }
         let before = segments(data)?;

@@ -45,7 +45,7 @@ pub struct Options {
 /// # Errors
 /// The first thing that is wrong, with the line that runs it again.
 pub fn run(options: &Options) -> Result<()> {
-    let seed = options.seed.unwrap_or_else(|| Dice::new(crate::now_ms()).next());
+    let seed = options.seed.unwrap_or_else(|| Dice::new(crate::now_ms()).word());
     let folder = tempfile::Builder::new().prefix("usher-point-in-time-").tempdir()?;
     let trial = Trial { programs: Programs::find()?, port: free_port()?, seed, folder: folder.path().to_owned() };
     let result = trial.restore(options).and_then(|()| if options.pairs > 0 { trial.measure(options) } else { Ok(()) });

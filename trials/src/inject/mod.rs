@@ -57,7 +57,7 @@ pub struct Options {
 /// # Errors
 /// The first thing that is wrong, with the line that runs it again.
 pub fn run(options: &Options) -> Result<()> {
-    let seed = options.seed.unwrap_or_else(|| Dice::new(crate::now_ms()).next());
+    let seed = options.seed.unwrap_or_else(|| Dice::new(crate::now_ms()).word());
     let mut campaign = Campaign::new(seed)?;
     let began = Instant::now();
     if !options.only_full_disk {
@@ -355,8 +355,12 @@ impl Campaign {
         let what = match (worst, status) {
             (Some(Expected::Refuses), Some(status)) => {
                 let code = status.code().unwrap_or(-1);
-                let said: Vec<String> =
-                    server.wait(LOOK_EVERY).map(|_| server.said())?.into_iter().filter(is_sentence).collect();
+                let said: Vec<String> = server
+                    .wait(LOOK_EVERY)
+                    .map(|_| server.said())?
+                    .into_iter()
+                    .filter(|line| is_sentence(line))
+                    .collect();
                 ensure!(code == EXIT_IO || code == EXIT_FOLDER, "the start ended with {code}: {said:?}");
                 ensure!(said.len() == 1, "a refused start says one sentence, and this one said {said:?}");
                 self.verify(kept)?;
@@ -379,12 +383,11 @@ impl Campaign {
                 if worst.is_some() { "ridden out".to_owned() } else { "was not reached".to_owned() }
             }
         };
-        // What strace runs outlives it: the server is its only child.
-        let traced_server = child_of(server.id());
-        server.kill()?;
-        if let Some(id) = traced_server {
+        // What strace runs would outlive it, with the pipe of both: the server goes first.
+        if let Some(id) = child_of(server.id()) {
             end_process(id)?;
         }
+        server.kill()?;
         start.shards = 3;
         let again = start.serving()?;
         let histories = self.go_on(again, crowd, kept)?;
@@ -499,7 +502,7 @@ fn wait_for_segments(server: &mut Usherd, kept: &KeptLog, more: usize) -> Result
     Ok(())
 }
 
-fn is_sentence(line: &String) -> bool {
+fn is_sentence(line: &str) -> bool {
     line.starts_with("usherd: ")
 }
 
