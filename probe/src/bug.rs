@@ -39,8 +39,8 @@ pub enum Bug {
     CounterDrift,
     /// A failed sync is tried again, and believed.
     SyncRetried,
-    /// Batches of an older epoch above the kept one are taken over.
-    StaleEpochApplied,
+    /// The content of a batch is believed when its frame looks right.
+    PayloadUnchecked,
     /// A start believes a wall clock that went back.
     TimeGoesBack,
     /// Only the first seat of a hold is freed when it expires.
@@ -74,7 +74,7 @@ impl Bug {
         Bug::LastSeatUnchecked,
         Bug::CounterDrift,
         Bug::SyncRetried,
-        Bug::StaleEpochApplied,
+        Bug::PayloadUnchecked,
         Bug::TimeGoesBack,
         Bug::ExpiryFreesOne,
         Bug::ExtendExecutedAgain,

@@ -274,6 +274,8 @@ impl World {
 
     /// One start. Whether it succeeded; if not, a fault was in the way and the next one may.
     fn try_start(&mut self, found: &VerifyReport) -> Result<bool, Violation> {
+        // A start that was cut short after its last write was one all the same.
+        self.restored = self.restored.filter(|restored| restored.log == found.time);
         let wall = self.wall();
         let mut config = self.config();
         let is_new = found.time == TimestampMs(0);

@@ -7,7 +7,7 @@ use probe::Bug;
 use crate::{
     campaign::{Until, campaign},
     options::Profile,
-    run::Plan,
+    run::{Plan, run},
 };
 
 /// Worlds that may pass before a bug is found.
@@ -56,7 +56,9 @@ pub fn prove(name: &str, threads: usize) -> ExitCode {
         };
         let sum = campaign(threads, Until::Worlds(WORLDS_MAX), &plan_of, &|_| {});
         let seconds = begin.elapsed().as_secs_f64();
-        match sum.failure {
+        // A world that fails without the bug as well has found something else.
+        let found = sum.failure.filter(|(plan, _)| run(&Plan { bug: None, ..plan.clone() }).violation.is_none());
+        match found {
             Some((plan, outcome)) => {
                 let violation = outcome.violation.map(|violation| violation.claim).unwrap_or_default();
                 println!(

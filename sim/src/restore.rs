@@ -16,6 +16,8 @@ use crate::{
 pub(crate) struct Restored {
     /// The wall clock at the restore.
     pub(crate) at: TimestampMs,
+    /// The time of the restored state. A log that is later has had its start.
+    pub(crate) log: TimestampMs,
 }
 
 impl World {
@@ -33,6 +35,7 @@ impl World {
         let whole = self.disk.whole_log();
         let rebuild = rebuild_until(&whole, position).map_err(|what| wrong(format!("position {position}: {what}")))?;
         let folder = MemoryStorage::new();
+        self.now_ms += self.random.within(1..=200_000);
         let at = TimestampMs(self.now_ms);
         let made = rebuild.write(&folder, at).map_err(|error| wrong(error.to_string()))?;
         let hash = self.reference.at(position).and_then(|point| point.hash);
@@ -51,7 +54,7 @@ impl World {
             .collect();
         self.reference.rewind(position);
         self.disk = self.disk.with_another_log(folder);
-        self.restored = Some(Restored { at });
+        self.restored = Some(Restored { at, log: made.time });
         self.incarnation += 1;
         // What was seen of the other future is void; its positions have another incarnation.
         self.observed = position;

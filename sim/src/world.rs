@@ -606,8 +606,14 @@ impl World {
                 Ok(moved)
             }
             Err(_) => {
-                // Nothing may leave after a failure of the log: the process is gone at once.
+                // The process ends, and until it has ended the other threads may run on.
                 self.take_answers()?;
+                let shards = self.running.as_ref().map_or(0, |running| running.shards.len());
+                for shard in 0..shards {
+                    if self.random.percent(50) {
+                        self.turn_shard(shard)?;
+                    }
+                }
                 let fall = if self.disk.is_off() { Fall::Power(self.keep()) } else { self.fall_after_failure() };
                 self.go_down(fall)?;
                 Ok(false)

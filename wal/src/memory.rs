@@ -192,7 +192,10 @@ impl Inode {
                 }
                 left[from..to].copy_from_slice(&self.written[from..to]);
                 if let Fate::Garbled(mut seed) = fate {
-                    left[from..to].fill_with(|| next_random(&mut seed) as u8);
+                    // Now and then from the middle on: what stands before may look right.
+                    let whole = next_random(&mut seed) >> 63 == 1;
+                    let begin = if whole { from } else { from + (next_random(&mut seed) as usize) % (to - from) };
+                    left[begin..to].fill_with(|| next_random(&mut seed) as u8);
                 }
             }
         }

@@ -387,7 +387,7 @@ impl Survey {
             if segment.header.epoch != epoch {
                 (newer, epoch) = (all, segment.header.epoch);
             }
-            segment.kept_seq = if planted!(StaleEpochApplied) { u64::MAX } else { newer };
+            segment.kept_seq = newer;
             all = all.min(segment.header.prev_kept_seq);
         }
         Ok(survey)
