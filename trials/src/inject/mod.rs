@@ -236,7 +236,9 @@ impl Campaign {
     ) -> Result<String> {
         let start = self.start(kept.data());
         self.wait_for_load(&crowd, kept, 40)?;
-        let tracer = Tracer::attach(server.id(), thread, &case.fault, trace)?;
+        // What must never be called on the data may be on something else: a thread wakes another by a write.
+        let paths = if case.never { paths_of(kept.data())? } else { Vec::new() };
+        let tracer = Tracer::attach(server.id(), thread, &case.fault, trace, &paths)?;
         let failed = self.wait_for_failure(&tracer, &mut server, kept, case)?;
         let Some(failed) = failed else {
             tracer.end()?;

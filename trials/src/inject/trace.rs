@@ -63,10 +63,10 @@ pub(super) struct Tracer {
 }
 
 impl Tracer {
-    /// Attaches to the thread with this name.
-    pub(super) fn attach(process: u32, thread: &str, fault: &Fault, out: &Path) -> Result<Self> {
+    /// Attaches to the thread with this name. `paths`: only calls on these count; none: all do.
+    pub(super) fn attach(process: u32, thread: &str, fault: &Fault, out: &Path, paths: &[PathBuf]) -> Result<Self> {
         let number = find_thread(process, thread)?;
-        let words = fault.words(out, &[]);
+        let words = fault.words(out, paths);
         // Without -f: new threads of the process are no concern.
         let words = words.iter().filter(|word| *word != "-f");
         let said = out.with_extension("said");
