@@ -14,7 +14,7 @@ use std::{
 };
 
 use inventory_core::{
-    change::{HoldState, HoldView, ResumeCause},
+    change::ResumeCause,
     command::{
         AdmissionWanted, AreaName, BestAvailable, Command, Confirm, CreateEvent, Extend, Hold, Part, PolicyPatch,
         Release, Remainder, UpdateEvent,

@@ -15,8 +15,8 @@ pub enum Bug {
     LogRemovedEarly,
     /// Recovery takes the first batch that does not check for the end.
     TailAtFirstBad,
-    /// The length of a batch is believed before its header's checksum.
-    LengthBeforeChecksum,
+    /// A batch calls the one before it durable that is only written.
+    DurableAhead,
     /// A start serves before what it took over is synced again.
     ServeBeforeRelog,
     /// The watermark speaks of a batch before it is durable.
@@ -62,7 +62,7 @@ impl Bug {
         Bug::RenameBeforeSync,
         Bug::LogRemovedEarly,
         Bug::TailAtFirstBad,
-        Bug::LengthBeforeChecksum,
+        Bug::DurableAhead,
         Bug::ServeBeforeRelog,
         Bug::WatermarkAhead,
         Bug::KeptAsWitness,

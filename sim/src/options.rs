@@ -308,7 +308,8 @@ fn weight(kind: Kind, profile: Profile, random: &mut Random) -> u64 {
         Kind::Confirm | Kind::Release => 10,
         Kind::Extend | Kind::GetHold | Kind::Again => 6,
         Kind::Replace | Kind::ConfirmPart | Kind::ReleasePart | Kind::Reclaim => 5,
-        Kind::Disturbed | Kind::Create | Kind::Update => 2,
+        Kind::Update => 4,
+        Kind::Disturbed | Kind::Create => 2,
         Kind::Revise => 1,
     };
     match (profile, kind) {

@@ -126,13 +126,16 @@ impl Asker<'_> {
             Settings { policies, ..Settings::default() }
         } else {
             variant = variants[number as usize % variants.len()];
+            // Long texts, so that a batch is torn in its middle now and then.
+            let label = |at: usize| (format!("{at:02}{}", "k".repeat(50)).into(), "v".repeat(60).into());
+            let labels = (0..4 * fixed.below(5) as usize).map(label).collect();
             let policies = Policies {
                 hold_ttl_s: fixed.within(1..=self.options.hold_ttl_s_max) as u32,
                 retry_window_s: *fixed.pick(&[60, 60, 90]),
                 orphan_rule: OrphanRule::Lenient,
                 ..Policies::default()
             };
-            Settings { policies, ..Settings::default() }
+            Settings { policies, labels, ..Settings::default() }
         };
         let plan = Arc::clone(&self.traffic.plans[&variant]);
         let id = EventId::parse(&name)?;

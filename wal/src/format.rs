@@ -510,8 +510,7 @@ impl FrameHeader {
     pub(crate) fn decode(page: &[u8]) -> Option<FrameHeader> {
         if page.len() < FRAME_HEADER_BYTES
             || get::<4>(page, F_MAGIC) != FRAME_MAGIC
-            || !planted!(LengthBeforeChecksum)
-                && get_u32(page, F_CRC) != crc32c::crc32c(&page[F_VERSION..FRAME_HEADER_BYTES])
+            || get_u32(page, F_CRC) != crc32c::crc32c(&page[F_VERSION..FRAME_HEADER_BYTES])
         {
             return None;
         }

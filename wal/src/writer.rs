@@ -474,7 +474,7 @@ impl LogWriter {
             index: self.live.index,
             offset: self.live.end,
             batch_seq: self.next_batch_seq,
-            durable_seq: self.durable_seq,
+            durable_seq: if planted!(DurableAhead) { self.next_batch_seq - 1 } else { self.durable_seq },
             first_position: self.next_position,
             count,
             time_ms,
