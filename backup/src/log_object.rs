@@ -46,7 +46,7 @@ impl LogBody {
 
     /// Adds a batch. False: it does not continue the last one's chain.
     pub(crate) fn push(&mut self, batch: &BatchView<'_>) -> bool {
-        let content = content_of(batch);
+        let content = batch.content();
         if self.head.chain.after(&content) != batch.chain {
             return false;
         }
@@ -70,18 +70,6 @@ impl LogBody {
         self.head.chain = batch.chain;
         self.head.body_bytes = self.body.len() as u64;
         true
-    }
-}
-
-/// What a batch that was read from the log says.
-pub(crate) fn content_of<'a>(batch: &BatchView<'a>) -> BatchContent<'a> {
-    BatchContent {
-        kind: batch.kind,
-        batch_seq: batch.batch_seq,
-        first_position: batch.first_position,
-        count: batch.count,
-        time_ms: batch.time_ms,
-        payload: batch.payload,
     }
 }
 

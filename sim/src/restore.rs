@@ -4,7 +4,7 @@
 //! Not here: snapshots and archives as files (crate `backup` tests those); the start that follows (`fall.rs`).
 
 use engine::{LoggedBatch, Rebuild, TimestampMs, Until, verify};
-use wal::{BatchContent, MemoryStorage, RecoverFrom, Storage, recover};
+use wal::{MemoryStorage, RecoverFrom, Storage, recover};
 
 use crate::{
     violation::{Violation, claim},
@@ -101,15 +101,8 @@ fn rebuild_until(whole: &MemoryStorage, position: u64) -> Result<Rebuild, String
         if is_done {
             return Ok(());
         }
-        let content = BatchContent {
-            kind: batch.kind,
-            batch_seq: batch.batch_seq,
-            first_position: batch.first_position,
-            count: batch.count,
-            time_ms: batch.time_ms,
-            payload: batch.payload,
-        };
-        let goes_on = rebuild.apply(&LoggedBatch { content, chain: batch.chain }, Until::Position(position))?;
+        let goes_on =
+            rebuild.apply(&LoggedBatch { content: batch.content(), chain: batch.chain }, Until::Position(position))?;
         is_done = !goes_on;
         Ok(())
     })

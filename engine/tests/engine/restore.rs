@@ -202,16 +202,8 @@ fn apply_log(disk: &MemoryStorage, rebuild: &mut Rebuild, until: Until) {
     let from = wal::RecoverFrom { after_batch_seq: after, ..wal::RecoverFrom::start() };
     let mut ended = false;
     wal::recover(disk, from, &mut |batch| {
-        let content = wal::BatchContent {
-            kind: batch.kind,
-            batch_seq: batch.batch_seq,
-            first_position: batch.first_position,
-            count: batch.count,
-            time_ms: batch.time_ms,
-            payload: batch.payload,
-        };
         if !ended {
-            ended = !rebuild.apply(&engine::LoggedBatch { content, chain: batch.chain }, until)?;
+            ended = !rebuild.apply(&engine::LoggedBatch { content: batch.content(), chain: batch.chain }, until)?;
         }
         Ok(())
     })
