@@ -4,7 +4,8 @@
 //! A step draws from a stream of its own, so that leaving steps out does not change the others: that is what
 //! makes a failure small (`shrink.rs`).
 //!
-//! Not here: starting after a fall (`fall.rs`), judging answers (`answers.rs`).
+//! Not here: starting after a fall (`fall.rs`), what breaks and when (`faults.rs`), judging answers (`answers.rs`) and what
+//! can be seen (`views.rs`).
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -15,16 +16,15 @@ use engine::{Checkpointer, Committer, Engine, ManualClock, Refused, Reply, Shard
 use inventory_core::{
     command::Command,
     ids::{EventKey, TimestampMs},
-    place::PlaceState,
     plan_codec::encode_plan,
 };
 
 use crate::{
     answers::{Expected, Inbox, Sent},
-    disk::{Deceit, SimDisk},
+    disk::SimDisk,
     fall::Fall,
     house,
-    options::{Options, Profile},
+    options::Options,
     random::Random,
     reference::Reference,
     restore::Restored,
@@ -291,7 +291,7 @@ impl World {
 
     // ---- What happens ----
 
-    fn burst(&mut self) -> Result<(), Violation> {
+    pub(crate) fn burst(&mut self) -> Result<(), Violation> {
         let count = self.random.within(1..=self.options.burst_max);
         for _ in 0..count {
             let Some(running) = &self.running else { return Ok(()) };
@@ -391,64 +391,10 @@ impl World {
         }
     }
 
-    fn arm_fault(&mut self) {
-        let soon = self.random.within(1..=12);
-        match self.options.profile {
-            Profile::Error => self.disk.arm_failure(soon),
-            Profile::Full => self.squeeze(),
-            Profile::Liar => self.disk.deceive(Deceit { lies_permille: 200, ..Deceit::default() }),
-            Profile::Lost => self.disk.deceive(Deceit { lost_permille: 30, ..Deceit::default() }),
-            Profile::Misdirect => self.disk.deceive(Deceit { misdirected_permille: 30, ..Deceit::default() }),
-            Profile::Mixed => match self.random.below(3) {
-                0 => self.disk.arm_failure(soon),
-                1 => self.squeeze(),
-                _ => self.disk.arm_power_failure(soon),
-            },
-            _ => self.disk.arm_power_failure(soon),
-        }
-    }
-
-    /// The disk gets full, or has room again.
-    fn squeeze(&mut self) {
-        let used: u64 = ["", engine::PLANS_DIR]
-            .iter()
-            .flat_map(|dir| {
-                let names = wal::Storage::list(self.disk.folder(), dir).unwrap_or_default();
-                names.into_iter().map(move |name| if dir.is_empty() { name } else { format!("{dir}/{name}") })
-            })
-            .map(|path| self.disk.folder().contents(&path).map_or(0, |content| content.len() as u64))
-            .sum();
-        let capacity = match self.random.below(4) {
-            0 => None,
-            1 => Some(used),
-            2 => Some(used + self.random.below(self.options.segment_bytes)),
-            _ => Some(used + self.random.below(5 * self.options.segment_bytes)),
-        };
-        self.disk.set_capacity(capacity);
-    }
-
-    fn fall(&mut self) -> Result<(), Violation> {
-        match self.random.below(10) {
-            0 => self.stop_cleanly(),
-            1 | 2 => self.go_down(Fall::Death),
-            3..6 => {
-                let keep = self.keep();
-                self.go_down(Fall::Power(keep))
-            }
-            // In the middle of what comes next.
-            _ => {
-                let soon = self.random.within(1..=8);
-                self.disk.arm_power_failure(soon);
-                self.burst()?;
-                self.pump()
-            }
-        }
-    }
-
     // ---- Turns ----
 
     /// Some turns, in some order: a machine that is busy lets some of them wait.
-    fn pump(&mut self) -> Result<(), Violation> {
+    pub(crate) fn pump(&mut self) -> Result<(), Violation> {
         if self.random.percent(self.options.starve_percent) {
             return Ok(());
         }
@@ -641,50 +587,6 @@ impl World {
         Ok(())
     }
 
-    // ---- What can be seen ----
-
-    /// Every event as its view shows it is as its model says.
-    pub(crate) fn compare_views(&mut self) -> Result<(), Violation> {
-        let Some(running) = &self.running else { return Ok(()) };
-        let events: Vec<EventKey> = self.reference.events().map(|(key, _)| key).collect();
-        claim("every event is shown", running.engine.directory().event_count() == events.len(), || {
-            format!("{} events of {}", running.engine.directory().event_count(), events.len())
-        })?;
-        for key in events {
-            let Some(view) = running.engine.directory().find_key(key) else {
-                return Err(Violation { claim: "every event is shown", seen: format!("not {key:?}") });
-            };
-            let snapshot = view.snapshot();
-            let model = self.reference.model(key);
-            let seats = model.seat_states(key);
-            let shown = |seat: usize| snapshot.states[seat / 4] >> (2 * (seat % 4)) & 3;
-            if let Some(seat) = (0..seats.len()).find(|&seat| shown(seat) != bits(seats[seat])) {
-                return Err(Violation {
-                    claim: "a seat is shown as it is",
-                    seen: format!("seat {seat} of {key:?} is {:?} and shown as {:02b}", seats[seat], shown(seat)),
-                });
-            }
-            let areas: Vec<(u32, u32)> = snapshot.areas.iter().map(|area| (area.held, area.sold)).collect();
-            claim("areas are shown as they are", areas == model.area_counts(key), || {
-                format!("{areas:?}, and they are {:?}", model.area_counts(key))
-            })?;
-            let counts = view.counts();
-            let capacity = view.info().plan.capacity();
-            let sum = counts.open + counts.held + counts.sold + counts.killed;
-            claim("open, held, sold and killed are all there is", sum == capacity, || {
-                format!("{counts:?} of {capacity} in {key:?}")
-            })?;
-            let count = |state| seats.iter().filter(|seat| **seat == state).count() as u32;
-            let held = count(PlaceState::Held) + areas.iter().map(|area| area.0).sum::<u32>();
-            let sold = count(PlaceState::Sold) + areas.iter().map(|area| area.1).sum::<u32>();
-            claim("counts are those of the places", (counts.held, counts.sold) == (held, sold), || {
-                format!("{counts:?}, and {held} are held and {sold} sold")
-            })?;
-            self.reference.model(key).assert_valid();
-        }
-        Ok(())
-    }
-
     /// The plans of a world, made before the first event.
     pub(crate) fn make_plans(&mut self) {
         let Some(running) = &self.running else { return };
@@ -715,15 +617,6 @@ fn told() -> Vec<Told> {
 #[cfg(not(usher_sim))]
 fn told() -> Vec<Told> {
     Vec::new()
-}
-
-fn bits(state: PlaceState) -> u8 {
-    match state {
-        PlaceState::Open => 0b00,
-        PlaceState::Held => 0b01,
-        PlaceState::Sold => 0b10,
-        PlaceState::Killed => 0b11,
-    }
 }
 
 /// FNV-1a.
