@@ -79,7 +79,7 @@ pub fn of_plans(folder: &MemoryStorage, random: &mut Random) -> Option<Damage> {
         return None;
     }
     let file = format!("{PLANS_DIR}/{}", random.pick(&names));
-    let mut content = folder.contents(&file)?;
+    let mut content = folder.contents(&file).filter(|content| !content.is_empty())?;
     let what = match random.below(3) {
         0 => {
             folder.lose(&file);

@@ -283,6 +283,9 @@ impl Asker<'_> {
         }
         if kind == Kind::Revise {
             let variants: Vec<u64> = self.traffic.plans.keys().copied().collect();
+            if variants.is_empty() {
+                return None;
+            }
             update.plan = Some(Arc::clone(&self.traffic.plans[self.random.pick(&variants)]));
             return Some(update);
         }
