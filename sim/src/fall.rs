@@ -165,7 +165,12 @@ impl World {
         // A lost write may be the very last batch, which nothing later vouches for.
         let least = match profile {
             Profile::Liar => 0,
-            Profile::Lost | Profile::Misdirect => self.observed.min(self.before_the_last_batch(u64::MAX)),
+            Profile::Lost => self.observed.min(self.before_the_last_batch(u64::MAX)),
+            // And it may have landed on the one before.
+            Profile::Misdirect => {
+                let before = self.before_the_last_batch(u64::MAX);
+                self.observed.min(self.before_the_last_batch(before))
+            }
             _ => self.observed,
         };
         claim("what was answered or seen is there", position >= least, || {
