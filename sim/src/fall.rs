@@ -288,7 +288,7 @@ impl World {
         // A backup may be old: its restore is what the clock is compared with.
         let known = self.restored.map_or(found.time, |restored| restored.at.max(found.time));
         let jumped = !is_new && (known.since(wall) > day_ms || wall.since(known) > 30 * day_ms);
-        config.accept_clock_jump = jumped && self.random.percent(70);
+        config.accept_clock_jump = jumped && (self.random.percent(70) || self.clock_was_refused);
         let accepts = config.accept_clock_jump;
         let start = wall.max(found.time);
         let downtime_ms = if is_new { 0 } else { start.since(found.time) };
@@ -300,8 +300,9 @@ impl World {
             claim("only a wall clock far from the log is refused", jumped && !accepts, || {
                 format!("wall {wall:?}, log {:?}", found.time)
             })?;
-            // Somebody sets it right.
+            // Somebody sets it right, or knows that it is.
             self.options.wall_error_ms_max = 0;
+            self.clock_was_refused = true;
             return Ok(false);
         }
         claim("a wall clock far from the log is refused", !jumped || accepts, || {

@@ -92,6 +92,8 @@ pub struct World {
     pub(crate) observed: u64,
     /// Where each batch since the last start ended, and where the log stood then.
     pub(crate) batch_ends: Vec<u64>,
+    /// A start has refused for the wall clock: the next one is told that it is right.
+    pub(crate) clock_was_refused: bool,
     /// The state that the last start found: its position and hash.
     pub(crate) found: (u64, u64),
     /// The group that last changed each event: where it begins and ends.
@@ -130,6 +132,7 @@ impl World {
             sent: Vec::new(),
             observed: 0,
             batch_ends: vec![0],
+            clock_was_refused: false,
             found: (0, 0),
             changed: BTreeMap::new(),
             answered: BTreeMap::new(),
