@@ -54,6 +54,9 @@ pub struct SimOptions {
     /// Worlds side by side
     #[arg(long, value_name = "N", default_value_t = 2)]
     threads: usize,
+    /// The first fresh seed; drawn when it is not given
+    #[arg(long, value_name = "S")]
+    from: Option<u64>,
     /// Leave the fixed list out
     #[arg(long)]
     fresh_only: bool,
@@ -156,7 +159,7 @@ fn lists(options: &SimOptions) -> ExitCode {
     };
     if until != Until::Worlds(0) {
         // The standard library seeds its tables from the operating system.
-        let fresh = RandomState::new().build_hasher().finish() >> 24;
+        let fresh = options.from.unwrap_or_else(|| RandomState::new().build_hasher().finish() >> 24);
         println!("fresh seeds from {fresh}");
         let plan_of = |number| Plan::of_seed(fresh + number, options.profile);
         if !go_on(&mut total, campaign(options.threads, until, &plan_of, &ticker(begin))) {
