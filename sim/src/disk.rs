@@ -104,6 +104,11 @@ impl SimDisk {
         faults.deceit = Deceit::default();
     }
 
+    /// Nothing is armed any more; a device that deceives goes on.
+    pub fn disarm(&self) {
+        self.faults().armed = Armed::default();
+    }
+
     /// The device deceives from now on.
     pub fn deceive(&self, deceit: Deceit) {
         self.faults().deceit = deceit;

@@ -413,7 +413,9 @@ impl World {
 
     /// What was armed for the start must not hang over the run.
     fn disk_faults_of_the_run(&mut self) {
-        if !self.options.profile.deceives() {
+        if self.options.profile.deceives() {
+            self.disk.disarm();
+        } else {
             self.disk.heal();
         }
     }
