@@ -241,7 +241,8 @@ impl World {
         self.random = Random::of_part(self.seed, 2);
         self.disk.heal();
         self.disk.set_capacity(None);
-        if self.is_over {
+        // What a device that deceived has taken back may end the process once more: of its end nothing is claimed.
+        if self.is_over || self.options.profile.deceives() {
             return Ok(());
         }
         if self.running.is_none() {
