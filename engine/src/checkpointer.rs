@@ -230,6 +230,9 @@ impl Checkpointer {
             .map_err(CheckpointFailure::Checkpoint)?;
         let covered = previous.as_ref().map_or(0, |(_, reader)| reader.meta().batch_seq);
         let runs = read_runs_by_slot(storage, segments, covered)?;
+        if runs.batch_seq == covered {
+            return Err(CheckpointFailure::Replay(format!("no batch follows batch {covered} in the sealed log")));
+        }
         self.remove_left_overs()?;
 
         let meta = CheckpointMeta {

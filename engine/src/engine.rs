@@ -221,7 +221,7 @@ impl LogFiles {
 
     /// The sealed segments with batches that no checkpoint covers.
     pub(crate) fn uncovered(&self) -> impl Iterator<Item = &SegmentInfo> {
-        self.sealed.iter().filter(|segment| segment.last_batch_seq > self.checkpoint_seq)
+        self.sealed.iter().filter(|segment| !segment.is_empty() && segment.last_batch_seq > self.checkpoint_seq)
     }
 
     /// Their bytes together.

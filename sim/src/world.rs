@@ -422,24 +422,29 @@ impl World {
 
     /// Turns until nothing moves; then what may be seen must be what the model says.
     pub(crate) fn come_to_rest(&mut self) -> Result<(), Violation> {
+        let mut restless = String::new();
         for _ in 0..ROUNDS_MAX {
             let Some(running) = &self.running else { return Ok(()) };
-            let mut moved = false;
+            let mut shards_moved = 0;
             for shard in 0..running.shards.len() {
                 if self.running.is_some() {
-                    moved |= self.turn_shard(shard)?;
+                    shards_moved += usize::from(self.turn_shard(shard)?);
                 }
             }
-            moved |= self.turn_committer()?;
-            moved |= self.turn_checkpointer()?;
+            let committed = self.turn_committer()?;
+            let checkpointed = self.turn_checkpointer()?;
             let Some(running) = &self.running else { return Ok(()) };
+            let moved = shards_moved > 0 || committed || checkpointed;
+            if moved {
+                restless = format!("{shards_moved} shards, committer {committed}, checkpointer {checkpointed}");
+            }
             if !moved && running.engine.is_idle() && !running.more_due.contains(&true) {
                 let waiting = self.sent.iter().filter(|sent| !sent.is_answered && !sent.is_lost).count();
                 claim("an idle engine has answered everything", waiting == 0, || format!("{waiting} wait"))?;
                 return self.compare_views();
             }
         }
-        Err(Violation { claim: "everything comes to rest", seen: format!("not in {ROUNDS_MAX} rounds") })
+        Err(Violation { claim: "everything comes to rest", seen: format!("not in {ROUNDS_MAX} rounds: {restless}") })
     }
 
     /// One turn of a shard. The model does the same. Whether it wants another at once.

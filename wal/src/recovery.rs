@@ -342,11 +342,15 @@ pub fn recover(
     sometimes!("recovery: batches are to be written again", !relog.is_empty());
     sometimes!("recovery: the log goes on from a checkpoint", from.after_batch_seq > 0);
     let mut segments = infos;
-    for number in 1..segments.len() {
-        let next_first = segments[number].first_batch_seq;
-        let before = &mut segments[number - 1];
+    let mut counts_later = u64::MAX;
+    for segment in segments.iter_mut().rev() {
+        if segment.is_empty() {
+            // A segment without batches takes none from those before it, whatever its header begins with.
+            continue;
+        }
         // What was written again in a later segment counts there.
-        before.last_batch_seq = before.last_batch_seq.min(next_first - 1);
+        segment.last_batch_seq = segment.last_batch_seq.min(counts_later - 1).max(segment.first_batch_seq - 1);
+        counts_later = counts_later.min(segment.first_batch_seq);
     }
     Ok(Recovered {
         identity: survey.identity,

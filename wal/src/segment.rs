@@ -3,10 +3,11 @@
 use std::fmt;
 use std::io;
 
+use crate::format::Chain;
 use crate::storage::Storage;
 
-/// One segment, and the batches in it that count. Neighbours never overlap: a batch written again in a
-/// later epoch counts there.
+/// One segment, and the batches in it that count. Neighbours never overlap and leave nothing out: a batch written
+/// again in a later epoch counts there, and in the older segment when a crash took the copy back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentInfo {
     /// File name.
@@ -15,16 +16,25 @@ pub struct SegmentInfo {
     pub epoch: u64,
     /// Its number within the epoch.
     pub index: u64,
-    /// Its first batch.
+    /// The first batch that counts; the one its header names when there is none.
     pub first_batch_seq: u64,
     /// Its last batch; `first_batch_seq - 1` when it has none.
     pub last_batch_seq: u64,
-    /// The first position in it.
+    /// The position of that batch.
     pub first_position: u64,
+    /// The chain before that batch.
+    pub first_chain: Chain,
     /// Every batch that counts ends at or before this byte.
     pub valid_len: u64,
     /// Length of the file.
     pub bytes: u64,
+}
+
+impl SegmentInfo {
+    /// No batch in it counts.
+    pub fn is_empty(&self) -> bool {
+        self.last_batch_seq < self.first_batch_seq
+    }
 }
 
 /// Removes a segment; durable when this returns. Call oldest first, so that what is left has no gap.

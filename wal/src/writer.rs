@@ -84,6 +84,8 @@ struct Live {
     capacity: u64,
     first_batch_seq: u64,
     first_position: u64,
+    /// The chain before the first batch.
+    first_chain: Chain,
     /// Where the next frame goes.
     end: u64,
     /// The end of what is durable.
@@ -432,6 +434,7 @@ impl LogWriter {
             first_batch_seq: self.live.first_batch_seq,
             last_batch_seq: self.durable_seq.max(self.live.first_batch_seq - 1),
             first_position: self.live.first_position,
+            first_chain: self.live.first_chain,
             valid_len: self.live.durable_end,
             bytes: self.live.capacity,
         }
@@ -590,6 +593,7 @@ fn start_segment(preallocator: &mut Preallocator, header: SegmentHeader) -> Resu
         capacity: header.capacity,
         first_batch_seq: header.first_batch_seq,
         first_position: header.first_position,
+        first_chain: header.first_chain,
         end: SEGMENT_HEADER_BYTES as u64,
         durable_end: SEGMENT_HEADER_BYTES as u64,
     })

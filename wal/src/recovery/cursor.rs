@@ -18,7 +18,7 @@ impl SegmentCursor {
         let point = Point {
             next_seq: segment.first_batch_seq,
             next_position: segment.first_position,
-            chain: Chain::START,
+            chain: segment.first_chain,
             time_ms: 0,
         };
         SegmentCursor { segment, point, offset: 0 }
@@ -65,13 +65,12 @@ impl SegmentCursor {
             HeaderFound::Impossible { offset, what } => return Err(self.damaged(offset, what)),
         };
         if (header.epoch, header.index) != (place.epoch, place.index)
-            || header.first_batch_seq != self.segment.first_batch_seq
-            || header.first_position != self.segment.first_position
+            || header.first_batch_seq > self.segment.first_batch_seq
+            || header.first_position > self.segment.first_position
         {
             return Err(self.damaged(0, "its header is not the one it had at the last start"));
         }
         if self.offset == 0 {
-            self.point.chain = header.first_chain;
             self.offset = SEGMENT_HEADER_BYTES as u64;
         }
         let mut delivered = 0;
@@ -83,6 +82,8 @@ impl SegmentCursor {
             let (found, next) = reader.frame(offset, Some(&header.identity.instance)).map_err(io_error(&name))?;
             if let Found::Whole { header: FrameHeader { head, .. }, payload, chain, .. } = found
                 && head.kind != BatchKind::Marker
+                // A copy that counts in an older segment.
+                && head.batch_seq >= self.segment.first_batch_seq
             {
                 let point = &self.point;
                 if head.batch_seq != point.next_seq

@@ -126,6 +126,7 @@ impl Walk<'_, '_> {
             first_batch_seq: header.first_batch_seq,
             last_batch_seq: header.first_batch_seq - 1,
             first_position: header.first_position,
+            first_chain: header.first_chain,
             valid_len: SEGMENT_HEADER_BYTES as u64,
             bytes,
         };
@@ -175,10 +176,15 @@ impl Walk<'_, '_> {
                             } else {
                                 self.compare_copy(name, &frame, chain)?;
                             }
-                            if head.batch_seq == info.last_batch_seq + 1 {
-                                info.last_batch_seq = head.batch_seq;
-                                info.valid_len = next;
+                            if head.batch_seq != info.last_batch_seq + 1 {
+                                // What is missing before it is in an older segment: only there it counts.
+                                sometimes!("recovery: a copy is gone and its batch is there");
+                                info.first_batch_seq = head.batch_seq;
+                                info.first_position = head.first_position;
+                                info.first_chain = head.prev_chain;
                             }
+                            info.last_batch_seq = head.batch_seq;
+                            info.valid_len = next;
                             end = next;
                         }
                     }

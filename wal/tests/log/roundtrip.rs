@@ -116,6 +116,49 @@ fn sealed_segments_are_read_one_by_one_without_overlap() {
     assert_eq!(seen, replayed.batches.into_iter().map(|b| b.4).collect::<Vec<_>>());
 }
 
+/// What the segments that were recovered deliver one by one.
+fn read_one_by_one(storage: &MemoryStorage) -> Vec<(u64, Vec<u8>)> {
+    let mut seen = Vec::new();
+    for segment in replay(storage).unwrap().recovered.segments {
+        read_segment(storage, &segment, &mut |batch| {
+            seen.push((batch.batch_seq, batch.payload.to_vec()));
+            Ok(())
+        })
+        .unwrap();
+    }
+    seen
+}
+
+/// A device may call copies durable that it then loses; the batches are still where they were first.
+#[test]
+fn a_batch_counts_in_its_old_segment_when_its_copy_is_gone() {
+    for follows in [false, true] {
+        let storage = MemoryStorage::new();
+        let (mut writer, _) = reopen(&storage);
+        append(&mut writer, 0, 1).unwrap();
+        writer.sync().unwrap();
+        let replayed = replay(&storage).unwrap();
+        assert_eq!(replayed.recovered.relog.len(), 1, "nothing proves the last batch durable");
+        let mut writer = open(&storage, &replayed.recovered, 1).unwrap();
+        let copied = writer.live_segment();
+        assert_eq!((copied.first_batch_seq, copied.last_batch_seq), (1, 1));
+        if follows {
+            append(&mut writer, 1, 1).unwrap();
+            writer.sync().unwrap();
+        }
+        writer.write_watermark(5000).unwrap();
+        // This epoch begins after all of them.
+        let (writer, _) = reopen(&storage);
+        let whole = read_one_by_one(&storage);
+        assert_eq!(whole.len(), 1 + usize::from(follows));
+        drop(writer);
+
+        let header = 2 * wal::PAGE_BYTES;
+        storage.overwrite(&copied.name, header, &vec![0; copied.valid_len as usize - header]);
+        assert_eq!(read_one_by_one(&storage), whole, "and another after it: {follows}");
+    }
+}
+
 #[test]
 fn segments_below_a_checkpoint_may_go() {
     let storage = MemoryStorage::new();
