@@ -22,14 +22,14 @@ use inventory_core::{
 };
 use probe::{planted, sometimes};
 use wal::{
-    BatchKind, Chain, CheckpointError, CheckpointMeta, CheckpointReader, CheckpointWriter, RecoverError, SegmentInfo,
-    Storage, list_checkpoints, read_segment, remove_segment,
+    BatchKind, Chain, CheckpointError, CheckpointMeta, CheckpointReader, CheckpointWriter, RecoverError, Sections,
+    SegmentInfo, Storage, list_checkpoints, read_segment, remove_segment,
 };
 
 use crate::{
     engine::Engine,
     group::{RunView, read_runs},
-    replay::{StartError, decode_slot, replay_run},
+    replay::{StartError, compare_hash, decode_slot, replay_run},
     sync::{
         atomic::{AtomicBool, Ordering},
         park_timeout,
@@ -250,17 +250,30 @@ impl Checkpointer {
             Some((_, reader)) => read_hashes(reader)?,
             None => [0; SLOTS],
         };
+        let mut there = match &previous {
+            Some((name, reader)) => Some(Images::of(name, reader)?),
+            None => None,
+        };
         let mut image = Vec::new();
         for (index, runs) in (0..=u8::MAX).zip(&runs.by_slot) {
             if self.stop.load(Ordering::Acquire) {
                 return Ok(false);
             }
             image.clear();
-            hashes[usize::from(index)] =
-                self.image(SlotIndex(index), runs, previous.as_ref(), hashes[usize::from(index)], &mut image)?;
+            if let Some(there) = &mut there {
+                there.take(index, &mut image)?;
+            }
+            if !runs.is_empty() {
+                let name = previous.as_ref().map(|(name, _)| *name);
+                self.replay(SlotIndex(index), runs, name, &mut hashes[usize::from(index)], &mut image)?;
+            }
             if !image.is_empty() {
                 writer.add_section(u32::from(index), &image).map_err(CheckpointFailure::Checkpoint)?;
             }
+        }
+        // Also what was only copied must be what was once written.
+        if let Some(there) = there {
+            there.finish()?;
         }
         let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.to_le_bytes()).collect();
         writer.add_section(HASHES_TAG, &bytes).map_err(CheckpointFailure::Checkpoint)?;
@@ -269,34 +282,34 @@ impl Checkpointer {
         Ok(true)
     }
 
-    /// The image of a slot after its runs, empty when it has no event, and its hash.
-    fn image(
+    /// Makes the image of a slot, empty when it has no event, and its hash that after its runs.
+    fn replay(
         &self,
         index: SlotIndex,
         runs: &[Run],
-        previous: Option<&(&str, CheckpointReader)>,
-        hash: u64,
+        previous: Option<&str>,
+        hash: &mut u64,
         image: &mut Vec<u8>,
-    ) -> Result<u64, CheckpointFailure> {
-        let tag = u32::from(index.0);
-        let there = previous.filter(|(_, reader)| reader.sections().any(|section| section == tag));
-        if runs.is_empty() {
-            if let Some((_, reader)) = there {
-                *image = reader.read_section(tag).map_err(CheckpointFailure::Checkpoint)?;
-            }
-            return Ok(hash);
-        }
+    ) -> Result<(), CheckpointFailure> {
         let plans = &self.engine.plans;
-        let mut slot = match there {
-            Some((name, reader)) => decode_slot(reader, name, index, self.slot_config, plans)?,
-            None => Slot::new(index, self.slot_config),
+        let mut slot = match previous {
+            Some(name) if !image.is_empty() => {
+                let slot = decode_slot(image, name, index, self.slot_config, plans)?;
+                // A device that put a block of another checkpoint here would have changes applied to what they
+                // were never decided on.
+                compare_hash(name, &slot, *hash)?;
+                slot
+            }
+            _ => Slot::new(index, self.slot_config),
         };
         for run in runs {
             let view = RunView { slot: index, count: run.count, time: run.time, records: &run.records };
             replay_run(&mut slot, &view, plans).map_err(|error| CheckpointFailure::Replay(error.to_string()))?;
         }
+        image.clear();
         image::encode_slot(&slot, image);
-        Ok(slot.hash())
+        *hash = slot.hash();
+        Ok(())
     }
 
     /// Takes the new checkpoint into use and removes what nothing needs any more: first the checkpoints
@@ -352,6 +365,50 @@ impl Checkpointer {
             self.storage.remove(name).map_err(|source| CheckpointFailure::Io { file: name.clone(), source })?;
         }
         Ok(())
+    }
+}
+
+/// The images of a checkpoint, in the order of its slots.
+struct Images<'r> {
+    sections: Sections<'r>,
+    /// The slot that comes next.
+    slot: Option<u8>,
+    image: Vec<u8>,
+}
+
+impl<'r> Images<'r> {
+    fn of(name: &str, reader: &'r CheckpointReader) -> Result<Images<'r>, CheckpointFailure> {
+        if !reader.sections().filter(|tag| *tag < HASHES_TAG).is_sorted() {
+            return Err(CheckpointFailure::Replay(format!("{name}: its slots are not in order")));
+        }
+        let sections = reader.read_all().map_err(CheckpointFailure::Checkpoint)?;
+        let mut images = Images { sections, slot: None, image: Vec::new() };
+        images.read()?;
+        Ok(images)
+    }
+
+    fn read(&mut self) -> Result<(), CheckpointFailure> {
+        self.slot = None;
+        while let Some(tag) = self.sections.next(&mut self.image).map_err(CheckpointFailure::Checkpoint)? {
+            if let Ok(slot) = u8::try_from(tag) {
+                self.slot = Some(slot);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The image of a slot, when there is one. To be asked for one slot after the other.
+    fn take(&mut self, slot: u8, image: &mut Vec<u8>) -> Result<(), CheckpointFailure> {
+        if self.slot == Some(slot) {
+            std::mem::swap(image, &mut self.image);
+            self.read()?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(), CheckpointFailure> {
+        self.sections.finish().map_err(CheckpointFailure::Checkpoint)
     }
 }
 

@@ -269,18 +269,19 @@ pub struct CheckpointContent {
 /// It is damaged or not readable.
 pub fn checkpoint_content(reader: &CheckpointReader) -> Result<CheckpointContent, VerifyError> {
     use crate::replay::StartError;
-    reader.verify_all().map_err(StartError::Checkpoint)?;
     let mut plans = std::collections::BTreeSet::new();
-    for tag in reader.sections().filter(|tag| u8::try_from(*tag).is_ok()) {
-        let image = reader.read_section(tag).map_err(StartError::Checkpoint)?;
+    let mut sections = reader.read_all().map_err(StartError::Checkpoint)?;
+    let mut image = Vec::new();
+    while let Some(tag) = sections.next(&mut image).map_err(StartError::Checkpoint)? {
+        let Ok(slot) = u8::try_from(tag) else { continue };
         let named = inventory_core::image::plans_of(&image).map_err(|error| StartError::Image {
             file: reader.name().to_owned(),
-            // Looked at above.
-            slot: tag as u8,
+            slot,
             what: error.to_string(),
         })?;
         plans.extend(named.into_iter().map(|digest| digest.0));
     }
+    sections.finish().map_err(StartError::Checkpoint)?;
     let state_hash = read_hashes(reader)?.into_iter().fold(0, |all, hash| all ^ hash);
     Ok(CheckpointContent { plans: plans.into_iter().map(PlanDigest).collect(), state_hash })
 }

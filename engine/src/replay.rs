@@ -185,24 +185,35 @@ impl State {
     }
 }
 
-/// The slot of one section of a checkpoint.
+/// The slot in one section of a checkpoint.
 pub(crate) fn decode_slot(
-    reader: &CheckpointReader,
+    bytes: &[u8],
     name: &str,
     slot: SlotIndex,
     config: SlotConfig,
     plans: &dyn PlanSource,
 ) -> Result<Slot, StartError> {
-    let bytes = reader.read_section(u32::from(slot.0)).map_err(StartError::Checkpoint)?;
     let image = |what: String| StartError::Image { file: name.to_owned(), slot: slot.0, what };
     // An event without its plan is left out; here that is an error.
     let has = |digest: &PlanDigest| plans.lacks(digest).is_none();
     let (decoded, events) =
-        image::decode_slot_partly(&bytes, slot, config, plans, &has).map_err(|error| image(error.to_string()))?;
+        image::decode_slot_partly(bytes, slot, config, plans, &has).map_err(|error| image(error.to_string()))?;
     match events.iter().find(|event| event.number.is_none()).and_then(|event| plans.lacks(&event.plan)) {
         Some(missing) => Err(image(missing)),
         None => Ok(decoded),
     }
+}
+
+/// A slot must have the hash that its checkpoint says.
+pub(crate) fn compare_hash(name: &str, slot: &Slot, hash: u64) -> Result<(), StartError> {
+    if slot.hash() == hash {
+        return Ok(());
+    }
+    Err(StartError::Image {
+        file: name.to_owned(),
+        slot: slot.index().0,
+        what: format!("it has the hash {:016x} and the file says {hash:016x}", slot.hash()),
+    })
 }
 
 /// What a folder holds cannot be brought into memory.
@@ -260,31 +271,27 @@ pub(crate) fn load_checkpoint(
     plans: &dyn PlanSource,
 ) -> Result<Loaded, StartError> {
     let reader = open_checkpoint(storage, name)?;
-    reader.verify_all().map_err(StartError::Checkpoint)?;
+    let meta = *reader.meta();
     let mut state = State::empty(config);
-    for tag in reader.sections() {
-        let Some(slot) = u8::try_from(tag).ok().map(SlotIndex) else { continue };
-        state.slots[usize::from(slot.0)] = decode_slot(&reader, name, slot, config, plans)?;
-    }
-    for (slot, hash) in state.slots.iter().zip(read_hashes(&reader)?) {
-        if slot.hash() != hash {
-            return Err(StartError::Image {
-                file: name.to_owned(),
-                slot: slot.index().0,
-                what: format!("it has the hash {:016x} and the file says {hash:016x}", slot.hash()),
-            });
+    let hashes = read_hashes(&reader)?;
+    let mut sections = reader.read_all().map_err(StartError::Checkpoint)?;
+    let mut section = Vec::new();
+    while let Some(tag) = sections.next(&mut section).map_err(StartError::Checkpoint)? {
+        if let Ok(slot) = u8::try_from(tag).map(SlotIndex) {
+            state.slots[usize::from(slot.0)] = decode_slot(&section, name, slot, config, plans)?;
+        } else if tag == GIVEN_TAG {
+            state.given = Given::decode(TimestampMs(meta.time_ms), &section).ok_or_else(|| {
+                StartError::Checkpoint(CheckpointError::Damaged {
+                    file: name.to_owned(),
+                    offset: 0,
+                    what: "the section of deadlines moved already is not readable",
+                })
+            })?;
         }
     }
-    let meta = *reader.meta();
-    if reader.sections().any(|tag| tag == GIVEN_TAG) {
-        let section = reader.read_section(GIVEN_TAG).map_err(StartError::Checkpoint)?;
-        state.given = Given::decode(TimestampMs(meta.time_ms), &section).ok_or_else(|| {
-            StartError::Checkpoint(CheckpointError::Damaged {
-                file: name.to_owned(),
-                offset: 0,
-                what: "the section of deadlines moved already is not readable",
-            })
-        })?;
+    sections.finish().map_err(StartError::Checkpoint)?;
+    for (slot, hash) in state.slots.iter().zip(hashes) {
+        compare_hash(name, slot, hash)?;
     }
     Ok(Loaded { name: name.to_owned(), bytes: reader.bytes(), meta, state })
 }

@@ -137,11 +137,11 @@ impl<'p> Salvage<'p> {
         stops: Vec<Stop>,
     ) -> Result<(Salvage<'p>, CheckpointMeta), StartError> {
         let reader = CheckpointReader::open(storage, name).map_err(StartError::Checkpoint)?;
-        reader.verify_all().map_err(StartError::Checkpoint)?;
         let mut salvage = Salvage::empty(config, plans, stops);
-        for tag in reader.sections() {
+        let mut sections = reader.read_all().map_err(StartError::Checkpoint)?;
+        let mut bytes = Vec::new();
+        while let Some(tag) = sections.next(&mut bytes).map_err(StartError::Checkpoint)? {
             let Some(slot) = u8::try_from(tag).ok().map(SlotIndex) else { continue };
-            let bytes = reader.read_section(tag).map_err(StartError::Checkpoint)?;
             let has = |digest: &_| plans.plans.contains_key(digest);
             let (decoded, list) = image::decode_slot_partly(&bytes, slot, config, plans, &has)
                 .map_err(|error| StartError::Image { file: name.to_owned(), slot: slot.0, what: error.to_string() })?;
@@ -157,6 +157,7 @@ impl<'p> Salvage<'p> {
             salvage.events[usize::from(slot.0)] = known.collect();
             salvage.slots[usize::from(slot.0)] = decoded;
         }
+        sections.finish().map_err(StartError::Checkpoint)?;
         Ok((salvage, *reader.meta()))
     }
 

@@ -50,6 +50,8 @@ const FLAG_RESTORED: u16 = 1;
 
 const BLOCK_BYTES: usize = 64 << 10;
 const BLOCK_HEAD_BYTES: usize = 8;
+/// Blocks that are read at a time.
+const READ_BLOCKS: usize = 16;
 
 const E_TAG: usize = 0;
 const E_CRC: usize = E_TAG + 4;
@@ -429,45 +431,93 @@ impl CheckpointReader {
             .find(|entry| entry.tag == tag)
             .ok_or_else(|| CheckpointError::NoSection { file: name.clone(), tag })?;
         let mut bytes = Vec::new();
+        self.read_blocks(entry, None, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Reads a section into `bytes`, verified, and what lies in the file into `digest`.
+    fn read_blocks(
+        &self,
+        entry: &Entry,
+        mut digest: Option<&mut blake3::Hasher>,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), CheckpointError> {
+        let name = &self.name;
         // `open` has compared the length with that of the file.
         let length = usize::try_from(entry.length)
             .map_err(|_| damaged(name, entry.offset, "the section is longer than memory"))?;
+        bytes.clear();
         bytes
             .try_reserve_exact(length)
             .map_err(|_| damaged(name, entry.offset, "the section is longer than memory"))?;
         let mut offset = entry.offset;
-        let mut block = vec![0; BLOCK_HEAD_BYTES + length.min(BLOCK_BYTES)];
+        let mut blocks = vec![0; stored_bytes(length).min(READ_BLOCKS * (BLOCK_HEAD_BYTES + BLOCK_BYTES))];
         while bytes.len() < length {
-            let expected = (length - bytes.len()).min(BLOCK_BYTES);
-            let block = &mut block[..BLOCK_HEAD_BYTES + expected];
-            self.file.read_exact_at(offset, block).map_err(io_error(name))?;
-            let (head, part) = block.split_at(BLOCK_HEAD_BYTES);
-            if get_u32(head, 0) as usize != expected || get_u32(head, 4) != block_crc(offset, part) {
-                return Err(damaged(name, offset, "a block does not check"));
+            let some = stored_bytes(length - bytes.len()).min(blocks.len());
+            let some = &mut blocks[..some];
+            self.file.read_exact_at(offset, some).map_err(io_error(name))?;
+            if let Some(digest) = digest.as_deref_mut() {
+                digest.update(some);
             }
-            bytes.extend_from_slice(part);
-            offset += block.len() as u64;
+            for block in some.chunks(BLOCK_HEAD_BYTES + BLOCK_BYTES) {
+                let (head, part) = block.split_at(BLOCK_HEAD_BYTES);
+                if get_u32(head, 0) as usize != part.len() || get_u32(head, 4) != block_crc(offset, part) {
+                    return Err(damaged(name, offset, "a block does not check"));
+                }
+                bytes.extend_from_slice(part);
+                offset += block.len() as u64;
+            }
         }
-        Ok(bytes)
+        Ok(())
+    }
+
+    /// All sections in the order of the file, in one pass.
+    pub fn read_all(&self) -> Result<Sections<'_>, CheckpointError> {
+        let mut page = [0; PAGE_BYTES];
+        self.read_raw(0, &mut page)?;
+        let mut digest = blake3::Hasher::new();
+        digest.update(&page);
+        Ok(Sections { reader: self, rest: self.entries.iter(), digest })
     }
 
     /// Reads the whole file and compares its digest.
     pub fn verify_all(&self) -> Result<(), CheckpointError> {
-        let covered = self.file_bytes - TAIL_BYTES as u64 + T_DIGEST as u64;
-        let mut hasher = blake3::Hasher::new();
-        let mut buf = vec![0; BLOCK_BYTES];
-        let mut offset = 0;
-        while offset < covered {
-            let wanted = usize::try_from(covered - offset).unwrap_or(BLOCK_BYTES).min(BLOCK_BYTES);
-            self.file.read_exact_at(offset, &mut buf[..wanted]).map_err(io_error(&self.name))?;
-            hasher.update(&buf[..wanted]);
-            offset += wanted as u64;
-        }
-        if *hasher.finalize().as_bytes() != self.digest {
-            return Err(damaged(&self.name, 0, "the digest of the file is another one"));
-        }
-        for entry in &self.entries {
-            self.read_section(entry.tag)?;
+        self.read_all()?.finish()
+    }
+}
+
+/// The bytes in the file of so many bytes of a section.
+fn stored_bytes(length: usize) -> usize {
+    length + length.div_ceil(BLOCK_BYTES) * BLOCK_HEAD_BYTES
+}
+
+/// The sections of a checkpoint, read once. Each is verified as it comes, and the file at the end: until then a
+/// block that a failing device took from another checkpoint may be among them.
+pub struct Sections<'r> {
+    reader: &'r CheckpointReader,
+    rest: std::slice::Iter<'r, Entry>,
+    digest: blake3::Hasher,
+}
+
+impl Sections<'_> {
+    /// Reads the next section into `bytes`. Its tag; nothing after the last one.
+    pub fn next(&mut self, bytes: &mut Vec<u8>) -> Result<Option<u32>, CheckpointError> {
+        let Some(entry) = self.rest.next() else { return Ok(None) };
+        self.reader.read_blocks(entry, Some(&mut self.digest), bytes)?;
+        Ok(Some(entry.tag))
+    }
+
+    /// Reads what is left and compares the digest of the file.
+    pub fn finish(mut self) -> Result<(), CheckpointError> {
+        let mut bytes = Vec::new();
+        while self.next(&mut bytes)?.is_some() {}
+        let reader = self.reader;
+        let table = reader.entries.len() * ENTRY_BYTES;
+        bytes.resize(table + T_DIGEST, 0);
+        reader.read_raw(reader.file_bytes - (table + TAIL_BYTES) as u64, &mut bytes)?;
+        self.digest.update(&bytes);
+        if *self.digest.finalize().as_bytes() != reader.digest {
+            return Err(damaged(&reader.name, 0, "the digest of the file is another one"));
         }
         Ok(())
     }

@@ -29,7 +29,7 @@ mod storage;
 mod watermark;
 mod writer;
 
-pub use checkpoint::{CheckpointMeta, CheckpointReader, CheckpointWriter, list_checkpoints};
+pub use checkpoint::{CheckpointMeta, CheckpointReader, CheckpointWriter, Sections, list_checkpoints};
 pub use error::{CheckpointError, Damage, OpenError, Proof, RecoverError, SinkError, WriteError};
 pub use format::{
     BATCH_PAYLOAD_BYTES_MAX, BatchContent, BatchKind, Chain, FIRST_BATCH_SEQ, FIRST_POSITION, IN_FLIGHT_MAX,

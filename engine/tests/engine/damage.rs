@@ -252,3 +252,52 @@ fn other_name(file: &str) -> Option<String> {
         file.starts_with("plans/").then(|| format!("plans/{}.plan", "0".repeat(64)))
     }
 }
+
+/// A device may bring a write that was meant for one checkpoint into another one, to the same place: the block's
+/// checksum fits there too.
+#[test]
+fn a_checkpoint_with_a_block_of_another_one_is_not_gone_on_from() {
+    let mut world = World::new(1);
+    let mut keys = [world.create("first"), world.create("second")];
+    // Sections are in order of slots.
+    keys.sort_by_key(|key| key.slot());
+    let [hit, spared] = keys;
+    assert_ne!(hit.slot(), spared.slot());
+    let id = hold_id(START, 1);
+    world.hold(hit, id, &[3]).expect("it is open");
+    for round in 0..2 {
+        // The second time nothing becomes longer by it.
+        world.clock.advance_ms(1_000);
+        world.ask(hit, extend(id, request_id(world.engine.clock().now(), 10 + round)));
+        world.engine.request_checkpoint();
+        world.settle();
+        assert!(world.checkpoint().expect("the disk works"));
+    }
+    let names = list_checkpoints(&world.disk).expect("it is readable");
+    let [newest, older] = names.as_slice() else { panic!("two checkpoints: {names:?}") };
+    let contents = |name: &str| world.disk.contents(name).expect("it is there");
+    let (good, from) = (contents(newest), contents(older));
+    assert_eq!(good.len(), from.len());
+    // The first block of the first section: its length, its checksum, its bytes.
+    let at = HEADER_PAGE as usize;
+    let length = u32::from_le_bytes(good[at..at + 4].try_into().expect("four bytes")) as usize;
+    let end = at + 8 + length;
+    assert_ne!(good[at..end], from[at..end]);
+    world.disk.overwrite(newest, at, &from[at..end]);
+
+    // What has no change would only be copied; to what has some they would be applied.
+    for (key, says) in [(spared, "the digest of the file is another one"), (hit, "has the hash")] {
+        let now = world.engine.clock().now();
+        world.hold(key, hold_id(now, 2), &[5]).expect("it is open");
+        world.engine.request_checkpoint();
+        world.settle();
+        let failure = world.checkpoint().expect_err("it is not whole").to_string();
+        assert!(failure.contains(says) && failure.contains(newest.as_str()), "{failure}");
+        assert_eq!(list_checkpoints(&world.disk).expect("it is readable"), names);
+    }
+
+    world.disk.overwrite(newest, at, &good[at..end]);
+    world.engine.request_checkpoint();
+    world.settle();
+    assert!(world.checkpoint().expect("the file is whole again"));
+}
