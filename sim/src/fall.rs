@@ -177,7 +177,10 @@ impl World {
             format!("position {position}, and {} was seen", self.observed)
         })?;
         let Some(point) = self.reference.at(position) else {
-            if profile == Profile::Liar {
+            // The changes of the last start were the last batch, and are lost: the model has no way back before it.
+            let is_start_lost = matches!(profile, Profile::Lost | Profile::Misdirect)
+                && (position, found.state_hash) == self.found;
+            if profile == Profile::Liar || is_start_lost {
                 self.is_over = true;
                 return Ok(None);
             }
