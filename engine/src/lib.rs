@@ -11,6 +11,7 @@ mod answer;
 mod checkpointer;
 mod clock;
 mod committer;
+mod crew;
 mod damages;
 mod directory;
 mod engine;

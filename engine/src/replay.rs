@@ -6,7 +6,7 @@
 use std::fmt;
 
 use inventory_core::{
-    change::Change,
+    change::{Change, Record},
     codec,
     ids::{PlanDigest, SlotIndex, TimestampMs},
     image,
@@ -20,13 +20,14 @@ use wal::{
 
 use crate::{
     checkpointer::read_hashes,
+    crew::{decode_images, replay_log, threads_for},
     group::{RunView, read_runs},
     plan_store::{PlanFiles, PlanStore, PlanStoreError, file_of},
     resumption::{GIVEN_TAG, Given},
 };
 
 /// Plans that may be missing.
-pub(crate) trait PlanSource: Plans {
+pub(crate) trait PlanSource: Plans + Sync {
     /// Why there is no plan with this digest, or nothing if there is one.
     fn lacks(&self, digest: &PlanDigest) -> Option<String>;
 }
@@ -76,41 +77,86 @@ impl fmt::Display for ReplayError {
 
 impl std::error::Error for ReplayError {}
 
+impl ReplayError {
+    /// The same with other words.
+    fn map(self, words: impl FnOnce(String) -> String) -> ReplayError {
+        match self {
+            ReplayError::Unreadable(what) => ReplayError::Unreadable(words(what)),
+            ReplayError::NoPlan(what) => ReplayError::NoPlan(words(what)),
+            ReplayError::Differs(what) => ReplayError::Differs(words(what)),
+            differs @ ReplayError::StateDiffers { .. } => differs,
+        }
+    }
+}
+
+/// Records that are read before the first of them is applied: the memory that each needs is asked for together, and not
+/// one after the other. More than a processor has loads under way is no use.
+const RECORDS_AHEAD: u32 = 16;
+
 /// Applies one run to its slot.
 pub(crate) fn replay_run(slot: &mut Slot, run: &RunView<'_>, plans: &dyn PlanSource) -> Result<(), ReplayError> {
+    let at = |nth: u32, what: String| format!("change {nth} of slot {}: {what}", run.slot.0);
     let mut rest = run.records;
-    for nth in 1..=run.count {
-        let at = |what: String| format!("change {nth} of slot {}: {what}", run.slot.0);
-        let (record, consumed) =
-            codec::decode_record(rest).map_err(|error| ReplayError::Unreadable(at(error.to_string())))?;
-        rest = &rest[consumed..];
-        let named = match &record.change {
-            Change::EventCreated(created) => Some(created.plan),
-            Change::EventUpdated(updated) => updated.plan,
-            _ => None,
-        };
-        if let Some(missing) = named.and_then(|digest| plans.lacks(&digest)) {
-            return Err(ReplayError::NoPlan(at(missing)));
+    let mut ahead = Vec::with_capacity(RECORDS_AHEAD as usize);
+    let mut nth = 0;
+    while nth < run.count {
+        let mut unreadable = None;
+        for _ in 0..RECORDS_AHEAD.min(run.count - nth) {
+            match codec::decode_record(rest) {
+                Ok((record, consumed)) => {
+                    rest = &rest[consumed..];
+                    slot.touch(record.event, &record.change);
+                    ahead.push(record);
+                }
+                Err(error) => {
+                    unreadable = Some(error);
+                    break;
+                }
+            }
         }
-        let fits = match &record.change {
-            Change::EventCreated(_) => record.event == slot.next_event_number(),
-            _ => slot.event(record.event).is_some(),
-        };
-        if !fits {
-            return Err(ReplayError::Differs(at(format!("there is no place for event {}", record.event.0))));
+        for record in ahead.drain(..) {
+            nth += 1;
+            replay_record(slot, run.time, &record, plans).map_err(|error| error.map(|what| at(nth, what)))?;
         }
-        if run.time < slot.now() {
-            return Err(ReplayError::Differs(at("it is older than the change before it".to_owned())));
-        }
-        let applied = slot.apply(run.time, record.event, &record.change, plans, None);
-        if (applied.event_seq, applied.digest) != (record.event_seq, record.digest) {
-            return Err(ReplayError::Differs(at(format!(
-                "event {} came to change {} with digest {:08x}, and the log says {} with {:08x}",
-                record.event.0, applied.event_seq, applied.digest, record.event_seq, record.digest
-            ))));
+        if let Some(error) = unreadable {
+            return Err(ReplayError::Unreadable(at(nth + 1, error.to_string())));
         }
     }
     if rest.is_empty() { Ok(()) } else { Err(ReplayError::Unreadable("a run is longer than its changes".to_owned())) }
+}
+
+fn replay_record(
+    slot: &mut Slot,
+    time: TimestampMs,
+    record: &Record,
+    plans: &dyn PlanSource,
+) -> Result<(), ReplayError> {
+    let named = match &record.change {
+        Change::EventCreated(created) => Some(created.plan),
+        Change::EventUpdated(updated) => updated.plan,
+        _ => None,
+    };
+    if let Some(missing) = named.and_then(|digest| plans.lacks(&digest)) {
+        return Err(ReplayError::NoPlan(missing));
+    }
+    let fits = match &record.change {
+        Change::EventCreated(_) => record.event == slot.next_event_number(),
+        _ => slot.event(record.event).is_some(),
+    };
+    if !fits {
+        return Err(ReplayError::Differs(format!("there is no place for event {}", record.event.0)));
+    }
+    if time < slot.now() {
+        return Err(ReplayError::Differs("it is older than the change before it".to_owned()));
+    }
+    let applied = slot.apply(time, record.event, &record.change, plans, None);
+    if (applied.event_seq, applied.digest) != (record.event_seq, record.digest) {
+        return Err(ReplayError::Differs(format!(
+            "event {} came to change {} with digest {:08x}, and the log says {} with {:08x}",
+            record.event.0, applied.event_seq, applied.digest, record.event_seq, record.digest
+        )));
+    }
+    Ok(())
 }
 
 /// The hash in a HASH batch.
@@ -150,32 +196,43 @@ impl State {
         self.slots.iter().map(of_slot).sum()
     }
 
-    fn replay(&mut self, batch: &BatchView<'_>, plans: &dyn PlanSource) -> Result<(), ReplayError> {
+    pub(crate) fn replay(&mut self, batch: &BatchView<'_>, plans: &dyn PlanSource) -> Result<(), ReplayError> {
         match batch.kind {
-            BatchKind::Data => {
-                let runs = read_runs(batch.payload, batch.count)
-                    .map_err(|error| ReplayError::Unreadable(error.to_string()))?;
-                self.replay_runs(&runs, plans)
-            }
+            BatchKind::Data => self.replay_runs(&self.read_runs(batch)?, plans),
             BatchKind::Hash => self.compare_hash(batch.payload),
             BatchKind::Seal | BatchKind::Marker => Ok(()),
         }
+    }
+
+    /// The runs of a batch.
+    pub(crate) fn read_runs<'b>(&self, batch: &BatchView<'b>) -> Result<Vec<RunView<'b>>, ReplayError> {
+        read_runs(batch.payload, batch.count).map_err(|error| ReplayError::Unreadable(error.to_string()))
     }
 
     /// Applies the runs of one batch, or the first ones of them.
     pub(crate) fn replay_runs(&mut self, runs: &[RunView<'_>], plans: &dyn PlanSource) -> Result<(), ReplayError> {
         for run in runs {
             replay_run(&mut self.slots[usize::from(run.slot.0)], run, plans)?;
-            self.changes += u64::from(run.count);
         }
+        self.count(runs);
+        Ok(())
+    }
+
+    /// Takes note of the runs of one batch, which are applied.
+    pub(crate) fn count(&mut self, runs: &[RunView<'_>]) {
+        self.changes += runs.iter().map(|run| u64::from(run.count)).sum::<u64>();
         self.is_settled |= !self.given.hear(runs);
         self.batches += 1;
-        Ok(())
     }
 
     /// The hash in a HASH batch must be that of the state. A start that gave time back ends with one.
     pub(crate) fn compare_hash(&mut self, payload: &[u8]) -> Result<(), ReplayError> {
-        let (logged, reached) = (read_hash(payload)?, self.hash());
+        self.settle(payload, self.hash())
+    }
+
+    /// The same for a hash of the state that is known.
+    pub(crate) fn settle(&mut self, payload: &[u8], reached: u64) -> Result<(), ReplayError> {
+        let logged = read_hash(payload)?;
         if logged != reached {
             return Err(ReplayError::StateDiffers { logged, reached });
         }
@@ -274,22 +331,29 @@ pub(crate) fn load_checkpoint(
     let meta = *reader.meta();
     let mut state = State::empty(config);
     let hashes = read_hashes(&reader)?;
-    let mut sections = reader.read_all().map_err(StartError::Checkpoint)?;
-    let mut section = Vec::new();
-    while let Some(tag) = sections.next(&mut section).map_err(StartError::Checkpoint)? {
-        if let Ok(slot) = u8::try_from(tag).map(SlotIndex) {
-            state.slots[usize::from(slot.0)] = decode_slot(&section, name, slot, config, plans)?;
-        } else if tag == GIVEN_TAG {
-            state.given = Given::decode(TimestampMs(meta.time_ms), &section).ok_or_else(|| {
-                StartError::Checkpoint(CheckpointError::Damaged {
-                    file: name.to_owned(),
-                    offset: 0,
-                    what: "the section of deadlines moved already is not readable",
-                })
-            })?;
+    let decode = |slot, image: &[u8]| decode_slot(image, name, slot, config, plans);
+    let slots = decode_images(threads_for(reader.bytes()), &decode, |take| {
+        let mut sections = reader.read_all().map_err(StartError::Checkpoint)?;
+        let mut section = Vec::new();
+        while let Some(tag) = sections.next(&mut section).map_err(StartError::Checkpoint)? {
+            if let Ok(slot) = u8::try_from(tag).map(SlotIndex) {
+                take(slot, &mut section)?;
+            } else if tag == GIVEN_TAG {
+                state.given = Given::decode(TimestampMs(meta.time_ms), &section).ok_or_else(|| {
+                    StartError::Checkpoint(CheckpointError::Damaged {
+                        file: name.to_owned(),
+                        offset: 0,
+                        what: "the section of deadlines moved already is not readable",
+                    })
+                })?;
+            }
         }
+        sections.finish().map_err(StartError::Checkpoint)
+    })?;
+    for slot in slots {
+        let index = usize::from(slot.index().0);
+        state.slots[index] = slot;
     }
-    sections.finish().map_err(StartError::Checkpoint)?;
     for (slot, hash) in state.slots.iter().zip(hashes) {
         compare_hash(name, slot, hash)?;
     }
@@ -349,13 +413,15 @@ pub(crate) fn replay(
     };
     let from = checkpoint.as_ref().map_or_else(RecoverFrom::start, |(_, meta, _)| RecoverFrom::checkpoint(meta));
     let mut told = 0;
-    let recovered = recover(storage, from, &mut |batch| {
-        state.replay(&batch, plans)?;
-        if batch.first_position >= told + PROGRESS_EVERY {
-            told = batch.first_position;
-            progress(&format!("{}: position {told}", batch.location.file));
-        }
-        Ok(())
+    let recovered = replay_log(threads_for(log_bytes(storage)?), &mut state, plans, |sink| {
+        recover(storage, from, &mut |batch| {
+            sink(&batch)?;
+            if batch.first_position >= told + PROGRESS_EVERY {
+                told = batch.first_position;
+                progress(&format!("{}: position {told}", batch.location.file));
+            }
+            Ok(())
+        })
     })
     .map_err(|error| match (error, bad_checkpoints.is_empty() || checkpoint.is_some()) {
         // The log does not reach back to its beginning, and need not: what is bad is the checkpoint.
@@ -400,6 +466,19 @@ fn missing_copies(
     missing
 }
 
+/// Bytes of all segments.
+fn log_bytes(storage: &dyn Storage) -> Result<u64, StartError> {
+    let io = |file: &str| {
+        let file = file.to_owned();
+        move |source| StartError::Io { file, source }
+    };
+    let mut bytes = 0;
+    for name in storage.list("").map_err(io(""))?.iter().filter(|name| name.ends_with(".seg")) {
+        bytes += storage.open_read(name).and_then(|file| file.len()).map_err(io(name))?;
+    }
+    Ok(bytes)
+}
+
 /// A plan is stored by an engine that runs, and its log was durable before. Plans without a log and without a
 /// checkpoint are what is left of a folder that had one: nothing else in it tells that from a new one.
 pub(crate) fn refuse_plans_alone(replayed: &Replayed, plans: &PlanFiles) -> Result<(), StartError> {
@@ -439,7 +518,7 @@ mod tests {
     use std::sync::Arc;
 
     use inventory_core::{
-        change::{EventCreated, Record},
+        change::EventCreated,
         ids::{EventId, EventNumber},
         plan::{Area, Plan, PlanSpec, Point},
         policy::Settings,

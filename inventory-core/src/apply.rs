@@ -409,8 +409,13 @@ impl Slot {
 
     /// Forget every tombstone whose time has come.
     fn forget_due(&mut self, now: TimestampMs) {
+        let mut touched = 0;
         while let Some(at) = self.forgetting.due(&mut self.holds, now) {
             probe::sometimes!("change: an ended hold is forgotten");
+            if touched == 0 {
+                touched = self.holds.touch_list(at);
+            }
+            touched -= 1;
             self.forget(at);
         }
     }

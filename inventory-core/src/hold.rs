@@ -324,6 +324,9 @@ impl Entry {
     }
 }
 
+/// More than a processor has loads under way is no use.
+const TOUCHED_MAX: u32 = 16;
+
 /// All holds of a slot.
 #[derive(Debug)]
 pub(crate) struct Holds {
@@ -364,6 +367,20 @@ impl Holds {
                 entry.hold_id() == hold_id && entry.event == event
             })
             .copied()
+    }
+
+    /// Brings the index of some entries of a list into the processor's caches, side by side. How many, at least one.
+    pub(crate) fn touch_list(&self, first: u32) -> u32 {
+        let mut at = first;
+        let mut count = 0;
+        while at != NIL && count < TOUCHED_MAX {
+            let entry = &self[at];
+            let hash = Self::hash_of(self.seed, entry.event, entry.hold_id());
+            core::hint::black_box(self.index[Self::table_of(hash)].find(hash, |&other| other == at));
+            at = entry.next;
+            count += 1;
+        }
+        count
     }
 
     /// Take a new entry in. Its id must have none.

@@ -178,8 +178,8 @@ impl World {
         })?;
         let Some(point) = self.reference.at(position) else {
             // The changes of the last start were the last batch, and are lost: the model has no way back before it.
-            let is_start_lost = matches!(profile, Profile::Lost | Profile::Misdirect)
-                && (position, found.state_hash) == self.found;
+            let is_start_lost =
+                matches!(profile, Profile::Lost | Profile::Misdirect) && (position, found.state_hash) == self.found;
             if profile == Profile::Liar || is_start_lost {
                 self.is_over = true;
                 return Ok(None);
