@@ -54,17 +54,14 @@ pub(crate) struct ListOptions {
     from: String,
 }
 
-/// How much the program steps back: it may run beside the server, and sales go before backups.
-const NICENESS: i32 = 10;
-
 /// What ended the thread that writes.
 type Written = Result<(), Failure>;
 
 /// Runs `snapshot create`.
 pub(crate) async fn create(client: &Client, options: &CreateOptions) -> Result<Report, Failure> {
     let target = backup::open_target(&options.out).map_err(|error| Failure::usage(error.to_string()))?;
-    // Without permission it only runs at the priority it has.
-    let _ = rustix::process::nice(NICENESS);
+    // It may run beside the server, and sales go before backups.
+    engine::step_back();
     let mut stream = client.unary().create_snapshot().await?;
     let Some(Part::Head(head)) = stream.next().await?.and_then(|message| message.part) else {
         return Err(Failure::Unusable { problem: "the snapshot does not begin with what it is".to_owned() });

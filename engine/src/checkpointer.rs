@@ -27,6 +27,7 @@ use wal::{
 };
 
 use crate::{
+    background::{Pace, aside},
     engine::Engine,
     group::{RunView, read_runs},
     replay::{StartError, compare_hash, decode_slot, replay_run},
@@ -40,8 +41,6 @@ use crate::{
 pub(crate) const HASHES_TAG: u32 = 256;
 /// How long the thread rests between looks.
 const REST: Duration = Duration::from_millis(200);
-/// Nobody waits for a checkpoint, everybody for the turns.
-const NICENESS: i32 = 10;
 /// How the names of checkpoints begin.
 const FILE_PREFIX: &str = "snap-";
 
@@ -118,6 +117,8 @@ pub struct Checkpointer {
     failed_at: u64,
     /// Old log could not be removed: that waits for the next checkpoint.
     removal_failed: bool,
+    /// Sales go before it, while the log is short.
+    is_background: bool,
 }
 
 /// The runs of some segments, by slot.
@@ -146,16 +147,24 @@ struct Run {
 
 impl Checkpointer {
     pub(crate) fn new(engine: Arc<Engine>, storage: Arc<dyn Storage>, slot_config: SlotConfig) -> Checkpointer {
-        Checkpointer { engine, storage, slot_config, stop: Arc::default(), failed_at: 0, removal_failed: false }
+        Checkpointer {
+            engine,
+            storage,
+            slot_config,
+            stop: Arc::default(),
+            failed_at: 0,
+            removal_failed: false,
+            is_background: false,
+        }
     }
 
     /// Makes checkpoints as they fall due until `stop` is true; unpark the thread to have it looked at sooner
-    /// than every 200 ms. For a thread of its own, which becomes one of low priority. A failure goes to
-    /// `report` and is tried again when there is more log.
+    /// than every 200 ms. For a thread of its own. Each is made when nothing else wants to run, but for one that
+    /// begins when more than 2 GiB of log wait for it. A failure goes to `report` and is tried again when there
+    /// is more log.
     pub fn run(mut self, stop: Arc<AtomicBool>, report: &mut dyn FnMut(CheckpointReport)) {
-        // Without permission it only runs at the priority it has.
-        let _ = rustix::process::setpriority_process(None, NICENESS);
         self.stop = stop;
+        self.is_background = true;
         while !self.stop.load(Ordering::Acquire) {
             match self.turn() {
                 Ok(true) => report(CheckpointReport::Made { position: self.engine.files.lock().checkpoint_position }),
@@ -173,7 +182,12 @@ impl Checkpointer {
         let result = match self.due() {
             Some(due) => {
                 sometimes!("checkpoint: one is due");
-                let result = self.make(&due.segments, due.previous.as_deref());
+                let make = || self.make(&due.segments, due.previous.as_deref());
+                let result = if self.is_background && !self.engine.is_behind() {
+                    aside("usher-checkpoint", make)
+                } else {
+                    make()
+                };
                 self.removal_failed = false;
                 if result.is_err() {
                     self.failed_at = due.log_end;
@@ -254,6 +268,7 @@ impl Checkpointer {
             Some((name, reader)) => Some(Images::of(name, reader)?),
             None => None,
         };
+        let mut pace = self.is_background.then(|| Pace::beside(&self.engine));
         let mut image = Vec::new();
         for (index, runs) in (0..=u8::MAX).zip(&runs.by_slot) {
             if self.stop.load(Ordering::Acquire) {
@@ -265,7 +280,7 @@ impl Checkpointer {
             }
             if !runs.is_empty() {
                 let name = previous.as_ref().map(|(name, _)| *name);
-                self.replay(SlotIndex(index), runs, name, &mut hashes[usize::from(index)], &mut image)?;
+                self.replay(SlotIndex(index), runs, name, &mut hashes[usize::from(index)], &mut image, pace.as_mut())?;
             }
             if !image.is_empty() {
                 writer.add_section(u32::from(index), &image).map_err(CheckpointFailure::Checkpoint)?;
@@ -290,6 +305,7 @@ impl Checkpointer {
         previous: Option<&str>,
         hash: &mut u64,
         image: &mut Vec<u8>,
+        mut pace: Option<&mut Pace<'_>>,
     ) -> Result<(), CheckpointFailure> {
         let plans = &self.engine.plans;
         let mut slot = match previous {
@@ -305,6 +321,9 @@ impl Checkpointer {
         for run in runs {
             let view = RunView { slot: index, count: run.count, time: run.time, records: &run.records };
             replay_run(&mut slot, &view, plans).map_err(|error| CheckpointFailure::Replay(error.to_string()))?;
+            if let Some(pace) = &mut pace {
+                pace.rest();
+            }
         }
         image.clear();
         image::encode_slot(&slot, image);

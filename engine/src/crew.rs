@@ -423,7 +423,7 @@ mod tests {
             });
             slots.map(|slots| slots.iter().map(|slot| (slot.index(), slot.hash())).collect::<Vec<_>>())
         };
-        let told = |threads, bad: &[usize]| by(threads, bad, false).err().expect("one is bad").to_string();
+        let told = |threads, bad: &[usize]| by(threads, bad, false).expect_err("one is bad").to_string();
         let all: Vec<_> = images.iter().map(|(slot, _)| (*slot, state.slots[usize::from(slot.0)].hash())).collect();
         for threads in [1, 2, 3, 16] {
             assert_eq!(by(threads, &[], true).ok().as_ref(), Some(&all));

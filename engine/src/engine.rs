@@ -38,6 +38,9 @@ const RETRY_AFTER_LOG_MS: u32 = 5_000;
 /// Above so much log without a checkpoint no hold is taken: it bounds the time of a start, and the disk.
 const UNCOVERED_LOG_BYTES_MAX: u64 = 16 << 30;
 
+/// Above so much log without a checkpoint making one is no background work any more.
+const BEHIND_LOG_BYTES: u64 = 2 << 30;
+
 /// How an engine runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineConfig {
@@ -341,6 +344,11 @@ impl Engine {
     pub(crate) fn note_log_length(&self) {
         let bytes = self.files.lock().uncovered_bytes();
         self.log.too_long.store(bytes > UNCOVERED_LOG_BYTES_MAX, Ordering::Relaxed);
+    }
+
+    /// So much log waits for a checkpoint that it is no background work any more.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.files.lock().uncovered_bytes() > BEHIND_LOG_BYTES
     }
 
     /// The durable events.

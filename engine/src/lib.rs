@@ -8,6 +8,7 @@
 
 mod abort;
 mod answer;
+mod background;
 mod checkpointer;
 mod clock;
 mod committer;
@@ -43,6 +44,7 @@ mod version;
 mod view;
 
 pub use answer::{Answer, Done, Refused};
+pub use background::{Pace, step_back};
 pub use checkpointer::{CheckpointFailure, CheckpointReport, Checkpointer};
 pub use clock::{Clock, ClockSource, ManualClock, SystemClock};
 pub use committer::Committer;

@@ -40,8 +40,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// The end of the log is written within this or not at all.
 const SEAL_WITHIN: Duration = Duration::from_secs(10);
-/// How much the checkpointer steps back behind everyone else.
-const CHECKPOINTER_NICE: i32 = 10;
 /// Commands that may wait for one shard.
 const MAILBOX_COMMANDS_MAX: usize = 65_536;
 
@@ -234,9 +232,6 @@ fn start_log_threads(
     let checkpointer_stop = Arc::new(AtomicBool::new(false));
     let stop = Arc::clone(&checkpointer_stop);
     let checkpoint = move || {
-        if let Err(error) = rustix::process::nice(CHECKPOINTER_NICE) {
-            tracing::warn!(%error, "checkpoints are made at normal priority");
-        }
         checkpointer.run(stop, &mut |report| match report {
             CheckpointReport::Made { position } => tracing::info!(position, "a checkpoint was made"),
             CheckpointReport::Failed(error) => {

@@ -15,6 +15,7 @@ pub mod judge;
 pub mod kill9;
 pub mod inject;
 pub mod point_in_time;
+mod snapshot_cost;
 
 /// The wall clock, for seeds and names only.
 pub(crate) fn now_ms() -> u64 {

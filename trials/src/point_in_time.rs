@@ -20,8 +20,6 @@ use crate::usherd::{Programs, Start, Usherd, free_port, pause};
 
 /// What is durable is in the archive within a second, as the server is told, and a little for the machine.
 const ARCHIVED_WITHIN: Duration = Duration::from_secs(8);
-/// With a snapshot being made a server does at least so much of what it does without.
-const RATIO_LEAST: f64 = 0.9;
 
 /// What the command line says.
 #[derive(Args, Clone, Debug)]
@@ -33,7 +31,7 @@ pub struct Options {
     #[arg(long, default_value_t = 5)]
     pub pairs: u32,
     /// Seconds of one such run
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 14)]
     pub run_seconds: u64,
     /// Seed of the clients' choices; random when it is not given
     #[arg(long)]
@@ -48,7 +46,9 @@ pub fn run(options: &Options) -> Result<()> {
     let seed = options.seed.unwrap_or_else(|| Dice::new(crate::now_ms()).word());
     let folder = tempfile::Builder::new().prefix("usher-point-in-time-").tempdir()?;
     let trial = Trial { programs: Programs::find()?, port: free_port()?, seed, folder: folder.path().to_owned() };
-    let result = trial.restore(options).and_then(|()| if options.pairs > 0 { trial.measure(options) } else { Ok(()) });
+    let result = trial
+        .restore(options)
+        .and_then(|()| if options.pairs > 0 { trial.measure(options.pairs, options.run_seconds) } else { Ok(()) });
     result.map_err(|error| {
         error.context(format!(
             "point-in-time failed; the folder is kept in {}\nagain: cargo xtask point-in-time --seed {seed}",
@@ -57,11 +57,11 @@ pub fn run(options: &Options) -> Result<()> {
     })
 }
 
-struct Trial {
-    programs: Programs,
+pub(crate) struct Trial {
+    pub(crate) programs: Programs,
     port: u16,
     seed: u64,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl Trial {
@@ -131,47 +131,7 @@ impl Trial {
         Ok(())
     }
 
-    /// Alternating runs with and without a snapshot.
-    fn measure(&self, options: &Options) -> Result<()> {
-        let data = self.folder.join("measured");
-        let start = self.start(&data);
-        let mut server = start.serving()?;
-        let time = Duration::from_secs(options.run_seconds);
-        let mut ratios = Vec::new();
-        for pair in 0..options.pairs {
-            let mut rates = [0.0; 2];
-            // Who is first changes, so that neither always has the warmer machine.
-            let order = if pair % 2 == 0 { [false, true] } else { [true, false] };
-            for with_snapshot in order {
-                let report = self.folder.join("rate.json");
-                let mut load = self.load(&start, time, &report)?;
-                if with_snapshot {
-                    pause(time / 4);
-                    let out = self.folder.join(format!("rate-{pair}.snapshot"));
-                    self.usherctl(&["--endpoint", &start.endpoint(), "snapshot", "create", "--out", text(&out)?])?;
-                    std::fs::remove_file(&out)?;
-                }
-                ensure!(load.wait()?.success(), "the load tester found something");
-                let report: Value = serde_json::from_slice(&std::fs::read(&report)?)?;
-                let rate = report["commands_per_second"].as_f64().context("a rate in the report of the load tester")?;
-                rates[usize::from(with_snapshot)] = rate;
-            }
-            println!("  without {:9.0} commands/s, with a snapshot {:9.0}", rates[0], rates[1]);
-            ratios.push(rates[1] / rates[0]);
-        }
-        server.terminate()?;
-        server.wait(Duration::from_secs(60))?;
-        ratios.sort_by(f64::total_cmp);
-        let (least, most, median) = (ratios[0], ratios[ratios.len() - 1], ratios[ratios.len() / 2]);
-        println!(
-            "  throughput with a snapshot: {median:.3} of that without (median of {}, {least:.3} to {most:.3})",
-            ratios.len()
-        );
-        ensure!(median > RATIO_LEAST, "a snapshot costs too much: {median:.3} of the throughput is left");
-        Ok(())
-    }
-
-    fn start(&self, data: &Path) -> Start {
+    pub(crate) fn start(&self, data: &Path) -> Start {
         Start {
             program: self.programs.usherd(),
             before: Vec::new(),
@@ -185,7 +145,7 @@ impl Trial {
     }
 
     /// The load tester at full rate over Sessions.
-    fn load(&self, start: &Start, time: Duration, report: &Path) -> Result<Child> {
+    pub(crate) fn load(&self, start: &Start, time: Duration, report: &Path) -> Result<Child> {
         let child = Command::new(self.programs.loadgen())
             .args(["--endpoint", &start.endpoint(), "--scenario", "churn", "--mode", "session"])
             .args(["--duration", &format!("{}s", time.as_secs().max(1))])
@@ -200,7 +160,7 @@ impl Trial {
     }
 
     /// Runs `usherctl` and reads what it says as JSON.
-    fn usherctl(&self, words: &[&str]) -> Result<Value> {
+    pub(crate) fn usherctl(&self, words: &[&str]) -> Result<Value> {
         let run = Command::new(self.programs.usherctl()).args(words).args(["--output", "json"]).env_clear().output()?;
         let said = String::from_utf8_lossy(&run.stderr);
         ensure!(run.status.success(), "usherctl {}: {}: {}", words.join(" "), run.status, said.trim());
@@ -208,11 +168,11 @@ impl Trial {
     }
 }
 
-fn text(path: &Path) -> Result<&str> {
+pub(crate) fn text(path: &Path) -> Result<&str> {
     path.to_str().context("a path of text")
 }
 
-fn number(of: &Value, key: &str) -> Result<u64> {
+pub(crate) fn number(of: &Value, key: &str) -> Result<u64> {
     of[key].as_u64().with_context(|| format!("no {key} in {of}"))
 }
 

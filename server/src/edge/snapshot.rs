@@ -12,7 +12,7 @@ use std::{
 };
 
 use backup::{SnapshotError, SnapshotSource};
-use engine::{Engine, FileStorage, NewestCheckpoint, TimestampMs};
+use engine::{Engine, FileStorage, NewestCheckpoint, Pace, TimestampMs};
 use futures_core::Stream;
 use futures_util::stream;
 use proto::{
@@ -36,8 +36,6 @@ const PARTS_AHEAD: usize = 8;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// A checkpoint of the largest state is made within this or not at all.
 const CHECKPOINT_WITHIN: Duration = Duration::from_secs(600);
-/// How much the thread steps back behind everyone else: as the checkpointer does.
-const NICE: i32 = 10;
 
 type Message = Result<wire::CreateSnapshotResponse, Status>;
 
@@ -92,8 +90,7 @@ fn start(
 ) {
     let told = sender.clone();
     let work = move || {
-        // Without permission it only runs at the priority it has.
-        let _ = rustix::process::nice(NICE);
+        engine::step_back();
         if let Err(error) = send(&engine, &storage, newest, &sender)
             && !sender.is_closed()
         {
@@ -144,7 +141,11 @@ fn send(
         batch: head.last_batch,
     }))?;
     let done = std::cell::Cell::new(0);
-    let seal = source.write(storage, &mut Counted { parts: &mut parts, done: &done }, &mut |bytes| done.set(bytes))?;
+    let mut pace = Pace::beside(engine);
+    let seal = source.write(storage, &mut Counted { parts: &mut parts, done: &done }, &mut |bytes| {
+        done.set(bytes);
+        pace.rest();
+    })?;
     parts.send(Part::Seal(wire::SnapshotSeal { bytes: seal.bytes, blake3: seal.blake3.to_vec().into() }))
 }
 
