@@ -100,7 +100,7 @@ pub fn of_plans(folder: &MemoryStorage, random: &mut Random) -> Option<Damage> {
 }
 
 /// Checks a damaged folder that held `before`. The very last batch, for which nothing later vouches, may be taken
-/// for a torn tail: then what is left is the state at `least`. Whether it is refused.
+/// for a torn tail: then what is left is one of the states `shorter`, positions and hashes. Whether it is refused.
 ///
 /// # Errors
 /// It is accepted as something it was not.
@@ -108,12 +108,12 @@ pub fn check(
     folder: &MemoryStorage,
     damage: &Damage,
     before: &VerifyReport,
-    (least, hash_there): (u64, Option<u64>),
+    shorter: &[(u64, u64)],
 ) -> Result<bool, Violation> {
     match verify(folder) {
         Ok(found) => {
-            let same = found.position == before.position && found.state_hash == before.state_hash
-                || found.position == least && Some(found.state_hash) == hash_there;
+            let left = (found.position, found.state_hash);
+            let same = left == (before.position, before.state_hash) || shorter.contains(&left);
             claim("a damaged folder is recovered exactly or refused", same, || {
                 format!("{damage}: position {} of {}, verdict {:?}", found.position, before.position, found.verdict)
             })?;

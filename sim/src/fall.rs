@@ -6,6 +6,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use engine::inspect::{Line, walk};
 use engine::{
     ClockSource, EngineConfig, ManualClock, OpenError, Opened, Verdict, VerifyReport, open, state_hash, verify,
 };
@@ -218,6 +219,33 @@ impl World {
         self.batch_ends.iter().rev().copied().find(|&end| end < last).unwrap_or(last)
     }
 
+    /// What a folder may come back as that loses its end: the last batch that was acknowledged and what was in flight
+    /// behind it, for which nothing vouches. Positions and hashes.
+    fn without_the_last_batch(&self, found: &VerifyReport) -> Vec<(u64, u64)> {
+        // One round of the committer may write several batches: only the folder tells where each ends.
+        let mut ends = Vec::new();
+        let walked = walk(self.disk.folder(), 0, &mut |line| {
+            if let Line::Batch(found) = line
+                && found.standing == wal::Standing::Counts
+                && found.batch.count > 0
+            {
+                ends.push(found.batch.first_position - 1);
+            }
+            std::ops::ControlFlow::Continue(())
+        });
+        // What cannot be walked through is refused, and then nothing shorter is right.
+        if walked.is_err() {
+            return Vec::new();
+        }
+        let acknowledged = self.batch_ends.last().copied().unwrap_or(0).min(found.position);
+        let least = ends.iter().copied().filter(|&end| end < acknowledged).max().unwrap_or(acknowledged);
+        let hash_at = |end| match self.found {
+            (position, hash) if position == end => Some(hash),
+            _ => self.reference.at(end).and_then(|point| point.hash),
+        };
+        ends.into_iter().filter(|&end| end >= least).filter_map(|end| Some((end, hash_at(end)?))).collect()
+    }
+
     /// Damages copies of the folder and holds what a check and a start make of them against the claim.
     fn try_damage(&mut self, found: &VerifyReport) -> Result<(), Violation> {
         let copies = match self.options.profile {
@@ -225,6 +253,7 @@ impl World {
             Profile::Plans => 2,
             _ => return Ok(()),
         };
+        let shorter = self.without_the_last_batch(found);
         for _ in 0..copies {
             let folder = self.disk.folder().duplicate();
             let damage = if self.options.profile == Profile::Plans {
@@ -234,12 +263,7 @@ impl World {
             };
             let Some(damage) = damage else { continue };
             self.counts.damaged_copies += 1;
-            let before = self.before_the_last_batch(found.position);
-            let hash = match self.found {
-                (position, hash) if position == before => Some(hash),
-                _ => self.reference.at(before).and_then(|point| point.hash),
-            };
-            let refused = damage::check(&folder, &damage, found, (before, hash))?;
+            let refused = damage::check(&folder, &damage, found, &shorter)?;
             self.counts.refused_starts += u64::from(refused);
             // A start makes the same of it.
             let mut config = self.config();
@@ -249,7 +273,7 @@ impl World {
             let agrees = match &opened {
                 Ok(opened) => {
                     let hash_now = opened.report.state_hash;
-                    !refused && (hash_now == found.state_hash || Some(hash_now) == hash)
+                    !refused && (hash_now == found.state_hash || shorter.iter().any(|&(_, hash)| hash_now == hash))
                 }
                 Err(_) => refused,
             };
