@@ -31,27 +31,27 @@ pub fn step_back() {
     let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy);
 }
 
-/// Runs `work` on a thread that stepped back, and waits for it.
+/// Runs `other` on a thread that stepped back, and `own` on this one; `own` is told whether there is another. Ends when
+/// both have. The other one is unparked when this one ends.
 #[cfg(not(any(loom, shuttle)))]
-pub(crate) fn aside<T: Send>(name: &str, work: impl Fn() -> T + Sync) -> T {
+pub(crate) fn beside(name: &str, other: &(dyn Fn() + Sync), own: impl FnOnce(bool)) {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name(name.to_owned());
         let started = thread.spawn_scoped(scope, || {
             step_back();
-            work()
+            other();
         });
-        match started {
-            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            // Without a thread for it, it is done here.
-            Err(_) => work(),
+        own(started.is_ok());
+        if let Ok(started) = started {
+            started.thread().unpark();
         }
-    })
+    });
 }
 
 /// In a build that runs models there are no threads but theirs.
 #[cfg(any(loom, shuttle))]
-pub(crate) fn aside<T>(_name: &str, work: impl Fn() -> T) -> T {
-    work()
+pub(crate) fn beside(_name: &str, _other: &(dyn Fn() + Sync), own: impl FnOnce(bool)) {
+    own(false);
 }
 
 /// Rests between pieces of work, the longer the more changes are made meanwhile; without a sale not at all.

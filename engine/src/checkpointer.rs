@@ -27,11 +27,12 @@ use wal::{
 };
 
 use crate::{
-    background::{Pace, aside},
+    background::{Pace, beside},
     engine::Engine,
     group::{RunView, read_runs},
     replay::{StartError, compare_hash, decode_slot, replay_run},
     sync::{
+        Mutex,
         atomic::{AtomicBool, Ordering},
         park_timeout,
     },
@@ -159,22 +160,42 @@ impl Checkpointer {
     }
 
     /// Makes checkpoints as they fall due until `stop` is true; unpark the thread to have it looked at sooner
-    /// than every 200 ms. For a thread of its own. Each is made when nothing else wants to run, but for one that
-    /// begins when more than 2 GiB of log wait for it. A failure goes to `report` and is tried again when there
-    /// is more log.
-    pub fn run(mut self, stop: Arc<AtomicBool>, report: &mut dyn FnMut(CheckpointReport)) {
-        self.stop = stop;
+    /// than every 200 ms. For a thread of its own. It starts another, `usher-checkpoint`, that runs when nothing
+    /// else wants to and makes them all, but for those that begin when more than 2 GiB of log wait for one. A
+    /// failure goes to `report` and is tried again when there is more log.
+    pub fn run(mut self, stop: Arc<AtomicBool>, report: &mut (dyn FnMut(CheckpointReport) + Send)) {
+        self.stop = Arc::clone(&stop);
         self.is_background = true;
-        while !self.stop.load(Ordering::Acquire) {
-            match self.turn() {
-                Ok(true) => report(CheckpointReport::Made { position: self.engine.files.lock().checkpoint_position }),
-                Ok(false) => park_timeout(REST),
-                Err(failure) => {
-                    report(CheckpointReport::Failed(failure));
+        let engine = Arc::clone(&self.engine);
+        let shared = Mutex::new((self, report));
+        let look = |is_mine: &dyn Fn() -> bool| {
+            while !stop.load(Ordering::Acquire) {
+                let made = is_mine() && {
+                    let (checkpointer, report) = &mut *shared.lock();
+                    checkpointer.turn_and_tell(*report)
+                };
+                if !made {
                     park_timeout(REST);
                 }
             }
+        };
+        // A thread cannot come back from the background: it takes two of them.
+        beside("usher-checkpoint", &|| look(&|| !engine.is_behind()), |has_other| {
+            look(&|| !has_other || engine.is_behind());
+        });
+    }
+
+    /// Whether one was made.
+    fn turn_and_tell(&mut self, report: &mut dyn FnMut(CheckpointReport)) -> bool {
+        match self.turn() {
+            Ok(true) => report(CheckpointReport::Made { position: self.engine.files.lock().checkpoint_position }),
+            Ok(false) => return false,
+            Err(failure) => {
+                report(CheckpointReport::Failed(failure));
+                return false;
+            }
         }
+        true
     }
 
     /// Makes one checkpoint if one is due. Whether it did.
@@ -182,12 +203,7 @@ impl Checkpointer {
         let result = match self.due() {
             Some(due) => {
                 sometimes!("checkpoint: one is due");
-                let make = || self.make(&due.segments, due.previous.as_deref());
-                let result = if self.is_background && !self.engine.is_behind() {
-                    aside("usher-checkpoint", make)
-                } else {
-                    make()
-                };
+                let result = self.make(&due.segments, due.previous.as_deref());
                 self.removal_failed = false;
                 if result.is_err() {
                     self.failed_at = due.log_end;

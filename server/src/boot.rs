@@ -239,7 +239,7 @@ fn start_log_threads(
             }
         });
     };
-    let checkpointer = thread::Builder::new().name("usher-checkpoint".to_owned()).spawn(checkpoint).map_err(fault)?;
+    let checkpointer = thread::Builder::new().name("usher-late-ckpt".to_owned()).spawn(checkpoint).map_err(fault)?;
     Ok(LogThreads { committer_ended, committer, checkpointer_stop, checkpointer })
 }
 
