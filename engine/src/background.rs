@@ -15,7 +15,8 @@ use thread_priority::{
 
 use crate::{engine::Engine, sync::park_timeout};
 
-/// At so many changes a second a processor is about half busy with them.
+/// From so many changes a second on a sale is in full swing: a sixth of what two cores did at most, clients included
+/// (ADR-0019).
 const CHANGES_PER_SECOND_BUSY: f64 = 100_000.0;
 /// Rests, in lengths of the work before, when a sale runs.
 const RESTS_MAX: f64 = 2.0;

@@ -313,7 +313,7 @@ impl Checkpointer {
         Ok(true)
     }
 
-    /// Makes the image of a slot, empty when it has no event, and its hash that after its runs.
+    /// Makes `image` and `hash` of a slot those after its runs. An empty image: there was no event.
     fn replay(
         &self,
         index: SlotIndex,

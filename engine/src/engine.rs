@@ -67,8 +67,8 @@ pub struct EngineConfig {
     pub instance: Option<[u8; 16]>,
     /// Batches that may be written and not yet durable, 1 or 2. The committer syncs after each.
     pub batches_in_flight: u32,
-    /// No threads of its own and segments of full size from the first, for tests and the simulator: the same
-    /// calls give the same storage operations in the same order.
+    /// No threads of its own, but to read back what is large, and segments of full size from the first, for tests and
+    /// the simulator: the same calls give the same storage operations in the same order.
     pub deterministic: bool,
 }
 

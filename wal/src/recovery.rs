@@ -102,6 +102,32 @@ pub struct BatchView<'a> {
 }
 
 impl<'a> BatchView<'a> {
+    /// The batch with this header in `file`.
+    pub(crate) fn of(header: &FrameHeader, payload: &'a [u8], chain: Chain, file: &'a str) -> BatchView<'a> {
+        let head = &header.head;
+        BatchView {
+            kind: head.kind,
+            batch_seq: head.batch_seq,
+            first_position: head.first_position,
+            count: head.count,
+            time_ms: head.time_ms,
+            payload,
+            chain,
+            location: Location { file, offset: head.offset },
+        }
+    }
+
+    /// Delivers it. What the sink says against it gets its place.
+    fn hand_to(self, sink: &mut dyn FnMut(BatchView<'_>) -> Result<(), SinkError>) -> Result<(), RecoverError> {
+        sink(self).map_err(|source| RecoverError::Sink {
+            file: self.location.file.to_owned(),
+            offset: self.location.offset,
+            batch_seq: self.batch_seq,
+            first_position: self.first_position,
+            source,
+        })
+    }
+
     /// What it says, wherever it lies.
     pub fn content(&self) -> BatchContent<'a> {
         BatchContent {

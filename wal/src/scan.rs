@@ -462,16 +462,7 @@ impl Walk<'_> {
         copied: &dyn Fn(u64) -> bool,
     ) {
         let head = &header.head;
-        let view = BatchView {
-            kind: head.kind,
-            batch_seq: head.batch_seq,
-            first_position: head.first_position,
-            count: head.count,
-            time_ms: head.time_ms,
-            payload,
-            chain,
-            location: Location { file: &segment.name, offset: head.offset },
-        };
+        let view = BatchView::of(header, payload, chain, &segment.name);
         if head.batch_seq > segment.kept_seq {
             self.tell_batch(view, Standing::Superseded, facts, false);
         } else if head.batch_seq < self.next_seq || head.batch_seq > self.next_seq && copied(self.next_seq) {

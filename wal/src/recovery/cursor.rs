@@ -80,11 +80,12 @@ impl SegmentCursor {
                 return Err(self.damaged(offset, "the batch was there when the segment was sealed"));
             }
             let (found, next) = reader.frame(offset, Some(&header.identity.instance)).map_err(io_error(&name))?;
-            if let Found::Whole { header: FrameHeader { head, .. }, payload, chain, .. } = found
-                && head.kind != BatchKind::Marker
+            if let Found::Whole { header, payload, chain, .. } = found
+                && header.head.kind != BatchKind::Marker
                 // A copy that counts in an older segment.
-                && head.batch_seq >= self.segment.first_batch_seq
+                && header.head.batch_seq >= self.segment.first_batch_seq
             {
+                let head = &header.head;
                 let point = &self.point;
                 if head.batch_seq != point.next_seq
                     || head.prev_chain != point.chain
@@ -93,23 +94,7 @@ impl SegmentCursor {
                 {
                     return Err(self.damaged(offset, "another batch is in its place"));
                 }
-                sink(BatchView {
-                    kind: head.kind,
-                    batch_seq: head.batch_seq,
-                    first_position: head.first_position,
-                    count: head.count,
-                    time_ms: head.time_ms,
-                    payload,
-                    chain,
-                    location: Location { file: &name, offset },
-                })
-                .map_err(|source| RecoverError::Sink {
-                    file: name.clone(),
-                    offset,
-                    batch_seq: head.batch_seq,
-                    first_position: head.first_position,
-                    source,
-                })?;
+                BatchView::of(&header, payload, chain, &name).hand_to(sink)?;
                 delivered += payload.len() as u64;
                 self.point = Point {
                     next_seq: head.batch_seq + 1,

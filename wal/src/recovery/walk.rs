@@ -277,23 +277,7 @@ impl Walk<'_, '_> {
             return Err(self.contradiction(name, frame, what));
         }
         if head.batch_seq > self.from.after_batch_seq {
-            (self.sink)(BatchView {
-                kind: head.kind,
-                batch_seq: head.batch_seq,
-                first_position: head.first_position,
-                count: head.count,
-                time_ms: head.time_ms,
-                payload,
-                chain,
-                location: Location { file: name, offset: head.offset },
-            })
-            .map_err(|source| RecoverError::Sink {
-                file: name.to_owned(),
-                offset: head.offset,
-                batch_seq: head.batch_seq,
-                first_position: head.first_position,
-                source,
-            })?;
+            BatchView::of(frame, payload, chain, name).hand_to(self.sink)?;
         }
         self.point = Point {
             next_seq: head.batch_seq + 1,
