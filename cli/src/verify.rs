@@ -227,6 +227,7 @@ mod tests {
             checkpoints: 1,
             checkpoint_position: 12_000,
             sealed: true,
+            unfinished_start: false,
             tail,
             warnings: vec!["WATERMARK: missing".into()],
         }

@@ -69,6 +69,8 @@ pub struct VerifyReport {
     pub checkpoint_position: u64,
     /// Whether the last writer ended cleanly.
     pub sealed: bool,
+    /// Whether the log ends in the middle of a start, which had given some of the time away back.
+    pub unfinished_start: bool,
     /// How the log ends.
     pub tail: TailReport,
     /// What an operator should read.
@@ -143,6 +145,7 @@ pub fn verify(storage: &dyn Storage) -> Result<VerifyReport, VerifyError> {
         checkpoints: checkpoints.len(),
         checkpoint_position: replayed.checkpoint.as_ref().map_or(0, |(_, meta, _)| meta.next_position - 1),
         sealed: recovered.sealed,
+        unfinished_start: !replayed.state.given.is_empty(),
         tail: recovered.tail.clone(),
         warnings,
     })

@@ -336,6 +336,9 @@ impl World {
             format!("wall {wall:?}, log {:?}", found.time)
         })?;
         // What a start that was cut short may have left behind: the changes that give the time away back.
+        if !found.unfinished_start {
+            self.reference.forget_given();
+        }
         let given_ms = self.reference.given_ms(found.time);
         probe::sometimes!("world: a start goes on with what another has begun", given_ms > 0);
         let (most_ms, cause) = match self.restored {

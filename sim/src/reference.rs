@@ -181,6 +181,13 @@ impl Reference {
         self.latest_starts().iter().filter(|(from, _)| *from == log).map(|(_, shift_ms)| shift_ms).sum()
     }
 
+    /// The last start was complete, and nothing has taken that back: what it gave is no part of the next one.
+    pub fn forget_given(&mut self) {
+        if self.timeline.is_empty() {
+            self.base_resumed.clear();
+        }
+    }
+
     fn latest_starts(&self) -> Vec<(TimestampMs, u64)> {
         let mut starts: Vec<_> = self.timeline.iter().rev().map_while(|turn| turn.resumed).collect();
         if starts.len() == self.timeline.len() {
