@@ -1,0 +1,2 @@
+//! The ceiling.
+fn main() {}

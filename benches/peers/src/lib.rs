@@ -1,0 +1,14 @@
+//! Side-by-side runs: the same work done by usherd and by what people use today, on loopback, in one run.
+//!
+//! ```text
+//! bench ─> contestant.start ─> (A B A B …, each: warm up, measure) ─> medians, ratios ─> text, JSON, Markdown, HTML
+//! ```
+//!
+//! Every contestant does the same work: two places of an event are held with a time to live, then sold (one in ten) or
+//! given back; each answer is durable before it counts, unless a contestant's name says otherwise.
+//!
+//! Not here: micro-benches (crate `benches`), load for people's own servers (crate `loadgen`).
+
+pub mod contestant;
+pub mod cores;
+pub mod process;
