@@ -11,6 +11,7 @@ mod churn;
 mod connect;
 mod cpu;
 mod duration;
+mod hlog;
 mod house;
 mod interrupt;
 mod ledger;
@@ -73,6 +74,9 @@ fn run(options: &Options) -> anyhow::Result<u8> {
         Scenario::OneSeat => one_seat::run(options),
     }?;
     let report = outcome.to_json(options);
+    if let (Some(path), Some((measure, window))) = (&options.hlog, &outcome.measure) {
+        hlog::write(path, measure, window.started_at(), window.length())?;
+    }
     tell(options, &outcome, &report)?;
     let mut failed = false;
     for threshold in &options.fail_if {

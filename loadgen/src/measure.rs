@@ -125,6 +125,10 @@ impl KindMeasure {
     pub(crate) fn max_us(&self) -> u64 {
         self.latency.max()
     }
+
+    pub(crate) fn latency_us(&self) -> &Histogram<u64> {
+        &self.latency
+    }
 }
 
 #[cfg(test)]

@@ -131,6 +131,13 @@ pub(crate) struct Options {
     /// May be given several times.
     #[arg(long)]
     pub(crate) fail_if: Vec<Threshold>,
+    /// Write the latencies of each kind of command to this file as an HdrHistogram log, in microseconds.
+    #[arg(long)]
+    pub(crate) hlog: Option<PathBuf>,
+    /// The server only answers and keeps nothing, as the bare one of a comparison does: no event is made, and there is
+    /// nothing to audit (churn).
+    #[arg(long)]
+    pub(crate) bare: bool,
     /// Report the processor time of this process, the server, for each command.
     #[arg(long)]
     pub(crate) server_pid: Option<u32>,
@@ -200,6 +207,9 @@ impl Options {
         }
         if self.until == Until::Duration && self.duration.is_none() {
             return Err("--until duration needs --duration".to_owned());
+        }
+        if self.bare && self.scenario != Scenario::Churn {
+            return Err("--bare is for --scenario churn".to_owned());
         }
         if self.rate.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
             return Err("--rate must be above 0".to_owned());

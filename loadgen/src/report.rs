@@ -1,5 +1,5 @@
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Map, Value, json};
 
@@ -49,6 +49,15 @@ impl Window {
 
     pub(crate) fn started(&self) -> Instant {
         self.started
+    }
+
+    /// When it began, as the wall clock has it.
+    pub(crate) fn started_at(&self) -> SystemTime {
+        SystemTime::now() - self.started.elapsed()
+    }
+
+    pub(crate) fn length(&self) -> Duration {
+        self.length
     }
 
     /// Ended now, or at `stop` if that has passed: what drains afterwards is not measured.
@@ -233,7 +242,9 @@ fn per_command(measure: &Measure, seconds: f64) -> Map<String, Value> {
             "refused": one.refused,
             "per_second": per_second(one.count, seconds),
             "p50_us": one.quantile_us(0.5),
+            "p75_us": one.quantile_us(0.75),
             "p90_us": one.quantile_us(0.9),
+            "p95_us": one.quantile_us(0.95),
             "p99_us": one.quantile_us(0.99),
             "p999_us": one.quantile_us(0.999),
             "max_us": one.max_us(),

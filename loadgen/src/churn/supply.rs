@@ -55,20 +55,37 @@ impl Supply {
         self.events.lock().get(number as usize).cloned()
     }
 
+    /// Events of a server that has none.
+    fn pretend(&self, count: u32) {
+        let seat_count = self.places_per_event();
+        let mut events = self.events.lock();
+        let from = u32::try_from(events.len()).unwrap_or(count);
+        events.extend((from..count).map(|number| {
+            // As long as the names that `own_event` makes.
+            let event_id = format!("load-churn-{number:019x}");
+            ChurnEvent { key: event_key(&event_id), event_id, seat_count }
+        }));
+    }
+
+    fn places_per_event(&self) -> u32 {
+        (self.options.places.unwrap_or(1_000_000) / self.options.events).max(2)
+    }
+
     /// A worker's pairs of the events of one generation, in an order of its own. Makes the events if no other worker
     /// has; generations begin at 0.
     pub(crate) async fn pairs(&self, client: &Client, generation: u32, worker: usize) -> anyhow::Result<Vec<Pair>> {
         let per_generation = self.options.events;
         let first = generation * per_generation;
-        {
+        if self.options.bare {
+            self.pretend(first + per_generation);
+        } else {
             let mut digest = self.making.lock().await;
             let patience = Patience(self.options.patience);
             while u32::try_from(self.events.lock().len()).unwrap_or(u32::MAX) < first + per_generation {
                 let digest = match &*digest {
                     Some(digest) => digest.clone(),
                     None => {
-                        let places = self.options.places.unwrap_or(1_000_000) / per_generation;
-                        let plan = made_venue::churn_plan(places.max(2));
+                        let plan = made_venue::churn_plan(self.places_per_event());
                         digest.insert(own_event::create_plan(client, &plan, patience).await?).clone()
                     }
                 };
