@@ -350,7 +350,7 @@ mod tests {
                 builder.push(key.slot(), number, applied, &change);
             }
             let (changes, mut payload) = (builder.changes(), Vec::new());
-            builder.finish(now, &mut payload);
+            builder.finish(now, &mut payload, &mut Vec::new());
             writer.append(BatchKind::Data, now.0, changes, &[&payload]).expect("it is written");
             if batch % 2 == 1 {
                 writer.append(BatchKind::Hash, now.0, 0, &[&state.hash().to_le_bytes()]).expect("it is written");

@@ -82,12 +82,12 @@ impl GroupBuilder {
         self.changes
     }
 
-    /// Writes the runs behind each other and empties the builder. Gives back how many changes stand
-    /// before each run.
-    pub(crate) fn finish(&mut self, time: TimestampMs, payload: &mut Vec<u8>) -> Vec<u32> {
+    /// Writes the runs behind each other and empties the builder. `starts` becomes how many changes stand before
+    /// each run.
+    pub(crate) fn finish(&mut self, time: TimestampMs, payload: &mut Vec<u8>, starts: &mut Vec<u32>) {
         payload.reserve(self.bytes);
         let mut before = 0;
-        let mut starts = Vec::with_capacity(self.runs.len());
+        starts.clear();
         for mut run in self.runs.drain(..) {
             self.run_of[usize::from(run.slot.0)] = None;
             starts.push(before);
@@ -103,7 +103,6 @@ impl GroupBuilder {
         }
         self.bytes = 0;
         self.changes = 0;
-        starts
     }
 }
 
@@ -214,7 +213,9 @@ mod tests {
         assert_eq!(push(&mut builder, 9, 2), Place { run: 0, at: 1 });
         let bytes = builder.bytes();
         let mut payload = Vec::new();
-        assert_eq!(builder.finish(TimestampMs(5), &mut payload), [0, 2]);
+        let mut starts = Vec::new();
+        builder.finish(TimestampMs(5), &mut payload, &mut starts);
+        assert_eq!(starts, [0, 2]);
         assert_eq!(payload.len(), bytes);
 
         let runs = read_runs(&payload, 3).expect("reads what was written");

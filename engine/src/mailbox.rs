@@ -4,6 +4,8 @@
 //! however much waits. The count includes what the shard has taken and not judged yet, so the bound
 //! holds for both together.
 
+use std::collections::VecDeque;
+
 use inventory_core::{
     command::Command,
     ids::{EventKey, TimestampMs},
@@ -40,7 +42,7 @@ pub(crate) enum Put {
 
 #[derive(Default)]
 struct Letters {
-    waiting: Vec<Envelope>,
+    waiting: VecDeque<Envelope>,
     closed: bool,
 }
 
@@ -79,7 +81,7 @@ impl Mailbox {
             return Put::Full;
         }
         self.waiting.fetch_add(1, Ordering::AcqRel);
-        letters.waiting.push(envelope);
+        letters.waiting.push_back(envelope);
         if letters.waiting.len() == 1 { Put::First } else { Put::Waits }
     }
 
@@ -89,7 +91,7 @@ impl Mailbox {
     }
 
     /// Swaps what waits with `empty`, which keeps its allocation.
-    pub(crate) fn take(&self, empty: &mut Vec<Envelope>) {
+    pub(crate) fn take(&self, empty: &mut VecDeque<Envelope>) {
         debug_assert!(empty.is_empty());
         std::mem::swap(&mut self.letters.lock().waiting, empty);
     }
@@ -155,7 +157,7 @@ mod tests {
     fn what_is_taken_counts_until_it_is_judged() {
         let mailbox = Mailbox::new(1);
         assert!(matches!(mailbox.put(envelope(read())), Put::First));
-        let mut taken = Vec::new();
+        let mut taken = VecDeque::new();
         mailbox.take(&mut taken);
         assert!(mailbox.is_empty());
         assert!(matches!(mailbox.put(envelope(read())), Put::Full));
@@ -169,7 +171,7 @@ mod tests {
         assert!(matches!(mailbox.put(envelope(read())), Put::First));
         mailbox.close();
         assert!(matches!(mailbox.put(envelope(read())), Put::Closed));
-        let mut taken = Vec::new();
+        let mut taken = VecDeque::new();
         mailbox.take(&mut taken);
         assert_eq!((taken.len(), mailbox.is_empty()), (1, true));
     }

@@ -569,7 +569,7 @@ mod tests {
         let mut builder = GroupBuilder::new();
         builder.push(index, EVENT, applied, change);
         let mut payload = Vec::new();
-        builder.finish(NOW, &mut payload);
+        builder.finish(NOW, &mut payload, &mut Vec::new());
         let runs = read_runs(&payload, 1).expect("one change");
         replay_run(&mut Slot::new(index, CONFIG), &runs[0], plans)
     }

@@ -173,7 +173,7 @@ fn append(builder: &mut GroupBuilder, writer: &mut LogWriter, time: TimestampMs)
         return Ok(());
     }
     let mut payload = Vec::new();
-    builder.finish(time, &mut payload);
+    builder.finish(time, &mut payload, &mut Vec::new());
     writer.append(BatchKind::Data, time.0, changes, &[&payload])?;
     Ok(())
 }

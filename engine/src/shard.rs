@@ -52,6 +52,8 @@ use crate::{
 
 /// Floors that one slot may raise when a turn touches it: each drops the memory of many ended holds.
 const FLOORS_PER_TOUCH_MAX: usize = 64;
+/// Commands that are looked at before it is their turn: about as many loads as a processor has under way.
+const LOOKED_UP_AT_ONCE: usize = 16;
 /// How long a full memory is left alone when nothing in it may be forgotten yet.
 const FLOOR_REST_MS: u64 = 1_000;
 /// A slot that remembers no more ended holds than this has no share of their memory to speak of.
@@ -83,8 +85,8 @@ pub struct Shard {
     turns: u64,
     /// Taken from the mailbox, not judged.
     queue: VecDeque<Envelope>,
-    /// Swapped with the mailbox.
-    taken: Vec<Envelope>,
+    /// So many of them, the first, have been looked up ahead of their turn.
+    looked_up: usize,
     builder: GroupBuilder,
     /// The group of this turn, as far as it stays here.
     open: Outstanding,
@@ -98,6 +100,8 @@ pub struct Shard {
     durable_position: u64,
     /// Payload buffers that came back.
     spare: Vec<Vec<u8>>,
+    /// Emptied, for their allocations.
+    emptied: Vec<Outstanding>,
     /// Fingerprints of commands that made the judge panic.
     quarantine: HashSet<u64>,
 }
@@ -193,9 +197,9 @@ impl Drop for Shard {
     fn drop(&mut self) {
         let mailbox = &self.engine.doors[self.index].mailbox;
         mailbox.close();
-        mailbox.take(&mut self.taken);
-        mailbox.judged(self.taken.len() + self.queue.len());
-        self.taken.clear();
+        let mut taken = VecDeque::new();
+        mailbox.take(&mut taken);
+        mailbox.judged(taken.len() + self.queue.len());
         self.queue.clear();
     }
 }
@@ -224,7 +228,7 @@ impl Shard {
             now,
             turns: 0,
             queue: VecDeque::new(),
-            taken: Vec::new(),
+            looked_up: 0,
             builder: GroupBuilder::new(),
             open: Outstanding::new(1),
             touched: Vec::new(),
@@ -232,6 +236,7 @@ impl Shard {
             durable_group: 0,
             durable_position: position,
             spare: Vec::new(),
+            emptied: Vec::new(),
             quarantine: HashSet::new(),
         };
         shard.door().live_holds.store(shard.live_holds, Ordering::Relaxed);
@@ -294,7 +299,7 @@ impl Shard {
     fn release(&mut self, finished: Finished) {
         let group = self.outstanding.pop_front().expect("the committer gives back what it was given");
         assert_eq!(group.number, finished.number, "groups come back in order");
-        let Outstanding { run_starts, changes, shown, moves, mut replies, .. } = group;
+        let Outstanding { number, time, run_starts, changes, mut shown, mut moves, mut replies } = group;
         let position = |place: Place| {
             finished.first_position + u64::from(run_starts[usize::from(place.run)]) + u64::from(place.at)
         };
@@ -307,7 +312,7 @@ impl Shard {
         if slips(Slip::AnswerBeforeView) {
             answer(&mut replies);
         }
-        for shown in shown {
+        for shown in shown.drain(..) {
             let meta = &mut self.slots[shown.slot].events[shown.event.0 as usize];
             meta.position = position(shown.place);
             meta.view.apply(shown.change, &moves[shown.moves], meta.position);
@@ -321,6 +326,8 @@ impl Shard {
             replies.reverse();
         }
         answer(&mut replies);
+        moves.clear();
+        self.emptied.push(Outstanding { number, time, run_starts, changes, shown, moves, replies });
         self.spare.push(finished.payload);
         self.door().handover.release(finished.number);
     }
@@ -370,10 +377,24 @@ impl Shard {
 
     fn next_envelope(&mut self) -> Option<Envelope> {
         if self.queue.is_empty() {
-            self.engine.doors[self.index].mailbox.take(&mut self.taken);
-            self.queue.extend(self.taken.drain(..));
+            self.engine.doors[self.index].mailbox.take(&mut self.queue);
+            self.looked_up = 0;
         }
+        if self.looked_up == 0 {
+            self.look_up_next();
+        }
+        self.looked_up = self.looked_up.saturating_sub(1);
         self.queue.pop_front()
+    }
+
+    /// Brings what the next commands will need into the processor's caches. All of them in one loop, so that the waits
+    /// for memory run side by side.
+    fn look_up_next(&mut self) {
+        let next = self.queue.iter().take(LOOKED_UP_AT_ONCE);
+        self.looked_up = next.len();
+        for envelope in next {
+            self.slots[self.slot_at(envelope.key)].slot.touch_command(envelope.key, &envelope.command);
+        }
     }
 
     fn judge(&mut self, envelope: Envelope) {
@@ -604,11 +625,13 @@ impl Shard {
         }
         self.door().full_slots.store(self.full_slots, Ordering::Relaxed);
         let number = self.open.number;
-        let mut open = std::mem::replace(&mut self.open, Outstanding::new(number + 1));
+        let mut next = self.emptied.pop().unwrap_or_else(|| Outstanding::new(0));
+        next.number = number + 1;
+        let mut open = std::mem::replace(&mut self.open, next);
         open.time = self.now;
         open.changes = self.builder.changes();
         let mut payload = self.spare.pop().unwrap_or_default();
-        open.run_starts = self.builder.finish(self.now, &mut payload);
+        self.builder.finish(self.now, &mut payload, &mut open.run_starts);
         let group = Group {
             shard: self.index,
             number,

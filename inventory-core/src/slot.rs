@@ -16,6 +16,7 @@ use hashbrown::HashTable;
 
 use crate::{
     change::{Change, HoldView, ResumeCause, Resumed},
+    command::Command,
     decide::view,
     digest::mix,
     event::Event,
@@ -177,6 +178,24 @@ impl Slot {
             _ => return,
         };
         core::hint::black_box(self.holds.find(number, hold_id));
+    }
+
+    /// As [`Slot::touch`], for a command that is about to be judged.
+    pub fn touch_command(&self, key: EventKey, command: &Command) {
+        let hold_id = match command {
+            Command::Hold(hold) => hold.hold_id,
+            Command::Extend(extend) => extend.hold_id,
+            Command::Confirm(confirm) => confirm.hold_id,
+            Command::Release(release) => release.hold_id,
+            Command::GetHold(hold_id) => *hold_id,
+            Command::CreateEvent(_) | Command::UpdateEvent(_) => return,
+        };
+        let Some(number) = self.find(key) else { return };
+        core::hint::black_box(self.holds.find(number, hold_id));
+        if let Command::Hold(hold) = command {
+            let event = &self.events[number.0 as usize];
+            core::hint::black_box(hold.seats.first().and_then(|&seat| event.owner.get(seat as usize)));
+        }
     }
 
     pub(crate) fn add_event(&mut self, event: Event) {
