@@ -341,7 +341,7 @@ fn write_log(dir: &Path, checkpointed: &Path, options: &Options) -> Result<u64, 
                 keys[event],
                 Command::Hold(Box::new(Hold {
                     hold_id: id,
-                    seats: vec![seat, seat + 1],
+                    seats: vec![seat, seat + 1].into(),
                     seat_keys: Vec::new(),
                     admissions: Vec::new(),
                     best: None,

@@ -6,6 +6,7 @@
 //! runs under shuttle (`engine/tests/engine/schedules.rs`), which tries many schedules but not all.
 
 use std::{
+    collections::VecDeque,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -131,7 +132,7 @@ fn a_closed_mailbox_that_is_empty_stays_empty_and_lost_nothing() {
             move || (0..2).filter(|&n| !matches!(mailbox.put(letter(n, Reply::Nobody)), Put::Closed)).count()
         });
         mailbox.close();
-        let mut taken = Vec::new();
+        let mut taken = VecDeque::new();
         mailbox.take(&mut taken);
         let let_in = puts.join().expect("no panic");
         assert!(mailbox.is_empty(), "a letter came in after the mailbox was closed");
@@ -158,7 +159,7 @@ fn a_shard_that_sleeps_when_its_mailbox_is_empty_judges_every_command() {
             .collect();
         let mut judged = 0;
         while judged < 2 {
-            let mut taken = Vec::new();
+            let mut taken = VecDeque::new();
             mailbox.take(&mut taken);
             mailbox.judged(taken.len());
             judged += taken.len();
@@ -235,7 +236,7 @@ fn a_drained_shard_that_looks_idle_has_sent_every_answer() {
             move || {
                 // Two turns: the first may come too early.
                 for number in 1..=2 {
-                    let mut taken = Vec::new();
+                    let mut taken = VecDeque::new();
                     door.mailbox.take(&mut taken);
                     if taken.is_empty() {
                         continue;

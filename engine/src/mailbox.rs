@@ -127,7 +127,7 @@ mod tests {
     fn hold() -> Command {
         Command::Hold(Box::new(inventory_core::command::Hold {
             hold_id: HoldId(1),
-            seats: Vec::new(),
+            seats: Vec::new().into(),
             seat_keys: Vec::new(),
             admissions: Vec::new(),
             best: None,

@@ -35,7 +35,7 @@ use crate::{
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
-        channel::{Receiver, Sender, unbounded},
+        channel::{Receiver, Sender, bounded},
     },
     view::EventView,
 };
@@ -46,6 +46,10 @@ const CLOCK_BEHIND_MS_MAX: u64 = 24 * 3_600_000;
 const CLOCK_AHEAD_MS_MAX: u64 = 30 * 24 * 3_600_000;
 /// The first segment of an epoch is small, so that a start is quick.
 const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
+/// Of one shard: one waits for the committer, one is in a batch, one is durable and not released. And one more.
+const GROUPS_ON_THEIR_WAY_MAX: usize = 4;
+/// Calls that ask the committer for something, such as a new segment.
+const CALLS_WAITING_MAX: usize = 64;
 
 /// A started engine and its working parts, each for a thread of the caller's choice.
 pub struct Opened {
@@ -273,7 +277,9 @@ fn assemble(parts: Parts, report: StartReport) -> Opened {
     let views = state.slots.iter().flat_map(|slot| slot.events().map(|event| Arc::new(EventView::of(event, position))));
     let directory = Directory::new(views);
     let places = state.slots.iter().flat_map(Slot::events).map(|event| u64::from(event.plan().capacity())).sum();
-    let (to_committer, inbox) = unbounded();
+    // One group of each shard may wait; the rest is for calls from outside, which may wait themselves. With bounds the
+    // channels have their room from the start: sending allocates nothing.
+    let (to_committer, inbox) = bounded(shards + CALLS_WAITING_MAX);
     let files = checkpoint.map_or_else(LogFiles::default, |(name, meta, bytes)| LogFiles {
         checkpoint_name: Some(name),
         checkpoint_seq: meta.batch_seq,
@@ -301,9 +307,9 @@ fn assemble(parts: Parts, report: StartReport) -> Opened {
     for slot in state.slots {
         slots[shard_of(slot.index(), shards)].push((slot.index(), slot));
     }
-    // At most three groups of a shard are on their way at any time, so no bound is needed.
+    // At most three groups of a shard are on their way at any time, so the committer never waits.
     let (senders, receivers): (Vec<Sender<Finished>>, Vec<Receiver<Finished>>) =
-        (0..shards).map(|_| unbounded()).unzip();
+        (0..shards).map(|_| bounded(GROUPS_ON_THEIR_WAY_MAX)).unzip();
     let shards: Vec<Shard> = slots
         .into_iter()
         .zip(receivers)

@@ -59,6 +59,7 @@ impl std::fmt::Display for Lost {
 
 impl std::error::Error for Lost {}
 
+#[expect(clippy::large_enum_variant, reason = "an answer is moved into its place, not into an allocation")]
 enum State {
     Empty,
     Waiting(Waker),

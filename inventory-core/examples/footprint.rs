@@ -88,7 +88,7 @@ fn id(at: u32) -> HoldId {
 fn hold(at: u32) -> Command {
     Command::Hold(Box::new(Hold {
         hold_id: id(at),
-        seats: vec![at * 2, at * 2 + 1],
+        seats: [at * 2, at * 2 + 1].into_iter().collect(),
         seat_keys: Vec::new(),
         admissions: Vec::new(),
         best: None,

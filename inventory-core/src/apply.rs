@@ -5,6 +5,8 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
+use smallvec::SmallVec;
+
 use crate::{
     change::{Change, Confirmed, EventCreated, EventUpdated, Extended, Held, HoldCause, HoldState, Released, Resumed},
     command::Remainder,
@@ -14,7 +16,7 @@ use crate::{
     hold::{Entry, NIL},
     ids::{EventNumber, HoldId, TimestampMs},
     limits::OPS_REQUESTS_PER_EVENT_MAX,
-    place::{Admission, Move, PlaceState, SOLD, Seat},
+    place::{Admission, Admissions, Move, PlaceState, SOLD, Seat, SeatIndexes},
     plan::Plan,
     policy::EventState,
     slot::{Applied, Plans, Slot},
@@ -249,7 +251,8 @@ impl Slot {
         let (seats, admissions, rest) = {
             let entry = &self.holds[at];
             if whole {
-                (entry.unsold_seats().map(|seat| seat.index).collect(), entry.unsold_admissions().collect(), 0)
+                let seats: SeatIndexes = entry.unsold_seats().map(|seat| seat.index).collect();
+                (seats, entry.unsold_admissions().collect::<Admissions>(), 0)
             } else {
                 let named = confirmed.seats.len() as u32
                     + confirmed.admissions.iter().map(|a| u32::from(a.quantity)).sum::<u32>();
@@ -451,7 +454,7 @@ impl Slot {
 
 /// Mark places of a hold as sold, or take them out of it.
 fn mark(entry: &mut Entry, seats: &[u32], admissions: &[Admission], sold: bool) {
-    let mut seat_words = Vec::with_capacity(entry.seat_words().len());
+    let mut seat_words: SmallVec<[u32; 4]> = SmallVec::with_capacity(entry.seat_words().len());
     for &word in entry.seat_words() {
         let chosen = word & SOLD == 0 && seats.contains(&Seat::from_word(word).index);
         match (chosen, sold) {
@@ -460,7 +463,8 @@ fn mark(entry: &mut Entry, seats: &[u32], admissions: &[Admission], sold: bool) 
             (true, false) => {}
         }
     }
-    let mut admission_words: Vec<u32> = Vec::with_capacity(entry.admission_words().len() + admissions.len());
+    let words = entry.admission_words().len() + admissions.len();
+    let mut admission_words: SmallVec<[u32; 4]> = SmallVec::with_capacity(words);
     for &word in entry.admission_words() {
         let has = Admission::from_word(word);
         let same = |wanted: &&Admission| (wanted.area, wanted.ticket_type) == (has.area, has.ticket_type);

@@ -9,7 +9,7 @@ use crate::{
     best_available::Arrangement,
     command::Remainder,
     ids::{CustomerKey, EventId, EventKey, EventNumber, HoldId, OrderRef, PlanDigest, RequestId, TimestampMs},
-    place::{Admission, Seat},
+    place::{Admissions, SeatIndexes, Seats},
     policy::Settings,
 };
 
@@ -34,13 +34,13 @@ pub enum Change {
     /// Settings or plan of an event were set.
     EventUpdated(Box<EventUpdated>),
     /// Places were taken for a limited time.
-    Held(Box<Held>),
+    Held(Held),
     /// A hold has a later deadline.
     Extended(Extended),
     /// Places of a hold were sold.
-    Confirmed(Box<Confirmed>),
+    Confirmed(Confirmed),
     /// Places of a hold were given back by request.
-    Released(Box<Released>),
+    Released(Released),
     /// Holds ended by time, at most 64.
     Expired(Vec<HoldId>),
     /// Live deadlines moved: the process was away.
@@ -95,9 +95,9 @@ pub struct Held {
     /// How the chosen seats lie.
     pub arrangement: Arrangement,
     /// Seats: explicit in request order, then chosen in plan order.
-    pub seats: Vec<Seat>,
+    pub seats: Seats,
     /// Admissions.
-    pub admissions: Vec<Admission>,
+    pub admissions: Admissions,
 }
 
 /// A hold has a later deadline.
@@ -121,9 +121,9 @@ pub struct Confirmed {
     /// The order.
     pub order: OrderRef,
     /// The seats sold, by index; with `admissions` empty too: all that was held.
-    pub seats: Vec<u32>,
+    pub seats: SeatIndexes,
     /// The admissions sold.
-    pub admissions: Vec<Admission>,
+    pub admissions: Admissions,
     /// What became of the rest.
     pub remainder: Remainder,
     /// The hold had expired; its places were open still and are sold now.
@@ -138,9 +138,9 @@ pub struct Released {
     /// The request, with the fingerprint of its content, when it named one.
     pub request: Option<(RequestId, u64)>,
     /// The seats opened, by index; with `admissions` empty too: all that was held.
-    pub seats: Vec<u32>,
+    pub seats: SeatIndexes,
     /// The admissions opened.
-    pub admissions: Vec<Admission>,
+    pub admissions: Admissions,
 }
 
 /// Why live deadlines moved.
@@ -206,13 +206,13 @@ pub struct HoldView {
     /// Why it ended.
     pub cause: HoldCause,
     /// Seats still held.
-    pub seats: Vec<Seat>,
+    pub seats: Seats,
     /// Admissions still held.
-    pub admissions: Vec<Admission>,
+    pub admissions: Admissions,
     /// Seats sold.
-    pub sold_seats: Vec<Seat>,
+    pub sold_seats: Seats,
     /// Admissions sold.
-    pub sold_admissions: Vec<Admission>,
+    pub sold_admissions: Admissions,
     /// When its life began.
     pub created_at: TimestampMs,
     /// Its deadline.

@@ -58,7 +58,7 @@ use crate::{
         EVENT_ID_BYTES_MAX, EVENT_LABEL_BYTES_MAX, EVENT_TEXT_BYTES_MAX, EXPIRED_HOLDS_PER_CHANGE_MAX,
         ORDER_REF_BYTES_MAX, PLACES_PER_HOLD_MAX, RECORD_BYTES_MAX,
     },
-    place::{Admission, Seat},
+    place::{Admission, Admissions, Seat, SeatIndexes, Seats},
     policy::{EventState, OrphanRule, Policies, Settings},
 };
 
@@ -256,14 +256,14 @@ fn decode_after_length(reader: &mut Reader<'_>) -> Result<Record, DecodeError> {
     let change = match kind {
         1 => Change::EventCreated(Box::new(decode_created(reader)?)),
         2 => Change::EventUpdated(Box::new(decode_updated(reader)?)),
-        3 => Change::Held(Box::new(decode_held(reader)?)),
+        3 => Change::Held(decode_held(reader)?),
         4 => Change::Extended(Extended {
             hold_id: hold_id(reader)?,
             request: request(reader)?,
             expires_at: TimestampMs(reader.u64()?),
         }),
-        5 => Change::Confirmed(Box::new(decode_confirmed(reader)?)),
-        6 => Change::Released(Box::new(decode_released(reader)?)),
+        5 => Change::Confirmed(decode_confirmed(reader)?),
+        6 => Change::Released(decode_released(reader)?),
         7 => Change::Expired(decode_expired(reader)?),
         8 => Change::Resumed(Resumed {
             shift_ms: reader.u64()?,
@@ -405,8 +405,8 @@ pub(crate) fn request(reader: &mut Reader<'_>) -> Result<(RequestId, u64), Decod
     Ok((id, reader.u64()?))
 }
 
-fn seat_words(reader: &mut Reader<'_>, count: usize) -> Result<Vec<Seat>, DecodeError> {
-    let mut seats = Vec::with_capacity(count);
+fn seat_words(reader: &mut Reader<'_>, count: usize) -> Result<Seats, DecodeError> {
+    let mut seats = Seats::with_capacity(count);
     for _ in 0..count {
         let word = reader.u32()?;
         let seat = Seat::from_word(word);
@@ -418,21 +418,30 @@ fn seat_words(reader: &mut Reader<'_>, count: usize) -> Result<Vec<Seat>, Decode
     Ok(seats)
 }
 
-fn seat_indexes(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u32>, DecodeError> {
-    let seats = reader.words(count)?;
-    if seats.iter().all(|&seat| Seat::from_word(seat).index == seat) {
-        Ok(seats)
-    } else {
-        Err(reader.error("a seat index beyond the largest"))
+fn seat_indexes(reader: &mut Reader<'_>, count: usize) -> Result<SeatIndexes, DecodeError> {
+    let mut seats = SeatIndexes::with_capacity(count);
+    for _ in 0..count {
+        let seat = reader.u32()?;
+        if Seat::from_word(seat).index != seat {
+            return Err(reader.error("a seat index beyond the largest"));
+        }
+        seats.push(seat);
     }
+    Ok(seats)
 }
 
-fn admission_words(reader: &mut Reader<'_>, count: usize) -> Result<Vec<Admission>, DecodeError> {
-    let words = reader.words(count)?;
-    let valid = |admission: &Admission| (1..=PLACES_PER_HOLD_MAX).contains(&usize::from(admission.quantity));
-    let admissions =
-        words.iter().map(|&word| Some(Admission::from_word(word)).filter(|a| valid(a) && a.word() == word));
-    admissions.collect::<Option<_>>().ok_or(reader.error("admissions out of their bounds"))
+fn admission_words(reader: &mut Reader<'_>, count: usize) -> Result<Admissions, DecodeError> {
+    let mut admissions = Admissions::with_capacity(count);
+    for _ in 0..count {
+        let word = reader.u32()?;
+        let admission = Admission::from_word(word);
+        let valid = (1..=PLACES_PER_HOLD_MAX).contains(&usize::from(admission.quantity)) && admission.word() == word;
+        if !valid {
+            return Err(reader.error("admissions out of their bounds"));
+        }
+        admissions.push(admission);
+    }
+    Ok(admissions)
 }
 
 /// All settings.

@@ -9,7 +9,7 @@ use crate::{
     digest::Hasher,
     ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, TimestampMs},
     limits::{PLACES_PER_HOLD_MAX, PLAN_TEXT_BYTES_MAX},
-    place::Admission,
+    place::{Admission, Admissions, SeatIndexes},
     plan::Plan,
     policy::{EventState, Settings},
     reject::{Field, Reject},
@@ -43,7 +43,7 @@ pub struct Hold {
     /// Name of the hold.
     pub hold_id: HoldId,
     /// Seats by index in the plan revision `plan_revision`.
-    pub seats: Vec<u32>,
+    pub seats: SeatIndexes,
     /// Seats by key. Both lists together are the explicit picks, indexes first.
     pub seat_keys: Vec<Box<str>>,
     /// Admissions to areas.
@@ -234,9 +234,9 @@ pub struct Part {
     /// Plan revision the indexes were read at; 0: the first, while there is no other.
     pub plan_revision: u32,
     /// Seats by index.
-    pub seats: Vec<u32>,
+    pub seats: SeatIndexes,
     /// Admissions (area, ticket type, quantity).
-    pub admissions: Vec<Admission>,
+    pub admissions: Admissions,
     /// Hash of the names as they were sent, when places were named by key: indexes differ between plan
     /// revisions, a repeated command does not. See [`Part::hash_of_names`].
     pub sent_names: Option<u64>,

@@ -9,6 +9,8 @@
 
 use alloc::{boxed::Box, vec::Vec};
 
+use smallvec::SmallVec;
+
 use crate::{
     best_available::{Arrangement, Taken, Wanted, best_available},
     change::{Change, Confirmed, EventCreated, EventUpdated, Extended, Held, HoldCause, HoldState, HoldView, Released},
@@ -17,7 +19,7 @@ use crate::{
     hold::Entry,
     ids::{EventKey, HoldId, RequestId, TimestampMs},
     limits::{ID_AHEAD_MS_MAX, OPS_REQUESTS_PER_EVENT_MAX, PLACES_PER_HOLD_MAX, policy as bounds},
-    place::{Admission, Moved, PlaceState, SOLD, Seat},
+    place::{Admission, Admissions, Moved, PlaceState, SOLD, Seat, SeatIndexes, Seats},
     policy::EventState,
     reject::{Field, PlaceInTheWay, Reject},
     slot::{Decision, Slot},
@@ -143,7 +145,7 @@ impl Slot {
             seats,
             admissions,
         };
-        Ok(Decision::Change(event.number, Change::Held(Box::new(held))))
+        Ok(Decision::Change(event.number, Change::Held(held)))
     }
 
     /// An id that is not known must be young enough that it cannot have been forgotten.
@@ -263,7 +265,7 @@ impl Slot {
             remainder: confirm.remainder,
             reclaimed: false,
         };
-        Ok(Decision::Change(event.number, Change::Confirmed(Box::new(confirmed))))
+        Ok(Decision::Change(event.number, Change::Confirmed(confirmed)))
     }
 
     /// A late payment: all places are still open, so take and sell them in one step.
@@ -306,12 +308,12 @@ impl Slot {
             hold_id: confirm.hold_id,
             request: confirm.request_id.map(|id| (id, fingerprint)),
             order: confirm.order.clone(),
-            seats: Vec::new(),
-            admissions: Vec::new(),
+            seats: SeatIndexes::new(),
+            admissions: Admissions::new(),
             remainder: confirm.remainder,
             reclaimed: true,
         };
-        Ok(Decision::Change(event.number, Change::Confirmed(Box::new(confirmed))))
+        Ok(Decision::Change(event.number, Change::Confirmed(confirmed)))
     }
 
     fn decide_release(&self, now: TimestampMs, event: &Event, release: &Release) -> Result<Decision, Reject> {
@@ -339,7 +341,7 @@ impl Slot {
             seats: release.part.seats.clone(),
             admissions: release.part.admissions.clone(),
         };
-        Ok(Decision::Change(event.number, Change::Released(Box::new(released))))
+        Ok(Decision::Change(event.number, Change::Released(released)))
     }
 
     fn decide_create(&self, create: &CreateEvent) -> Result<Decision, Reject> {
@@ -488,13 +490,13 @@ fn check_revision(event: &Event, revision: u32, uses_indexes: bool) -> Result<()
 }
 
 /// The explicit picks, indexes first, with their ticket types.
-fn explicit_seats(event: &Event, hold: &Hold) -> Result<Vec<Seat>, Reject> {
+fn explicit_seats(event: &Event, hold: &Hold) -> Result<Seats, Reject> {
     let by_index = hold.admissions.iter().any(|a| matches!(a.area, AreaName::Index(_))) || !hold.seats.is_empty();
     check_revision(event, hold.plan_revision, by_index)?;
     let plan = &event.plan;
     let kind = |at: usize| hold.ticket_types.get(at).copied().unwrap_or(0);
     let chosen = hold.best.as_ref().map_or(0, |best| usize::from(best.quantity));
-    let mut seats = Vec::with_capacity(hold.seats.len() + hold.seat_keys.len() + chosen);
+    let mut seats = Seats::with_capacity(hold.seats.len() + hold.seat_keys.len() + chosen);
     for (at, &index) in hold.seats.iter().enumerate() {
         if index >= plan.seat_count() {
             return Err(Reject::UnknownPlace { field: Field::Seats, position: at as u32 });
@@ -513,7 +515,7 @@ fn explicit_seats(event: &Event, hold: &Hold) -> Result<Vec<Seat>, Reject> {
     Ok(seats)
 }
 
-fn areas_of(event: &Event, hold: &Hold) -> Result<Vec<u16>, Reject> {
+fn areas_of(event: &Event, hold: &Hold) -> Result<SmallVec<[u16; 4]>, Reject> {
     let named = hold.admissions.iter().enumerate().map(|(at, admission)| {
         let found = match &admission.area {
             AreaName::Index(index) => (usize::from(*index) < event.plan.areas().len()).then_some(*index),
@@ -557,8 +559,8 @@ fn blocking(event: &Event, seats: impl Iterator<Item = u32>, except: &[u32]) -> 
 }
 
 /// Admissions granted, one for each area and ticket type, in order of first mention.
-fn admit(event: &Event, hold: &Hold, areas: &[u16], replaced: Option<&Entry>) -> Result<Vec<Admission>, Reject> {
-    let mut granted: Vec<Admission> = Vec::with_capacity(areas.len());
+fn admit(event: &Event, hold: &Hold, areas: &[u16], replaced: Option<&Entry>) -> Result<Admissions, Reject> {
+    let mut granted = Admissions::with_capacity(areas.len());
     for (wanted, &area) in hold.admissions.iter().zip(areas) {
         let own = replaced.iter().flat_map(|entry| entry.unsold_admissions());
         let freed = admissions_of(area, own);
@@ -690,8 +692,8 @@ pub(crate) fn view(event: &Event, entry: &Entry) -> HoldView {
         hold_id: entry.hold_id(),
         state: entry.state,
         cause: entry.cause,
-        seats: if live { entry.unsold_seats().collect() } else { Vec::new() },
-        admissions: if live { entry.unsold_admissions().collect() } else { Vec::new() },
+        seats: if live { entry.unsold_seats().collect() } else { Seats::new() },
+        admissions: if live { entry.unsold_admissions().collect() } else { Admissions::new() },
         sold_seats: entry.seat_words().iter().filter(sold).map(|&word| Seat::from_word(word)).collect(),
         sold_admissions: entry.admission_words().iter().filter(sold).map(|&word| Admission::from_word(word)).collect(),
         created_at: entry.created_at,

@@ -8,6 +8,8 @@
 //! The same words stand in memory and in the log. In memory the top bit of a hold's word says that the
 //! place is sold (`SOLD`); in the log it is zero.
 
+use smallvec::SmallVec;
+
 use crate::limits::{PLACE_INDEX_BITS, PLACES_PER_HOLD_MAX};
 
 /// In a hold's word: this place is sold.
@@ -63,6 +65,15 @@ impl Admission {
         Self { area: (word & 0xfff) as u16, ticket_type: (word >> 12) as u8, quantity: (word >> 20 & 0x7f) as u8 }
     }
 }
+
+/// Seats of a hold. Most holds have few, which cost no allocation.
+pub type Seats = SmallVec<[Seat; 4]>;
+
+/// Admissions of a hold; few of them cost no allocation.
+pub type Admissions = SmallVec<[Admission; 4]>;
+
+/// Seats by index; few of them cost no allocation.
+pub type SeatIndexes = SmallVec<[u32; 4]>;
 
 /// What a place is. Two bits: the first says held, the second sold; both: withdrawn by the house.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

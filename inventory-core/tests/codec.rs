@@ -73,7 +73,7 @@ fn records() -> Vec<(&'static str, Record)> {
         ),
         (
             "held",
-            Change::Held(Box::new(Held {
+            Change::Held(Held {
                 hold_id: hold_id(1),
                 fingerprint: 7,
                 customer: CustomerKey(8),
@@ -82,9 +82,9 @@ fn records() -> Vec<(&'static str, Record)> {
                 renewals: 2,
                 replaced: Some(hold_id(0)),
                 arrangement: Arrangement::Contiguous,
-                seats: vec![Seat { index: 999_999, ticket_type: 255 }, Seat { index: 3, ticket_type: 0 }],
-                admissions: vec![admission(4_095, 1, 64)],
-            })),
+                seats: vec![Seat { index: 999_999, ticket_type: 255 }, Seat { index: 3, ticket_type: 0 }].into(),
+                admissions: vec![admission(4_095, 1, 64)].into(),
+            }),
         ),
         (
             "extended",
@@ -96,24 +96,24 @@ fn records() -> Vec<(&'static str, Record)> {
         ),
         (
             "confirmed",
-            Change::Confirmed(Box::new(Confirmed {
+            Change::Confirmed(Confirmed {
                 hold_id: hold_id(1),
                 request: Some(request(3)),
                 order: order("A-1017"),
-                seats: vec![3],
-                admissions: vec![admission(0, 1, 2)],
+                seats: vec![3].into(),
+                admissions: vec![admission(0, 1, 2)].into(),
                 remainder: Remainder::Release,
                 reclaimed: true,
-            })),
+            }),
         ),
         (
             "released",
-            Change::Released(Box::new(Released {
+            Change::Released(Released {
                 hold_id: hold_id(1),
                 request: None,
-                seats: Vec::new(),
-                admissions: Vec::new(),
-            })),
+                seats: Vec::new().into(),
+                admissions: Vec::new().into(),
+            }),
         ),
         ("expired", Change::Expired(vec![hold_id(1), hold_id(2)])),
         ("resumed", Change::Resumed(Resumed { shift_ms: 120_000, cause: ResumeCause::Outage })),
@@ -229,7 +229,7 @@ fn slot(plans: &OnePlan) -> Slot {
     };
     apply(Change::EventCreated(Box::new(created)));
     let held = |number: u64, seats: &[u32], admitted: u8| {
-        Change::Held(Box::new(Held {
+        Change::Held(Held {
             hold_id: hold_id(number),
             fingerprint: number,
             customer: CustomerKey(number % 2),
@@ -243,7 +243,7 @@ fn slot(plans: &OnePlan) -> Slot {
                 .then_some(Admission { area: 0, ticket_type: 2, quantity: admitted })
                 .into_iter()
                 .collect(),
-        }))
+        })
     };
     apply(held(1, &[0, 1, 2, 63, 64], 3));
     apply(held(2, &[10, 11], 0));
@@ -251,28 +251,28 @@ fn slot(plans: &OnePlan) -> Slot {
     apply(held(4, &[20], 0));
     apply(held(5, &[30, 31], 2));
     let confirmed = |number, seats: &[u32], admitted: u8, remainder| {
-        Change::Confirmed(Box::new(Confirmed {
+        Change::Confirmed(Confirmed {
             hold_id: hold_id(number),
             request: (!seats.is_empty()).then(|| request(number)),
             order: order("A-1"),
-            seats: seats.to_vec(),
+            seats: seats.to_vec().into(),
             admissions: (admitted > 0)
                 .then_some(Admission { area: 0, ticket_type: 2, quantity: admitted })
                 .into_iter()
                 .collect(),
             remainder,
             reclaimed: false,
-        }))
+        })
     };
     apply(confirmed(1, &[1, 64], 2, Remainder::Keep));
     apply(confirmed(2, &[], 0, Remainder::Keep));
     apply(confirmed(5, &[30], 0, Remainder::Release));
-    apply(Change::Released(Box::new(Released {
+    apply(Change::Released(Released {
         hold_id: hold_id(3),
         request: None,
-        seats: Vec::new(),
-        admissions: Vec::new(),
-    })));
+        seats: Vec::new().into(),
+        admissions: Vec::new().into(),
+    }));
     apply(Change::Expired(vec![hold_id(4)]));
     slot.assert_valid();
     slot

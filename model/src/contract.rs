@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use inventory_core::{
     change::{HoldState, HoldView},
     ids::TimestampMs,
-    place::Admission,
+    place::{Admission, Admissions},
     reject::Reject,
 };
 
@@ -27,7 +27,7 @@ pub fn normal(answer: Result<Answer, Reject>) -> Result<Answer, Reject> {
 /// The hold as far as the contract says it.
 #[must_use]
 pub fn normal_view(mut view: HoldView) -> HoldView {
-    let merged = |list: Vec<Admission>| {
+    let merged = |list: Admissions| -> Admissions {
         let mut merged: BTreeMap<(u16, u8), u8> = BTreeMap::new();
         for one in list {
             *merged.entry((one.area, one.ticket_type)).or_default() += one.quantity;

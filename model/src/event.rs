@@ -237,7 +237,7 @@ impl Event {
                 })
             }
         };
-        Ok(Asked { seats, areas, best })
+        Ok(Asked { seats: seats.to_vec(), areas, best })
     }
 
     fn check_on_sale(&self, now: TimestampMs) -> Result<(), Reject> {

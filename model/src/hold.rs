@@ -6,7 +6,7 @@ use inventory_core::{
     best_available::Arrangement,
     change::{HoldCause, HoldState, HoldView},
     ids::{CustomerKey, HoldId, OrderRef, RequestId, TimestampMs},
-    place::{Admission, Seat},
+    place::{Admission, Admissions, Seat, Seats},
     plan::Plan,
 };
 
@@ -128,13 +128,13 @@ impl Hold {
 
     /// As a caller may see it. Of an ended hold only what is sold is named.
     pub(crate) fn view(&self, plan: &Plan, plan_revision: u32, renewals_max: u32) -> HoldView {
-        let seats = |fate| -> Vec<Seat> {
+        let seats = |fate| -> Seats {
             self.seats_with(fate)
                 .filter_map(|seat| Some(Seat { index: plan.find_seat(&seat.key)?, ticket_type: seat.ticket_type }))
                 .collect()
         };
-        let admissions = |count: fn(&Admitted) -> u32| -> Vec<Admission> {
-            let mut list: Vec<Admission> = self
+        let admissions = |count: fn(&Admitted) -> u32| -> Admissions {
+            let mut list: Admissions = self
                 .admissions
                 .iter()
                 .filter(|(_, admitted)| count(admitted) > 0)
@@ -154,8 +154,8 @@ impl Hold {
             hold_id: self.id,
             state: self.state,
             cause: self.cause,
-            seats: if live { seats(Fate::Held) } else { Vec::new() },
-            admissions: if live { admissions(|a| a.held) } else { Vec::new() },
+            seats: if live { seats(Fate::Held) } else { Seats::new() },
+            admissions: if live { admissions(|a| a.held) } else { Admissions::new() },
             sold_seats: seats(Fate::Sold),
             sold_admissions: admissions(|a| a.sold),
             created_at: self.created_at,

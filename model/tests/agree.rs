@@ -493,7 +493,7 @@ impl Run {
         let plan = self.plan_of(key);
         let mut hold = Hold {
             hold_id: if self.rng.percent(92) { self.new_id(key) } else { self.known_id(key) },
-            seats: Vec::new(),
+            seats: Vec::new().into(),
             seat_keys: Vec::new(),
             admissions: Vec::new(),
             best: None,

@@ -50,7 +50,7 @@ fn core(policies: Policies, tombstones_max: u32) -> Core {
 fn hold(id: HoldId, seats: &[u32]) -> Command {
     Command::Hold(Box::new(Hold {
         hold_id: id,
-        seats: seats.to_vec(),
+        seats: seats.to_vec().into(),
         seat_keys: Vec::new(),
         admissions: Vec::new(),
         best: None,
@@ -67,7 +67,7 @@ fn confirm(id: HoldId, seats: &[u32], order: &str, request: Option<u64>) -> Comm
         hold_id: id,
         request_id: request.map(request_id),
         order: OrderRef::parse(order).expect("printable"),
-        part: Part { seats: seats.to_vec(), ..Part::default() },
+        part: Part { seats: seats.to_vec().into(), ..Part::default() },
         remainder: Remainder::Keep,
         allow_reclaim: false,
     }))

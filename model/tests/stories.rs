@@ -558,7 +558,7 @@ impl Stage {
         let words = &Words(words.0[1..].to_vec());
         let part = Part {
             plan_revision: words.number("revision").unwrap_or(0),
-            seats: words.seats(),
+            seats: words.seats().into(),
             admissions: words
                 .number("floor")
                 .map(|quantity| Admission { area: 0, ticket_type: 0, quantity })
@@ -601,7 +601,7 @@ impl Stage {
         }
         Hold {
             hold_id,
-            seats: words.seats(),
+            seats: words.seats().into(),
             seat_keys: Vec::new(),
             admissions,
             best: words.number("best").map(|quantity| BestAvailable {

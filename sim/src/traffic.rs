@@ -183,7 +183,7 @@ impl Asker<'_> {
     fn hold(&mut self, kind: Kind, key: EventKey) -> Hold {
         let mut hold = Hold {
             hold_id: self.new_id(key),
-            seats: Vec::new(),
+            seats: Vec::new().into(),
             seat_keys: Vec::new(),
             admissions: Vec::new(),
             best: None,
@@ -208,7 +208,7 @@ impl Asker<'_> {
                     ..BestAvailable::default()
                 });
             }
-            _ => hold.seats = self.seats(key),
+            _ => hold.seats = self.seats(key).into(),
         }
         if kind == Kind::Replace {
             let old = self.live(key);

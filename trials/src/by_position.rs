@@ -480,7 +480,7 @@ fn command_of(call: &Call) -> Option<Command> {
     Some(match call {
         Call::Hold { hold, seats, floor, floor_min, best, replace, ttl_ms } => Command::Hold(Box::new(Hold {
             hold_id: hold_id(hold),
-            seats: seats.clone(),
+            seats: seats.clone().into(),
             seat_keys: Vec::new(),
             admissions: (*floor > 0)
                 .then(|| AdmissionWanted {
@@ -523,7 +523,7 @@ fn command_of(call: &Call) -> Option<Command> {
 fn part_of(part: Option<&Part>) -> CommandPart {
     let Some(Part { seats, floor, .. }) = part else { return CommandPart::default() };
     let admissions = (*floor > 0).then(|| Admission { area: 0, ticket_type: 0, quantity: small(*floor) });
-    CommandPart { seats: seats.clone(), admissions: admissions.into_iter().collect(), ..CommandPart::default() }
+    CommandPart { seats: seats.clone().into(), admissions: admissions.into_iter().collect(), ..CommandPart::default() }
 }
 
 fn small(number: u32) -> u8 {

@@ -67,22 +67,22 @@ fn sale() -> (Vec<Logged>, History) {
         renewals: 0,
         replaced: None,
         arrangement: Default::default(),
-        seats: vec![Seat { index: 3, ticket_type: 0 }],
-        admissions: Vec::new(),
+        seats: vec![Seat { index: 3, ticket_type: 0 }].into(),
+        admissions: Vec::new().into(),
     };
     let confirmed = Confirmed {
         hold_id: HoldId(id(1).0),
         request: None,
         order: OrderRef::parse("o-1").unwrap(),
-        seats: Vec::new(),
-        admissions: Vec::new(),
+        seats: Vec::new().into(),
+        admissions: Vec::new().into(),
         remainder: Remainder::Keep,
         reclaimed: false,
     };
     let changes = [
         (1, START_MS, Change::EventCreated(Box::new(created))),
-        (2, START_MS + 10, Change::Held(Box::new(held))),
-        (3, START_MS + 20, Change::Confirmed(Box::new(confirmed))),
+        (2, START_MS + 10, Change::Held(held)),
+        (3, START_MS + 20, Change::Confirmed(confirmed)),
     ];
     let log = changes.map(|(position, time, change)| Logged { position, time: TimestampMs(time), change }).to_vec();
     let held =
@@ -200,8 +200,8 @@ fn time_that_runs_backwards_is_found() {
 fn a_seat_held_twice_is_found() {
     let second = |log: &mut Vec<Logged>, operations: &mut Vec<Operation>| {
         let Change::Held(first) = log[1].change.clone() else { return };
-        let twice = Held { hold_id: HoldId(id(2).0), ..*first };
-        log.insert(2, Logged { position: 3, time: TimestampMs(START_MS + 15), change: Change::Held(Box::new(twice)) });
+        let twice = Held { hold_id: HoldId(id(2).0), ..first.clone() };
+        log.insert(2, Logged { position: 3, time: TimestampMs(START_MS + 15), change: Change::Held(twice) });
         log[3].position = 4;
         operations.truncate(1);
         operations.push(operation(2, 15, hold(2), Outcome::Unknown { problem: "lost".to_owned() }));

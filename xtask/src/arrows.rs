@@ -34,7 +34,12 @@ const EDGE: &[&str] = &["tokio*", "tonic*", "prost*", "hyper*", "h2", "http*", "
 const RULES: &[Rule] = &[
     // Macros that are nothing in a normal build: everything that is simulated may use them.
     Rule { crate_name: "probe", ours: &[], ours_in_tests: &[], others: Others::Only(&[]) },
-    Rule { crate_name: "inventory-core", ours: &["probe"], ours_in_tests: &[], others: Others::Only(&["hashbrown"]) },
+    Rule {
+        crate_name: "inventory-core",
+        ours: &["probe"],
+        ours_in_tests: &[],
+        others: Others::Only(&["hashbrown", "smallvec"]),
+    },
     Rule { crate_name: "model", ours: &["inventory-core"], ours_in_tests: &[], others: Others::Not(EDGE) },
     Rule { crate_name: "venue", ours: &["inventory-core"], ours_in_tests: &[], others: Others::Not(EDGE) },
     Rule { crate_name: "wal", ours: &["probe"], ours_in_tests: &[], others: Others::Not(EDGE) },

@@ -189,7 +189,7 @@ fn hold_of(seat: u32) -> Hold {
     Hold {
         hold_id: HoldId::parse(uuid).expect("a UUID of version 7"),
         // Side by side, so that no seat is left alone between them.
-        seats: vec![2 * seat, 2 * seat + 1],
+        seats: vec![2 * seat, 2 * seat + 1].into(),
         seat_keys: Vec::new(),
         admissions: Vec::new(),
         best: None,

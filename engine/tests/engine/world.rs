@@ -198,7 +198,7 @@ pub(crate) fn order(text: &str) -> OrderRef {
 pub(crate) fn hold(hold_id: HoldId, seats: &[u32]) -> Command {
     Command::Hold(Box::new(Hold {
         hold_id,
-        seats: seats.to_vec(),
+        seats: seats.into(),
         seat_keys: Vec::new(),
         admissions: Vec::new(),
         best: None,

@@ -56,7 +56,7 @@ fn judge() -> Slot {
     let mut slot = Slot::new(key.slot(), SlotConfig { seed: 0, tombstones_max: 1_024 });
     let hold = Hold {
         hold_id: HOLD,
-        seats: vec![0, 1],
+        seats: vec![0, 1].into(),
         seat_keys: Vec::new(),
         admissions: Vec::new(),
         best: None,

@@ -12,7 +12,7 @@ use inventory_core::{
     command::{AdmissionWanted, AreaName, BestAvailable, Confirm, Extend, Hold, Part, Release, Remainder},
     ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, TimestampMs},
     limits::AREAS_PER_PLAN_MAX,
-    place::{Admission, PlaceState, Seat},
+    place::{Admission, Admissions, PlaceState, Seat},
     policy::{EventState, OrphanRule, Policies},
     reject::{Field, Reject},
 };
@@ -120,7 +120,7 @@ pub(crate) fn hold(request: wire::HoldRequest, hold_id: HoldId) -> Refusable<(Ho
     let hold = Hold {
         hold_id,
         ticket_types: ticket_types(request.ticket_types, request.seats.len() + request.seat_keys.len(), best.as_ref())?,
-        seats: request.seats,
+        seats: request.seats.into(),
         seat_keys: request.seat_keys.into_iter().map(String::into_boxed_str).collect(),
         admissions: admissions_wanted(request.ga)?,
         best,
@@ -193,7 +193,7 @@ pub(crate) fn session_hold(request: wire::SessionHold) -> Refusable<(Hold, Asked
     let hold = Hold {
         hold_id,
         ticket_types: ticket_types(request.ticket_types, request.seats.len(), best.as_ref())?,
-        seats: request.seats,
+        seats: request.seats.into(),
         seat_keys: Vec::new(),
         admissions: admissions_wanted(request.ga)?,
         best,
@@ -346,7 +346,7 @@ fn part(
         let seat = info.and_then(|info| info.plan.find_seat(key));
         by_key.push(seat.ok_or_else(|| unknown(Field::SeatKeys, at))?);
     }
-    let mut admissions = Vec::with_capacity(ga.len());
+    let mut admissions = Admissions::with_capacity(ga.len());
     let mut area_by_key = false;
     for (at, item) in ga.iter().enumerate() {
         let area = if item.area_key.is_empty() {
@@ -376,7 +376,7 @@ fn part(
         plan_revision = info.map_or(0, |info| info.plan_revision);
     }
     seats.append(&mut by_key);
-    Ok(Part { plan_revision, seats, admissions, sent_names })
+    Ok(Part { plan_revision, seats: seats.into(), admissions, sent_names })
 }
 
 fn remainder(number: i32, part: &Part) -> Refusable<Remainder> {

@@ -192,7 +192,7 @@ impl Sale {
         Command::Hold(Box::new(Hold {
             hold_id,
             admissions: if seats.is_empty() { vec![admission] } else { Vec::new() },
-            seats,
+            seats: seats.into(),
             seat_keys: Vec::new(),
             best: None,
             ticket_types: Vec::new(),
