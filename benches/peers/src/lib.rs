@@ -10,5 +10,8 @@
 //! Not here: micro-benches (crate `benches`), load for people's own servers (crate `loadgen`).
 
 pub mod contestant;
+pub mod stock;
 pub mod cores;
 pub mod process;
+pub mod resp;
+pub mod redis;
