@@ -11,7 +11,8 @@
 
 pub mod contestant;
 pub mod stock;
+pub mod redis;
+pub mod resp;
+pub mod postgres;
 pub mod cores;
 pub mod process;
-pub mod resp;
-pub mod redis;

@@ -60,10 +60,14 @@ pub enum Pipelined {
     },
 }
 
-/// The connections of a run without pipelines.
+/// The connections of a run without pipelines. Synced before each answer, 64 gave 39 k commands a second, 256 gave 58 k,
+/// 1,024 gave 63 k for a median latency four times as long.
 pub const PLAIN: Pipelined = Pipelined::No { connections: 256 };
-/// The pipelines of a run with them.
-pub const PIPELINES: Pipelined = Pipelined::Yes { connections: 8, in_flight: 4096 };
+/// The pipelines of a run with them. Synced before each answer, in thousands of commands a second: 1 connection with
+/// 1,024 in flight 78, 4 with 256 88, 4 with 1,024 86, 16 with 1,024 108, 4 with 4,096 107, 8 with 4,096 113, 16 with
+/// 2,048 111, 16 with 4,096 117. Its processor is full from 16 with 1,024 on; what more there is to gain costs latency
+/// in proportion.
+pub const PIPELINES: Pipelined = Pipelined::Yes { connections: 16, in_flight: 2048 };
 
 /// Threads of the driver at most: more than one only where the client has more processors. Redis runs commands on one
 /// processor, and two of ours can always keep that busy.

@@ -2,15 +2,20 @@
 //!
 //! Without the program a test says so and passes; in CI, where `.ci/install-peers` has installed it, it fails.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use peers::contestant::{Contestant, QUANTILES};
 use peers::cores::Cores;
+use peers::postgres::{self, Postgres, Wanted};
 use peers::redis::{self, Fsync, Pipelined, Redis};
 
 /// Tests that measure nothing need no pause between the load's begin and its end.
 const WARMUP: Duration = Duration::from_millis(100);
 const MEASURED: Duration = Duration::from_millis(300);
+
+/// One at a time: two that look for a free port at once may find the same.
+static ALONE: Mutex<()> = Mutex::new(());
 
 fn is_here(available: Result<(), String>) -> bool {
     let Err(missing) = available else { return true };
@@ -20,6 +25,7 @@ fn is_here(available: Result<(), String>) -> bool {
 }
 
 fn check(mut contestant: impl Contestant) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     for _ in 0..2 {
         contestant.start().expect("it starts");
         let figures = contestant.run(WARMUP, MEASURED).expect("a run with a clean audit");
@@ -39,5 +45,14 @@ fn redis_runs_and_its_audit_is_clean() {
         check(Redis::new(&cores, Fsync::Always, Pipelined::No { connections: 8 }, 1));
         check(Redis::new(&cores, Fsync::Always, Pipelined::Yes { connections: 3, in_flight: 64 }, 10));
         check(Redis::new(&cores, Fsync::EverySecond, Pipelined::Yes { connections: 4, in_flight: 64 }, 1000));
+    }
+}
+
+#[test]
+fn postgres_runs_and_its_audit_is_clean() {
+    if is_here(postgres::available()) {
+        let cores = Cores::find();
+        check(Postgres::new(&cores, Wanted::Given { events: 1000 }));
+        check(Postgres::new(&cores, Wanted::Best));
     }
 }
