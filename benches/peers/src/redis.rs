@@ -79,6 +79,10 @@ const READ_BYTES: usize = 64 * 1024;
 /// Entries of a hash that the audit asks for at once.
 const AUDIT_BATCH: &str = "4000";
 
+const HOLD: &str = include_str!("../redis/hold.lua");
+const CONFIRM: &str = include_str!("../redis/confirm.lua");
+const RELEASE: &str = include_str!("../redis/release.lua");
+
 /// Redis under one kind of load.
 #[derive(Debug)]
 pub struct Redis {
@@ -290,9 +294,9 @@ impl Commands {
             Ok((0..events).map(prefix).collect())
         };
         Ok(Commands {
-            hold: prepare(include_str!("../redis/hold.lua"), &["taken", "holds", "due"], 4)?,
-            confirm: prepare(include_str!("../redis/confirm.lua"), &["holds", "due"], 2)?,
-            release: prepare(include_str!("../redis/release.lua"), &["taken", "holds", "due"], 1)?,
+            hold: prepare(HOLD, &["taken", "holds", "due"], 4)?,
+            confirm: prepare(CONFIRM, &["holds", "due"], 2)?,
+            release: prepare(RELEASE, &["taken", "holds", "due"], 1)?,
         })
     }
 }
@@ -555,5 +559,54 @@ impl Asking {
                 return Ok(values.into_values().collect());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scripts_hold_sell_release_and_let_holds_end() {
+        if let Err(missing) = available() {
+            assert!(std::env::var_os("CI").is_none(), "in CI every contestant must run: {missing}");
+            eprintln!("SKIPPED, NOTHING WAS TESTED: {missing}");
+            return;
+        }
+        let mut redis = Redis::new(&Cores::find(), Fsync::EverySecond, PLAIN, 1);
+        redis.start().expect("it starts");
+        let mut asking = Asking::connect(redis.server.as_ref().expect("it is started").port).expect("a connection");
+        let (taken, holds, due) = (key(0, "taken"), key(0, "holds"), key(0, "due"));
+        let mut ask = |script: &str, keys: &[&str], arguments: &[&str]| {
+            let count = keys.len().to_string();
+            let reply = asking.ask(&[&["EVAL", script, &count], keys, arguments].concat()).expect("an answer");
+            let Reply::Integer(number) = reply else { panic!("{reply:?} is no number") };
+            number
+        };
+        let three = [taken.as_str(), &holds, &due];
+        let mut hold = |arguments: &[&str]| ask(HOLD, &three, arguments);
+
+        let deadline = hold(&["a", "60000", "3", "4"]);
+        assert!(deadline > 1, "held until {deadline}");
+        assert_eq!(hold(&["a", "60000", "3", "4"]), deadline, "asked again, the same answer");
+        assert_eq!(hold(&["b", "60000", "4", "5"]), 0, "4 is taken");
+        assert!(hold(&["c", "60000", "5"]) > 1, "a refused hold leaves nothing behind");
+        // A time to live that is over when it begins.
+        assert!(hold(&["d", "0", "7", "8"]) > 1);
+        assert_eq!(ask(CONFIRM, &[&holds, &due], &["d", "order"]), 0, "it is over");
+        assert!(ask(HOLD, &three, &["e", "60000", "8", "7"]) > 1, "seats of a hold that is over are open");
+
+        assert_eq!(ask(CONFIRM, &[&holds, &due], &["a", "order"]), 1);
+        assert_eq!(ask(CONFIRM, &[&holds, &due], &["a", "order"]), 1, "asked again");
+        assert_eq!(ask(CONFIRM, &[&holds, &due], &["a", "other"]), -1);
+        assert_eq!(ask(RELEASE, &three, &["a"]), -1, "sold is sold");
+        assert_eq!(ask(HOLD, &three, &["a", "60000", "3", "4"]), -1);
+        assert_eq!(ask(HOLD, &three, &["f", "60000", "2", "3"]), 0);
+        for (hold, answer) in [("c", 1), ("c", 0), ("e", 1), ("never", 0)] {
+            assert_eq!(ask(RELEASE, &three, &[hold]), answer, "release {hold}");
+        }
+        let port = redis.server.as_ref().expect("it is started").port;
+        audit(port, 1, 1).expect("one sale and nothing held");
+        assert!(audit(port, 1, 2).is_err(), "an audit finds a sale that is missing");
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! Without the program a test says so and passes; in CI, where `.ci/install-peers` has installed it, it fails.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use peers::contestant::{Contestant, QUANTILES};
@@ -14,9 +13,6 @@ use peers::redis::{self, Fsync, Pipelined, Redis};
 const WARMUP: Duration = Duration::from_millis(100);
 const MEASURED: Duration = Duration::from_millis(300);
 
-/// One at a time: two that look for a free port at once may find the same.
-static ALONE: Mutex<()> = Mutex::new(());
-
 fn is_here(available: Result<(), String>) -> bool {
     let Err(missing) = available else { return true };
     assert!(std::env::var_os("CI").is_none(), "in CI every contestant must run: {missing}");
@@ -24,9 +20,8 @@ fn is_here(available: Result<(), String>) -> bool {
     false
 }
 
-fn check(mut contestant: impl Contestant) {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    for _ in 0..2 {
+fn check(mut contestant: impl Contestant, times: u32) {
+    for _ in 0..times {
         contestant.start().expect("it starts");
         let figures = contestant.run(WARMUP, MEASURED).expect("a run with a clean audit");
         contestant.stop();
@@ -42,9 +37,9 @@ fn check(mut contestant: impl Contestant) {
 fn redis_runs_and_its_audit_is_clean() {
     if is_here(redis::available()) {
         let cores = Cores::find();
-        check(Redis::new(&cores, Fsync::Always, Pipelined::No { connections: 8 }, 1));
-        check(Redis::new(&cores, Fsync::Always, Pipelined::Yes { connections: 3, in_flight: 64 }, 10));
-        check(Redis::new(&cores, Fsync::EverySecond, Pipelined::Yes { connections: 4, in_flight: 64 }, 1000));
+        check(Redis::new(&cores, Fsync::Always, Pipelined::No { connections: 8 }, 1), 2);
+        check(Redis::new(&cores, Fsync::Always, Pipelined::Yes { connections: 3, in_flight: 64 }, 10), 1);
+        check(Redis::new(&cores, Fsync::EverySecond, Pipelined::Yes { connections: 4, in_flight: 64 }, 1000), 1);
     }
 }
 
@@ -52,7 +47,7 @@ fn redis_runs_and_its_audit_is_clean() {
 fn postgres_runs_and_its_audit_is_clean() {
     if is_here(postgres::available()) {
         let cores = Cores::find();
-        check(Postgres::new(&cores, Wanted::Given { events: 1000 }));
-        check(Postgres::new(&cores, Wanted::Best));
+        check(Postgres::new(&cores, Wanted::Given { events: 1000 }), 2);
+        check(Postgres::new(&cores, Wanted::Best), 1);
     }
 }
