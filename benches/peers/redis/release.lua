@@ -11,14 +11,9 @@ end
 if known:sub(1, 1) == 'S' then
     return -1
 end
-local open = {}
 for seat in known:match(':(.*)$'):gmatch('%d+') do
-    open[#open + 1] = 'SET'
-    open[#open + 1] = 'u1'
-    open[#open + 1] = seat
-    open[#open + 1] = 0
+    redis.call('SETBIT', KEYS[1], seat, 0)
 end
-redis.call('BITFIELD', KEYS[1], unpack(open))
 redis.call('HDEL', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[3], ARGV[1])
 return 1
