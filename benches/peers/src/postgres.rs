@@ -57,7 +57,7 @@ const CLIENTS_PER_PROCESSOR: usize = 32;
 const CLIENTS_PER_PROCESSOR_BEST: usize = 8;
 /// Clients at most, for the same reason.
 const CLIENTS_MAX: usize = 128;
-/// Threads of pgbench at most: it takes a tenth of the processor time that the server takes.
+/// Threads of pgbench at most: it takes a fourth of the processor time that the server takes.
 const DRIVERS_MAX: usize = 4;
 /// pgbench runs so much longer than asked, as nothing tells to a fraction of a second when it begins.
 const SLACK: Duration = Duration::from_millis(700);
@@ -79,7 +79,7 @@ const SETTINGS: [&str; 13] = [
     // A commit_delay of 200 us was tried and gave a few percent less: commits share a sync as it is.
     "commit_delay=0",
     "max_connections=160",
-    // The table is 80 MB with its index: all of it in memory.
+    // The table is 105 MB and its index 22 MB: all of it in memory.
     "shared_buffers=1GB",
     "wal_buffers=64MB",
     // No checkpoint in a run, and files of the log that are large enough to be made seldom.
