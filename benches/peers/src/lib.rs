@@ -10,5 +10,9 @@
 //! Not here: micro-benches (crate `benches`), load for people's own servers (crate `loadgen`).
 
 pub mod contestant;
+pub mod stock;
+pub mod redis;
+pub mod resp;
+pub mod postgres;
 pub mod cores;
 pub mod process;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -116,13 +117,16 @@ fn parse(stat: &str) -> Option<(u32, f64)> {
     Some((parent, ticks?))
 }
 
-/// A port of loopback that nobody has now, below those that the kernel gives to clients.
+/// A port of loopback that nobody has now, below those that the kernel gives to clients. No port twice: who was given
+/// one may not listen on it yet.
 ///
 /// # Errors
 /// When all are taken.
 pub fn free_port() -> Result<u16> {
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
     let from = 20_000 + u16::try_from(std::process::id() % 9_000).unwrap_or(0);
-    (from..32_000)
+    let next = || from.checked_add(GIVEN.fetch_add(1, Ordering::Relaxed)).filter(|&port| port < 32_000);
+    std::iter::from_fn(next)
         .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
         .context("no port of loopback is free between 20000 and 32000")
 }
