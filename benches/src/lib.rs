@@ -1,0 +1,16 @@
+//! What the micro-benchmarks and the counted program have in common: seeded input and states to use it on.
+//!
+//! Invariant: the same call gives the same input in every run and on every machine. Nothing here reads a clock
+//! or draws a random number.
+//!
+//! Not here: measuring (`benches/`), counting (`src/bin/counted.rs`), other programs (`peers/`).
+#![forbid(unsafe_code)]
+
+pub mod arena;
+pub mod asked;
+pub mod partition;
+pub mod sale;
+pub mod seeded;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
