@@ -326,5 +326,4 @@ impl Sale {
     pub fn assert_valid(&self) {
         self.slots.iter().for_each(Slot::assert_valid);
     }
-
 }
