@@ -16,6 +16,9 @@ use wal::Storage;
 
 use crate::sale::START;
 
+/// A log begins with a segment of zeros, which in memory is work too: small ones will do.
+const SEGMENT_BYTES: u64 = 4 << 20;
+
 /// An engine with one shard.
 pub struct Partition {
     /// What everybody shares.
@@ -38,6 +41,7 @@ impl Partition {
         let config = EngineConfig {
             instance: Some([7; 16]),
             deterministic,
+            segment_bytes: SEGMENT_BYTES,
             // No checkpoint and no removal of log on its own account.
             checkpoint_log_bytes: u64::MAX,
             checkpoint_segments: usize::MAX,
