@@ -1,8 +1,9 @@
 //! What it costs to choose seats, beside a hold of two seats that the caller chose, in the same event (P8: at most
 //! ten times as much in a plan of 100,000 seats of which 99 % are sold).
 //!
-//! Sold `scattered` is pairs all over the house, which leaves open pairs everywhere and hardly a run of four; sold
-//! `nearest first` is what a sale by best available leaves: full rows in front, open ones behind.
+//! Sold `in pairs` is pairs all over the house, which leaves pairs open everywhere and few runs of four; sold `singly`
+//! is seats all over the house, which late in a sale leaves hardly a pair; sold `nearest first` is what a sale by best
+//! available leaves: full rows in front, open ones behind.
 //!
 //! Steady state: deciding changes nothing.
 
@@ -19,7 +20,7 @@ use criterion::{BenchmarkId, Criterion};
 use inventory_core::{
     change::{Change, EventCreated},
     command::Command,
-    ids::{CustomerKey, EventId, EventKey, PlanDigest},
+    ids::{CustomerKey, EventId, EventKey, HoldId, PlanDigest},
     plan::Plan,
     policy::{Policies, Settings},
     slot::{Decision, Slot, SlotConfig},
@@ -29,13 +30,14 @@ const KEY: EventKey = EventKey(0x100);
 /// Seats of a plan, and of one of its rows.
 const HOUSES: [(u32, u32); 3] = [(300, 20), (9_000, 30), (100_000, 40)];
 const SOLD_PERCENT: [u32; 4] = [0, 50, 90, 99];
-/// Seats of one sale of `nearest first`.
-const SOLD_AT_ONCE: u8 = 10;
+/// Parties of a sale of `nearest first`, the next smaller one when there is no room for one side by side.
+const PARTIES: [u8; 4] = [10, 5, 2, 1];
 
 /// How the sold seats lie.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sold {
-    Scattered,
+    InPairs,
+    Singly,
     NearestFirst,
 }
 
@@ -52,8 +54,9 @@ fn main() {
     for (seats, seats_per_row) in HOUSES {
         let plan = arena::plan(seats, seats_per_row, 0);
         for percent in SOLD_PERCENT {
-            measure(&mut criterion, &plan, percent, Sold::Scattered);
+            measure(&mut criterion, &plan, percent, Sold::InPairs);
         }
+        measure(&mut criterion, &plan, 99, Sold::Singly);
         measure(&mut criterion, &plan, 99, Sold::NearestFirst);
     }
     criterion.final_summary();
@@ -62,7 +65,8 @@ fn main() {
 fn measure(criterion: &mut Criterion, plan: &Arc<Plan>, percent: u32, sold: Sold) {
     let seats = plan.seat_count();
     let how = match sold {
-        Sold::Scattered => "scattered",
+        Sold::InPairs => "in pairs",
+        Sold::Singly => "singly",
         Sold::NearestFirst => "nearest first",
     };
     let mut house = None;
@@ -112,14 +116,32 @@ impl House {
         let pairs = shuffled(plan.seat_count() / 2, 5);
         let sold_seats = u64::from(plan.seat_count()) * u64::from(percent) / 100;
         match sold {
-            Sold::Scattered => {
+            Sold::InPairs => {
                 for &pair in &pairs[..sold_seats as usize / 2] {
-                    house.sell(|id| asked::hold_seats(id, CustomerKey(7), vec![pair * 2, pair * 2 + 1]));
+                    assert!(house.sell(|id| asked::hold_seats(id, CustomerKey(7), vec![pair * 2, pair * 2 + 1])));
+                }
+            }
+            Sold::Singly => {
+                let mut sold = 0;
+                for seat in shuffled(plan.seat_count(), 6) {
+                    // The last two are kept open, so that there is a pair to ask for.
+                    let is_kept = seat / 2 == plan.seat_count() / 2 - 1;
+                    if sold < sold_seats && !is_kept {
+                        assert!(house.sell(|id| asked::hold_seats(id, CustomerKey(7), vec![seat])));
+                        sold += 1;
+                    }
                 }
             }
             Sold::NearestFirst => {
-                for _ in 0..sold_seats / u64::from(SOLD_AT_ONCE) {
-                    house.sell(|id| asked::hold_best(id, CustomerKey(7), SOLD_AT_ONCE));
+                let mut sold = 0;
+                let mut parties = PARTIES.into_iter();
+                let mut party = parties.next().expect("there are parties");
+                while sold + u64::from(party) <= sold_seats {
+                    if house.sell(|id| asked::hold_best(id, CustomerKey(7), party)) {
+                        sold += u64::from(party);
+                    } else {
+                        party = parties.next().expect("there is room for one");
+                    }
                 }
             }
         }
@@ -130,15 +152,15 @@ impl House {
         house
     }
 
-    fn sell(&mut self, hold: impl FnOnce(inventory_core::ids::HoldId) -> Command) {
+    /// Holds and confirms. Whether there was room.
+    fn sell(&mut self, hold: impl FnOnce(HoldId) -> Command) -> bool {
         let id = asked::hold_id(START, self.holds);
         self.holds += 1;
         for command in [hold(id), asked::confirm(id)] {
-            // Late in a sale there may be no ten seats side by side: then it ends a little earlier.
-            if let Ok(Decision::Change(number, change)) = self.slot.decide(START, KEY, &command) {
-                self.slot.apply(START, number, &change, &self.plans, None);
-            }
+            let Ok(Decision::Change(number, change)) = self.slot.decide(START, KEY, &command) else { return false };
+            self.slot.apply(START, number, &change, &self.plans, None);
         }
+        true
     }
 
     /// Whether the command would be carried out.
