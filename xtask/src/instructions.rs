@@ -28,7 +28,7 @@ const USAGE: &str = "usage: cargo xtask instructions [--bless]
 /// The file with the numbers, from the root.
 const COMMITTED: &str = "benches/instructions.toml";
 /// More of a difference than a rebuild makes, and less than a change that anybody would want to hide.
-const TOLERANCE: f64 = 0.03;
+const TOLERANCE_PERCENT: u64 = 3;
 /// Repetitions of the two runs. What is done once, such as a table that grows, is mostly done after the first.
 const FEW: u32 = 1_024;
 const MANY: u32 = 4_096;
@@ -154,11 +154,10 @@ pub fn differences(committed: &BTreeMap<String, u64>, counted: &BTreeMap<String,
             sentences.push(format!("{work} is not in {COMMITTED}: write it with --bless"));
             continue;
         };
-        let change = now as f64 / then as f64 - 1.0;
-        let percent = change.abs() * 100.0;
-        if change > TOLERANCE {
+        let percent = (now as f64 / then as f64 - 1.0).abs() * 100.0;
+        if now * 100 > then * (100 + TOLERANCE_PERCENT) {
             sentences.push(format!("{work} takes {percent:.1} % more instructions than committed: {then}, now {now}"));
-        } else if change < -TOLERANCE {
+        } else if now * 100 < then * (100 - TOLERANCE_PERCENT) {
             sentences.push(format!(
                 "{work} takes {percent:.1} % fewer instructions than committed: {then}, now {now}; lower the number \
                  with --bless, so that what was won stays won"
