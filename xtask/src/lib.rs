@@ -4,6 +4,7 @@
 pub mod arrows;
 pub mod ci;
 pub mod codegen;
+pub mod instructions;
 pub mod models;
 pub mod nightly;
 pub mod pictures;

@@ -23,6 +23,8 @@ bytes of others, with another toolchain; skipped loudly without it
   miri     part of the core's and the log's tests, interpreted
 measurements, each with options of its own
   recovery replay, and loading and writing a checkpoint, beside plain reading
+  instructions
+           instructions of a command, counted by valgrind, beside those in benches/instructions.toml
 
 trials of the real programs, each with --help
   kill9    kill -9 at random under recording clients
@@ -45,6 +47,7 @@ fn main() -> Result<()> {
         Some("shuttle") => xtask::models::shuttle(&root, &arguments),
         Some("fuzz") => xtask::nightly::fuzz(&root, &arguments),
         Some("miri") => xtask::nightly::miri(&root),
+        Some("instructions") => xtask::instructions::run(&root, &arguments),
         Some("recovery") => xtask::program::recovery(&root, &arguments),
         Some(task @ ("kill9" | "inject" | "point-in-time")) => xtask::program::trial(&root, task, &arguments),
         _ => bail!("{USAGE}"),

@@ -1,0 +1,170 @@
+//! What it costs to choose seats, beside a hold of two seats that the caller chose, in the same event (P8: at most
+//! ten times as much in a plan of 100,000 seats of which 99 % are sold).
+//!
+//! Sold `in pairs` is pairs all over the house, which leaves pairs open everywhere and few runs of four; sold `singly`
+//! is seats all over the house, which late in a sale leaves hardly a pair; sold `nearest first` is what a sale by best
+//! available leaves: full rows in front, open ones behind.
+//!
+//! Steady state: deciding changes nothing.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use benches::{
+    arena::{self, OnePlan},
+    asked,
+    sale::START,
+    seeded::shuffled,
+};
+use criterion::{BenchmarkId, Criterion};
+use inventory_core::{
+    change::{Change, EventCreated},
+    command::Command,
+    ids::{CustomerKey, EventId, EventKey, HoldId, PlanDigest},
+    plan::Plan,
+    policy::{Policies, Settings},
+    slot::{Decision, Slot, SlotConfig},
+};
+
+const KEY: EventKey = EventKey(0x100);
+/// Seats of a plan, and of one of its rows.
+const HOUSES: [(u32, u32); 3] = [(300, 20), (9_000, 30), (100_000, 40)];
+const SOLD_PERCENT: [u32; 4] = [0, 50, 90, 99];
+/// Parties of a sale of `nearest first`, the next smaller one when there is no room for one side by side.
+const PARTIES: [u8; 4] = [10, 5, 2, 1];
+
+/// How the sold seats lie.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sold {
+    InPairs,
+    Singly,
+    NearestFirst,
+}
+
+struct House {
+    slot: Slot,
+    plans: OnePlan,
+    holds: u64,
+    /// Two open seats side by side.
+    open_pair: Vec<u32>,
+}
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    for (seats, seats_per_row) in HOUSES {
+        let plan = arena::plan(seats, seats_per_row, 0);
+        for percent in SOLD_PERCENT {
+            measure(&mut criterion, &plan, percent, Sold::InPairs);
+        }
+        measure(&mut criterion, &plan, 99, Sold::Singly);
+        measure(&mut criterion, &plan, 99, Sold::NearestFirst);
+    }
+    criterion.final_summary();
+}
+
+fn measure(criterion: &mut Criterion, plan: &Arc<Plan>, percent: u32, sold: Sold) {
+    let seats = plan.seat_count();
+    let how = match sold {
+        Sold::InPairs => "in pairs",
+        Sold::Singly => "singly",
+        Sold::NearestFirst => "nearest first",
+    };
+    let mut house = None;
+    let mut group = criterion.benchmark_group(format!("best available/{seats} seats, {percent} % sold {how}"));
+    for quantity in [2, 4] {
+        group.bench_function(BenchmarkId::new("best", quantity), |bencher| {
+            let house = house.get_or_insert_with(|| House::new(plan, percent, sold));
+            let command = asked::hold_best(asked::hold_id(START, 1 << 40), CustomerKey(7), quantity);
+            bencher.iter(|| black_box(house.decide(black_box(&command))));
+        });
+    }
+    group.bench_function(BenchmarkId::new("explicit", 2), |bencher| {
+        let house = house.get_or_insert_with(|| House::new(plan, percent, sold));
+        let seats = house.open_pair.clone();
+        let command = asked::hold_seats(asked::hold_id(START, 1 << 40), CustomerKey(7), seats);
+        assert!(house.decide(&command), "the pair is open");
+        bencher.iter(|| black_box(house.decide(black_box(&command))));
+    });
+    group.finish();
+    if let Some(house) = house {
+        // A search that finds nothing costs as much as one that does; the reader should know which it was.
+        let found = |quantity| {
+            let command = asked::hold_best(asked::hold_id(START, 1 << 40), CustomerKey(7), quantity);
+            if house.decide(&command) { "found" } else { "none left" }
+        };
+        println!("{seats} seats, {percent} % sold {how}: two {}, four {}\n", found(2), found(4));
+    }
+}
+
+impl House {
+    fn new(plan: &Arc<Plan>, percent: u32, sold: Sold) -> House {
+        let plans = OnePlan(Arc::clone(plan));
+        let slot = Slot::new(KEY.slot(), SlotConfig { seed: 1, tombstones_max: u32::MAX });
+        let mut house = House { slot, plans, holds: 0, open_pair: Vec::new() };
+        let policies = Policies { places_per_hold_max: 64, ..Policies::default() };
+        let created = EventCreated {
+            id: EventId::parse("arena").expect("it is an id"),
+            key: KEY,
+            plan: PlanDigest([0; 32]),
+            fingerprint: 0,
+            settings: Settings { policies, ..Settings::default() },
+        };
+        let number = house.slot.next_event_number();
+        house.slot.apply(START, number, &Change::EventCreated(Box::new(created)), &house.plans, None);
+
+        // Rows have an even number of seats: a pair lies in one row.
+        let pairs = shuffled(plan.seat_count() / 2, 5);
+        let sold_seats = u64::from(plan.seat_count()) * u64::from(percent) / 100;
+        match sold {
+            Sold::InPairs => {
+                for &pair in &pairs[..sold_seats as usize / 2] {
+                    assert!(house.sell(|id| asked::hold_seats(id, CustomerKey(7), vec![pair * 2, pair * 2 + 1])));
+                }
+            }
+            Sold::Singly => {
+                let mut sold = 0;
+                for seat in shuffled(plan.seat_count(), 6) {
+                    // The last two are kept open, so that there is a pair to ask for.
+                    let is_kept = seat / 2 == plan.seat_count() / 2 - 1;
+                    if sold < sold_seats && !is_kept {
+                        assert!(house.sell(|id| asked::hold_seats(id, CustomerKey(7), vec![seat])));
+                        sold += 1;
+                    }
+                }
+            }
+            Sold::NearestFirst => {
+                let mut sold = 0;
+                let mut parties = PARTIES.into_iter();
+                let mut party = parties.next().expect("there are parties");
+                while sold + u64::from(party) <= sold_seats {
+                    if house.sell(|id| asked::hold_best(id, CustomerKey(7), party)) {
+                        sold += u64::from(party);
+                    } else {
+                        party = parties.next().expect("there is room for one");
+                    }
+                }
+            }
+        }
+        let is_open = |seat: u32| asked::hold_seats(asked::hold_id(START, 1 << 40), CustomerKey(7), vec![seat]);
+        let mut open = pairs.iter().rev().map(|pair| vec![pair * 2, pair * 2 + 1]);
+        house.open_pair =
+            open.find(|pair| pair.iter().all(|&seat| house.decide(&is_open(seat)))).expect("not all is sold");
+        house
+    }
+
+    /// Holds and confirms. Whether there was room.
+    fn sell(&mut self, hold: impl FnOnce(HoldId) -> Command) -> bool {
+        let id = asked::hold_id(START, self.holds);
+        self.holds += 1;
+        for command in [hold(id), asked::confirm(id)] {
+            let Ok(Decision::Change(number, change)) = self.slot.decide(START, KEY, &command) else { return false };
+            self.slot.apply(START, number, &change, &self.plans, None);
+        }
+        true
+    }
+
+    /// Whether the command would be carried out.
+    fn decide(&self, command: &Command) -> bool {
+        black_box(self.slot.decide(START, KEY, command)).is_ok()
+    }
+}
