@@ -141,13 +141,13 @@ fn kinds() -> [(&'static str, Change); 9] {
     let expired = (0..EXPIRED_HOLDS_PER_CHANGE_MAX as u64).map(|number| asked::hold_id(START, number)).collect();
     let updated = EventUpdated { request: Some(request), plan: None, settings: Settings::default() };
     [
-        ("event created", Change::EventCreated(Box::new(created))),
-        ("event updated", Change::EventUpdated(Box::new(updated))),
-        ("held, two seats", Change::Held(Box::new(held))),
-        ("held, two admissions", Change::Held(Box::new(general))),
+        ("event created", Change::EventCreated(created)),
+        ("event updated", Change::EventUpdated(updated)),
+        ("held, two seats", Change::Held(held)),
+        ("held, two admissions", Change::Held(general)),
         ("extended", Change::Extended(Extended { hold_id, request, expires_at: START.plus_ms(600_000) })),
-        ("confirmed", Change::Confirmed(Box::new(confirmed))),
-        ("released", Change::Released(Box::new(released))),
+        ("confirmed", Change::Confirmed(confirmed)),
+        ("released", Change::Released(released)),
         ("expired, 64 holds", Change::Expired(expired)),
         ("resumed", Change::Resumed(Resumed { shift_ms: 1_000, cause: ResumeCause::Outage })),
     ]
