@@ -141,8 +141,8 @@ fn kinds() -> [(&'static str, Change); 9] {
     let expired = (0..EXPIRED_HOLDS_PER_CHANGE_MAX as u64).map(|number| asked::hold_id(START, number)).collect();
     let updated = EventUpdated { request: Some(request), plan: None, settings: Settings::default() };
     [
-        ("event created", Change::EventCreated(created)),
-        ("event updated", Change::EventUpdated(updated)),
+        ("event created", Change::EventCreated(Box::new(created))),
+        ("event updated", Change::EventUpdated(Box::new(updated))),
         ("held, two seats", Change::Held(held)),
         ("held, two admissions", Change::Held(general)),
         ("extended", Change::Extended(Extended { hold_id, request, expires_at: START.plus_ms(600_000) })),
