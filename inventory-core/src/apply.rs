@@ -285,7 +285,7 @@ impl Slot {
     /// Make an expired hold live again, with all its places, to be sold at once.
     fn retake(&mut self, number: EventNumber, id: HoldId, moves: &mut Moves<'_>) -> u32 {
         let at = self.holds.find(number, id).expect("a reclaimed hold is remembered");
-        assert_eq!(self.holds[at].state, HoldState::Expired, "only an expired hold is reclaimed");
+        assert_eq!(self.holds[at].state(), HoldState::Expired, "only an expired hold is reclaimed");
         let before = self.holds[at].hash();
         let was_tombstone = self.holds[at].is_tombstone();
         if was_tombstone {
@@ -293,8 +293,7 @@ impl Slot {
             self.tombstones -= 1;
         }
         let entry = &mut self.holds[at];
-        entry.state = HoldState::Active;
-        entry.cause = HoldCause::None;
+        entry.set_state(HoldState::Active, HoldCause::None);
         let (customer, places, until, after) = (entry.customer, unsold_count(entry), entry.until, entry.hash());
         let seats: Vec<Seat> = entry.unsold_seats().collect();
         let admissions: Vec<Admission> = entry.unsold_admissions().collect();
@@ -394,8 +393,7 @@ impl Slot {
         event.count_customer(customer, -(places as i32), -1);
         let window = event.settings.policies.retry_window_ms();
         let entry = &mut self.holds[at];
-        entry.state = state;
-        entry.cause = cause;
+        entry.set_state(state, cause);
         entry.ended_at = now;
         let after = entry.hash();
         let forget_at = now.max(entry.hold_id().time()).plus_ms(window);

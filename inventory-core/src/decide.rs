@@ -432,7 +432,7 @@ fn check_ttl(ttl_ms: u32) -> Result<(), Reject> {
 /// A live hold past its deadline is expired, whether or not its turn to be swept has come.
 fn live_or_ended(now: TimestampMs, entry: &Entry) -> HoldState {
     let lives_on = probe::planted!(ConfirmAtDeadline) && now == entry.until;
-    if entry.is_live() && now >= entry.until && !lives_on { HoldState::Expired } else { entry.state }
+    if entry.is_live() && now >= entry.until && !lives_on { HoldState::Expired } else { entry.state() }
 }
 
 /// Whether this very request was the hold's last.
@@ -690,8 +690,8 @@ pub(crate) fn view(event: &Event, entry: &Entry) -> HoldView {
     let sold = |word: &&u32| **word & SOLD != 0;
     HoldView {
         hold_id: entry.hold_id(),
-        state: entry.state,
-        cause: entry.cause,
+        state: entry.state(),
+        cause: entry.cause(),
         seats: if live { entry.unsold_seats().collect() } else { Seats::new() },
         admissions: if live { entry.unsold_admissions().collect() } else { Admissions::new() },
         sold_seats: entry.seat_words().iter().filter(sold).map(|&word| Seat::from_word(word)).collect(),
@@ -702,7 +702,7 @@ pub(crate) fn view(event: &Event, entry: &Entry) -> HoldView {
         renewals_left: event.settings.policies.renewals_max.saturating_sub(u32::from(entry.renewals)),
         plan_revision: event.plan_revision,
         orders: entry.orders().cloned().collect(),
-        arrangement: entry.arrangement,
+        arrangement: entry.arrangement(),
     }
 }
 

@@ -8,7 +8,7 @@
 //!
 //! - H1. An id of an event has at most one entry; every entry in use is in the index.
 //! - H2. A live entry is in the deadline wheel, a tombstone in the forget wheel, others in none.
-//! - H3. Blocks are 512 entries (56 KiB) and are never moved; the index is split in 64 tables,
+//! - H3. Blocks are 512 entries (52 KiB) and are never moved; the index is split in 64 tables,
 //!   so that no growth stops a turn for long: at 1,000,000 entries a table rehashes 16,000.
 //!
 //! Not here: whose places are whose (`event.rs`), when a hold ends (`expiry.rs`).
@@ -33,35 +33,52 @@ const INDEX_TABLES: usize = 64;
 
 /// Words of places: seats first, then admissions. Up to three stand in the entry itself.
 #[derive(Clone, Debug)]
-enum Words {
-    Few([u32; 3]),
-    // A thin pointer: 16 bytes in all.
-    Many(Box<Box<[u32]>>),
+pub(crate) enum PlaceWords {
+    /// The counts stand where the other variant's tag leaves room: 16 bytes in all.
+    Few { seats: u8, admissions: u8, words: [u32; 3] },
+    // A thin pointer for the same reason.
+    Many { seats: u8, admissions: u8, words: Box<Box<[u32]>> },
 }
 
-/// The words of a hold by themselves.
-pub(crate) struct PlaceWords {
-    words: Words,
-    seats: u8,
-    admissions: u8,
-}
+const _: () = assert!(size_of::<PlaceWords>() == 16);
 
 impl PlaceWords {
+    const NONE: PlaceWords = PlaceWords::Few { seats: 0, admissions: 0, words: [0; 3] };
+
+    /// Words of seats and of admissions. A hold has at most 64 places; sold and held admissions of one kind may stand
+    /// apart.
+    fn new(seats: usize, admissions: usize, mut all: impl Iterator<Item = u32>) -> PlaceWords {
+        assert!(seats <= 64 && admissions <= 128);
+        let (seats_u8, admissions_u8) = (seats as u8, admissions as u8);
+        if seats + admissions > 3 {
+            let words = Box::new(all.collect());
+            return PlaceWords::Many { seats: seats_u8, admissions: admissions_u8, words };
+        }
+        let words = core::array::from_fn(|_| all.next().unwrap_or(0));
+        PlaceWords::Few { seats: seats_u8, admissions: admissions_u8, words }
+    }
+
+    /// Counts of seats and of admissions.
+    fn counts(&self) -> (usize, usize) {
+        let (PlaceWords::Few { seats, admissions, .. } | PlaceWords::Many { seats, admissions, .. }) = self;
+        (usize::from(*seats), usize::from(*admissions))
+    }
+
     fn all(&self) -> &[u32] {
-        match &self.words {
-            Words::Few(words) => &words[..usize::from(self.seats) + usize::from(self.admissions)],
-            Words::Many(words) => words,
+        match self {
+            PlaceWords::Few { seats, admissions, words } => &words[..usize::from(*seats) + usize::from(*admissions)],
+            PlaceWords::Many { words, .. } => words,
         }
     }
 
     /// Words of seats.
     pub(crate) fn seat_words(&self) -> &[u32] {
-        &self.all()[..usize::from(self.seats)]
+        &self.all()[..self.counts().0]
     }
 
     /// Words of admissions.
     pub(crate) fn admission_words(&self) -> &[u32] {
-        &self.all()[usize::from(self.seats)..]
+        &self.all()[self.counts().0..]
     }
 
     /// Seats not sold.
@@ -80,6 +97,49 @@ impl PlaceWords {
 struct Extras {
     request: Option<(RequestId, u64)>,
     more_orders: Vec<OrderRef>,
+    /// Which of the orders the last sale went to.
+    last_order: u8,
+}
+
+/// State, cause and arrangement in one byte, the way digits stand in a number.
+#[derive(Clone, Copy, Debug)]
+struct Marks(u8);
+
+impl Marks {
+    const STATES: [HoldState; 5] =
+        [HoldState::Active, HoldState::Paying, HoldState::Confirmed, HoldState::Released, HoldState::Expired];
+    const CAUSES: [HoldCause; 6] = [
+        HoldCause::None,
+        HoldCause::Requested,
+        HoldCause::Replaced,
+        HoldCause::Deadline,
+        HoldCause::Killed,
+        HoldCause::Cancelled,
+    ];
+    const ARRANGEMENTS: [Arrangement; 5] = [
+        Arrangement::None,
+        Arrangement::Contiguous,
+        Arrangement::Stranding,
+        Arrangement::Split,
+        Arrangement::General,
+    ];
+
+    const fn new(state: HoldState, cause: HoldCause, arrangement: Arrangement) -> Marks {
+        Marks(state as u8 + 5 * (cause as u8 + 6 * arrangement as u8))
+    }
+
+    fn state(self) -> HoldState {
+        Self::STATES[usize::from(self.0 % 5)]
+    }
+
+    fn cause(self) -> HoldCause {
+        Self::CAUSES[usize::from(self.0 / 5 % 6)]
+    }
+
+    fn arrangement(self) -> Arrangement {
+        // The remainder is for the compiler: no number made here is that large.
+        Self::ARRANGEMENTS[usize::from(self.0 / 30 % 5)]
+    }
 }
 
 /// One hold.
@@ -93,7 +153,7 @@ pub(crate) struct Entry {
     /// Deadline while live; the time to be forgotten when a tombstone; else without meaning.
     pub(crate) until: TimestampMs,
     pub(crate) ended_at: TimestampMs,
-    words: Words,
+    words: PlaceWords,
     // Boxed, because a live hold has none.
     order: Option<Box<OrderRef>>,
     extras: Option<Box<Extras>>,
@@ -102,18 +162,12 @@ pub(crate) struct Entry {
     pub(crate) previous: u32,
     /// Where the entry stands in a wheel; `NO_BUCKET`: in none.
     pub(crate) bucket: u16,
-    seat_count: u8,
-    admission_count: u8,
-    pub(crate) state: HoldState,
-    pub(crate) cause: HoldCause,
+    marks: Marks,
     pub(crate) renewals: u8,
-    pub(crate) arrangement: Arrangement,
-    /// Which of the orders the last sale went to.
-    pub(crate) last_order: u8,
 }
 
-// The budget of a live hold of two seats is 128 bytes; its share of the index is 6 to 12 of them.
-const _: () = assert!(size_of::<Entry>() <= 112);
+// The budget of a live hold of two seats is 128 bytes; its share of the index is 10 to 21 of them.
+const _: () = assert!(size_of::<Entry>() <= 104);
 
 impl Entry {
     /// A live hold of these places.
@@ -135,21 +189,36 @@ impl Entry {
             created_at,
             until: expires_at,
             ended_at: TimestampMs(0),
-            words: Words::Few([0; 3]),
+            words: PlaceWords::NONE,
             order: None,
             extras: None,
             event,
             next: NIL,
             previous: NIL,
             bucket: crate::expiry::NO_BUCKET,
-            seat_count: 0,
-            admission_count: 0,
-            state: HoldState::Active,
-            cause: HoldCause::None,
+            marks: Marks::new(HoldState::Active, HoldCause::None, arrangement),
             renewals,
-            arrangement,
-            last_order: 0,
         }
+    }
+
+    /// Its state, as of its last change.
+    pub(crate) fn state(&self) -> HoldState {
+        self.marks.state()
+    }
+
+    /// Why it ended.
+    pub(crate) fn cause(&self) -> HoldCause {
+        self.marks.cause()
+    }
+
+    /// How its chosen seats lie.
+    pub(crate) fn arrangement(&self) -> Arrangement {
+        self.marks.arrangement()
+    }
+
+    /// It ended, or lives again.
+    pub(crate) fn set_state(&mut self, state: HoldState, cause: HoldCause) {
+        self.marks = Marks::new(state, cause, self.arrangement());
     }
 
     /// Name of the hold.
@@ -159,7 +228,7 @@ impl Entry {
 
     /// Whether the hold lives.
     pub(crate) fn is_live(&self) -> bool {
-        matches!(self.state, HoldState::Active | HoldState::Paying)
+        matches!(self.state(), HoldState::Active | HoldState::Paying)
     }
 
     /// Whether the entry is forgotten one day: ended, nothing sold.
@@ -174,26 +243,22 @@ impl Entry {
 
     /// All words, seats first.
     pub(crate) fn words(&self) -> &[u32] {
-        let count = usize::from(self.seat_count) + usize::from(self.admission_count);
-        match &self.words {
-            Words::Few(words) => &words[..count],
-            Words::Many(words) => words,
-        }
+        self.words.all()
     }
 
     /// Words of seats, held (or lost) and sold.
     pub(crate) fn seat_words(&self) -> &[u32] {
-        &self.words()[..usize::from(self.seat_count)]
+        self.words.seat_words()
     }
 
     /// Words of admissions, held (or lost) and sold.
     pub(crate) fn admission_words(&self) -> &[u32] {
-        &self.words()[usize::from(self.seat_count)..]
+        self.words.admission_words()
     }
 
     /// The words by themselves: no allocation for the few that most holds have.
     pub(crate) fn copy_words(&self) -> PlaceWords {
-        PlaceWords { words: self.words.clone(), seats: self.seat_count, admissions: self.admission_count }
+        self.words.clone()
     }
 
     /// Seats not sold: held while the hold lives.
@@ -208,33 +273,13 @@ impl Entry {
 
     /// Set the places of a new hold.
     pub(crate) fn set_places(&mut self, seats: &[Seat], admissions: &[Admission]) {
-        if seats.len() + admissions.len() > 3 {
-            let seats: Vec<u32> = seats.iter().map(|seat| seat.word()).collect();
-            let admissions: Vec<u32> = admissions.iter().map(|admission| admission.word()).collect();
-            return self.set_words(&seats, &admissions);
-        }
-        let mut few = [0; 3];
         let all = seats.iter().map(|seat| seat.word()).chain(admissions.iter().map(|admission| admission.word()));
-        few.iter_mut().zip(all).for_each(|(to, from)| *to = from);
-        self.seat_count = seats.len() as u8;
-        self.admission_count = admissions.len() as u8;
-        self.words = Words::Few(few);
+        self.words = PlaceWords::new(seats.len(), admissions.len(), all);
     }
 
     /// Set all words.
     pub(crate) fn set_words(&mut self, seats: &[u32], admissions: &[u32]) {
-        // A hold has at most 64 places; sold and held admissions of one kind may stand apart.
-        assert!(seats.len() <= 64 && admissions.len() <= 128);
-        self.seat_count = seats.len() as u8;
-        self.admission_count = admissions.len() as u8;
-        let all = seats.iter().chain(admissions).copied();
-        self.words = if seats.len() + admissions.len() <= 3 {
-            let mut few = [0; 3];
-            few.iter_mut().zip(all).for_each(|(to, from)| *to = from);
-            Words::Few(few)
-        } else {
-            Words::Many(Box::new(all.collect()))
-        };
+        self.words = PlaceWords::new(seats.len(), admissions.len(), seats.iter().chain(admissions).copied());
     }
 
     /// Whether every word names a place of a plan of this size, in the form that this version writes.
@@ -265,7 +310,7 @@ impl Entry {
     }
 
     fn extras_mut(&mut self) -> &mut Extras {
-        self.extras.get_or_insert_with(|| Box::new(Extras { request: None, more_orders: Vec::new() }))
+        self.extras.get_or_insert_with(|| Box::new(Extras { request: None, more_orders: Vec::new(), last_order: 0 }))
     }
 
     /// Orders that places of this hold were sold to, in order of first sale.
@@ -275,7 +320,7 @@ impl Entry {
 
     /// The order that the last sale went to.
     pub(crate) fn last_order(&self) -> Option<&OrderRef> {
-        self.orders().nth(usize::from(self.last_order))
+        self.orders().nth(usize::from(self.last_order_index()))
     }
 
     /// Remember an order, once, as the one of the last sale.
@@ -283,14 +328,26 @@ impl Entry {
         let known = self.orders().position(|known| known == order);
         let count = self.orders().count();
         // At most one for each of 64 places.
-        self.last_order = known.unwrap_or(count) as u8;
-        if known.is_some() {
-            return;
+        let last = known.unwrap_or(count) as u8;
+        if known.is_none() {
+            if self.order.is_none() {
+                self.order = Some(Box::new(order.clone()));
+            } else {
+                self.extras_mut().more_orders.push(order.clone());
+            }
         }
-        if self.order.is_none() {
-            self.order = Some(Box::new(order.clone()));
-        } else {
-            self.extras_mut().more_orders.push(order.clone());
+        self.set_last_order(last);
+    }
+
+    /// Which of the orders the last sale went to; 0 without any.
+    pub(crate) fn last_order_index(&self) -> u8 {
+        self.extras.as_ref().map_or(0, |extras| extras.last_order)
+    }
+
+    /// Sets which of the orders the last sale went to.
+    pub(crate) fn set_last_order(&mut self, last: u8) {
+        if last > 0 || self.extras.is_some() {
+            self.extras_mut().last_order = last;
         }
     }
 
@@ -305,14 +362,15 @@ impl Entry {
         hasher.word(self.customer.0);
         hasher.word(self.created_at.0);
         hasher.word(if self.is_live() { self.until.0 } else { self.ended_at.0 });
+        let (seats, admissions) = self.words.counts();
         hasher.word(
-            self.state as u64
-                | (self.cause as u64) << 8
+            self.state() as u64
+                | (self.cause() as u64) << 8
                 | u64::from(self.renewals) << 16
-                | (self.arrangement as u64) << 24
-                | u64::from(self.seat_count) << 32
-                | u64::from(self.admission_count) << 40
-                | u64::from(self.last_order) << 48,
+                | (self.arrangement() as u64) << 24
+                | (seats as u64) << 32
+                | (admissions as u64) << 40
+                | u64::from(self.last_order_index()) << 48,
         );
         for pair in self.words().chunks(2) {
             hasher.word(u64::from(pair[0]) | u64::from(pair.get(1).copied().unwrap_or(0)) << 32);
@@ -334,7 +392,25 @@ pub(crate) struct Holds {
     blocks: Vec<Vec<Entry>>,
     free: u32,
     in_use: u32,
-    index: Vec<HashTable<u32>>,
+    index: Vec<HashTable<Indexed>>,
+}
+
+/// An entry of the index. It keeps its hash, so that a growing table need not read the entries of all it has.
+#[derive(Clone, Copy, Debug)]
+struct Indexed {
+    hash: u32,
+    at: u32,
+}
+
+impl Indexed {
+    fn table(hash: u32) -> usize {
+        (hash >> 26) as usize % INDEX_TABLES
+    }
+
+    /// hashbrown takes its bucket from the low bits and its tag from the top seven.
+    fn spread(hash: u32) -> u64 {
+        u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
 }
 
 impl Holds {
@@ -349,24 +425,20 @@ impl Holds {
         }
     }
 
-    fn hash_of(seed: u64, event: EventNumber, hold_id: HoldId) -> u64 {
-        mix(mix(seed ^ hold_id.0 as u64) ^ (hold_id.0 >> 64) as u64 ^ u64::from(event.0) << 32)
-    }
-
-    fn table_of(hash: u64) -> usize {
-        // hashbrown takes its bucket from the low bits and its tag from the top seven.
-        (hash >> 40) as usize % INDEX_TABLES
+    fn hash_of(seed: u64, event: EventNumber, hold_id: HoldId) -> u32 {
+        (mix(mix(seed ^ hold_id.0 as u64) ^ (hold_id.0 >> 64) as u64 ^ u64::from(event.0) << 32) >> 32) as u32
     }
 
     /// The entry of an id, forgotten or not.
     pub(crate) fn find(&self, event: EventNumber, hold_id: HoldId) -> Option<u32> {
         let hash = Self::hash_of(self.seed, event, hold_id);
-        self.index[Self::table_of(hash)]
-            .find(hash, |&at| {
-                let entry = &self[at];
+        let found = self.index[Indexed::table(hash)].find(Indexed::spread(hash), |indexed| {
+            indexed.hash == hash && {
+                let entry = &self[indexed.at];
                 entry.hold_id() == hold_id && entry.event == event
-            })
-            .copied()
+            }
+        });
+        found.map(|indexed| indexed.at)
     }
 
     /// Brings the index of some entries of a list into the processor's caches, side by side. How many, at least one.
@@ -376,7 +448,8 @@ impl Holds {
         while at != NIL && count < TOUCHED_MAX {
             let entry = &self[at];
             let hash = Self::hash_of(self.seed, entry.event, entry.hold_id());
-            core::hint::black_box(self.index[Self::table_of(hash)].find(hash, |&other| other == at));
+            let table = &self.index[Indexed::table(hash)];
+            core::hint::black_box(table.find(Indexed::spread(hash), |indexed| indexed.at == at).is_some());
             at = entry.next;
             count += 1;
         }
@@ -402,16 +475,18 @@ impl Holds {
             at
         };
         self.in_use += 1;
-        let (blocks, seed) = (&self.blocks, self.seed);
+        let blocks = &self.blocks;
         let other = |other: u32| &blocks[other as usize / BLOCK_ENTRIES][other as usize % BLOCK_ENTRIES];
         // One look for both: whether it is there, and where it goes.
-        let place = self.index[Self::table_of(hash)].entry(
-            hash,
-            |&at| other(at).hold_id() == hold_id && other(at).event == event,
-            |&at| Self::hash_of(seed, other(at).event, other(at).hold_id()),
+        let place = self.index[Indexed::table(hash)].entry(
+            Indexed::spread(hash),
+            |indexed| {
+                indexed.hash == hash && other(indexed.at).hold_id() == hold_id && other(indexed.at).event == event
+            },
+            |indexed| Indexed::spread(indexed.hash),
         );
         match place {
-            hash_table::Entry::Vacant(place) => drop(place.insert(at)),
+            hash_table::Entry::Vacant(place) => drop(place.insert(Indexed { hash, at })),
             hash_table::Entry::Occupied(_) => panic!("hold id used twice: {hold_id:?}"),
         }
         at
@@ -419,14 +494,10 @@ impl Holds {
 
     /// Make room in the index for so many more, so that it does not grow step by step.
     pub(crate) fn reserve(&mut self, more: usize) {
-        let (blocks, seed) = (&self.blocks, self.seed);
         // Ids are spread evenly over the tables; an eighth more than the share is for the unevenness.
         let share = (more + more / 8) / INDEX_TABLES + 1;
         for table in &mut self.index {
-            table.reserve(share, |&at| {
-                let entry = &blocks[at as usize / BLOCK_ENTRIES][at as usize % BLOCK_ENTRIES];
-                Self::hash_of(seed, entry.event, entry.hold_id())
-            });
+            table.reserve(share, |indexed| Indexed::spread(indexed.hash));
         }
     }
 
@@ -434,14 +505,12 @@ impl Holds {
     pub(crate) fn remove(&mut self, at: u32) {
         let (event, hold_id) = (self[at].event, self[at].hold_id());
         let hash = Self::hash_of(self.seed, event, hold_id);
-        let found = self.index[Self::table_of(hash)].find_entry(hash, |&other| other == at);
+        let found = self.index[Indexed::table(hash)].find_entry(Indexed::spread(hash), |indexed| indexed.at == at);
         found.expect("every entry in use is indexed").remove();
         let free = self.free;
         let entry = &mut self[at];
         assert_eq!(entry.bucket, crate::expiry::NO_BUCKET, "a forgotten hold must be in no wheel");
-        entry.words = Words::Few([0; 3]);
-        entry.seat_count = 0;
-        entry.admission_count = 0;
+        entry.words = PlaceWords::NONE;
         entry.order = None;
         entry.extras = None;
         entry.next = free;

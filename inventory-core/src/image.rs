@@ -101,16 +101,16 @@ fn encode_hold(entry: &Entry, out: &mut Vec<u8>) {
     out.put_u64(entry.created_at.0);
     out.put_u64(entry.until.0);
     out.put_u64(entry.ended_at.0);
-    out.put_u8(entry.state as u8);
-    out.put_u8(entry.cause as u8);
+    out.put_u8(entry.state() as u8);
+    out.put_u8(entry.cause() as u8);
     out.put_u8(entry.renewals);
-    out.put_u8(entry.arrangement as u8);
+    out.put_u8(entry.arrangement() as u8);
     out.put_u8(u8::from(entry.request().is_some()));
     // At most 64 seats, 128 admission words and as many orders as places.
     out.put_u8(entry.seat_words().len() as u8);
     out.put_u8(entry.admission_words().len() as u8);
     out.put_u8(entry.orders().count() as u8);
-    out.put_u8(entry.last_order);
+    out.put_u8(entry.last_order_index());
     if let Some((id, fingerprint)) = entry.request() {
         out.put_u128(id.0);
         out.put_u64(fingerprint);
@@ -340,15 +340,14 @@ fn read_hold(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     // The event's number is set when the slot takes the hold in.
     let event = crate::ids::EventNumber(0);
     let mut entry = Entry::new(event, id, fingerprint, customer, created_at, until, renewals, arrangement);
-    entry.state = state;
-    entry.cause = cause;
+    entry.set_state(state, cause);
     entry.ended_at = ended_at;
     entry.set_request(last_request);
     for _ in 0..orders {
         let order = reader.text(ORDER_REF_BYTES_MAX)?;
         entry.add_order(&OrderRef::parse(&order).ok_or(reader.error("no order reference"))?);
     }
-    entry.last_order = last_order;
+    entry.set_last_order(last_order);
     let seats = reader.words(usize::from(seats))?;
     let admissions = reader.words(usize::from(admissions))?;
     entry.set_words(&seats, &admissions);
