@@ -333,6 +333,36 @@ impl Engine {
         Ok(())
     }
 
+    /// Hands over many commands on one event, all of them or none: one lock and one wake. Either all are holds or none
+    /// is.
+    ///
+    /// # Errors
+    /// As with [`Engine::submit`]; then nothing was taken, and no reply is used.
+    pub fn submit_all(
+        &self,
+        key: EventKey,
+        commands: impl IntoIterator<Item = (Command, Reply)>,
+        deadline: Option<TimestampMs>,
+    ) -> Result<(), Refused> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(Refused::Draining);
+        }
+        let envelope = |(command, reply)| Envelope { key, command, deadline, reply };
+        let mut envelopes: Vec<Envelope> = commands.into_iter().map(envelope).collect();
+        let are_holds = envelopes.first().is_some_and(|envelope| matches!(envelope.command, Command::Hold(_)));
+        if self.log.too_long.load(Ordering::Relaxed) && are_holds {
+            return Err(Refused::Overloaded { retry_after_ms: RETRY_AFTER_LOG_MS });
+        }
+        let door = &self.doors[self.shard_of(key)];
+        match door.mailbox.put_all(&mut envelopes) {
+            Put::First => door.wake(),
+            Put::Waits => {}
+            Put::Closed => return Err(Refused::Draining),
+            Put::Full => return Err(Refused::Overloaded { retry_after_ms: RETRY_AFTER_MS }),
+        }
+        Ok(())
+    }
+
     /// Ended holds that one slot may remember: an equal share for each slot that remembers many.
     pub(crate) fn tombstones_of_a_slot(&self) -> u32 {
         let slots: u64 = self.doors.iter().map(|door| door.full_slots.load(Ordering::Relaxed)).sum();

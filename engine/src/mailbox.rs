@@ -85,6 +85,23 @@ impl Mailbox {
         if letters.waiting.len() == 1 { Put::First } else { Put::Waits }
     }
 
+    /// Puts all of them or none; they are left in `envelopes` when they are not taken. All are holds, or none is.
+    pub(crate) fn put_all(&self, envelopes: &mut Vec<Envelope>) -> Put {
+        let is_hold = envelopes.first().is_some_and(|envelope| matches!(envelope.command, Command::Hold(_)));
+        let max = if is_hold { self.holds_max } else { self.commands_max };
+        let mut letters = self.letters.lock();
+        if letters.closed {
+            return Put::Closed;
+        }
+        if self.waiting.load(Ordering::Acquire) + envelopes.len() > max {
+            return Put::Full;
+        }
+        self.waiting.fetch_add(envelopes.len(), Ordering::AcqRel);
+        let was_empty = letters.waiting.is_empty();
+        letters.waiting.extend(envelopes.drain(..));
+        if was_empty { Put::First } else { Put::Waits }
+    }
+
     /// Takes nothing from now on. What waits stays: once this has returned, an empty mailbox stays empty.
     pub(crate) fn close(&self) {
         self.letters.lock().closed = true;
@@ -151,6 +168,20 @@ mod tests {
             assert!(matches!(mailbox.put(envelope(read())), Put::Waits));
         }
         assert!(matches!(mailbox.put(envelope(read())), Put::Full));
+    }
+
+    #[test]
+    fn many_are_put_together_or_not_at_all() {
+        let mailbox = Mailbox::new(10);
+        let mut holds: Vec<Envelope> = (0..7).map(|_| envelope(hold())).collect();
+        assert!(matches!(mailbox.put_all(&mut holds), Put::First));
+        assert!(holds.is_empty());
+        let mut reads: Vec<Envelope> = (0..4).map(|_| envelope(read())).collect();
+        assert!(matches!(mailbox.put_all(&mut reads), Put::Full));
+        assert_eq!((reads.len(), mailbox.waiting()), (4, 7));
+        reads.pop();
+        assert!(matches!(mailbox.put_all(&mut reads), Put::Waits));
+        assert_eq!(mailbox.waiting(), 10);
     }
 
     #[test]

@@ -35,9 +35,17 @@ const INDEX_TABLES: usize = 64;
 #[derive(Clone, Debug)]
 pub(crate) enum PlaceWords {
     /// The counts stand where the other variant's tag leaves room: 16 bytes in all.
-    Few { seats: u8, admissions: u8, words: [u32; 3] },
+    Few {
+        seats: u8,
+        admissions: u8,
+        words: [u32; 3],
+    },
     // A thin pointer for the same reason.
-    Many { seats: u8, admissions: u8, words: Box<Box<[u32]>> },
+    Many {
+        seats: u8,
+        admissions: u8,
+        words: Box<Box<[u32]>>,
+    },
 }
 
 const _: () = assert!(size_of::<PlaceWords>() == 16);
@@ -116,13 +124,8 @@ impl Marks {
         HoldCause::Killed,
         HoldCause::Cancelled,
     ];
-    const ARRANGEMENTS: [Arrangement; 5] = [
-        Arrangement::None,
-        Arrangement::Contiguous,
-        Arrangement::Stranding,
-        Arrangement::Split,
-        Arrangement::General,
-    ];
+    const ARRANGEMENTS: [Arrangement; 5] =
+        [Arrangement::None, Arrangement::Contiguous, Arrangement::Stranding, Arrangement::Split, Arrangement::General];
 
     const fn new(state: HoldState, cause: HoldCause, arrangement: Arrangement) -> Marks {
         Marks(state as u8 + 5 * (cause as u8 + 6 * arrangement as u8))

@@ -255,3 +255,125 @@ async fn a_server_that_stops_says_so_and_answers_what_it_took() {
     assert!(server.hold(hold_of("show", &id, &[1])).await.unwrap().replayed);
     server.stop().await;
 }
+
+/// Both halves of each id, one behind the other.
+fn columns(ids: &[String]) -> Vec<u64> {
+    ids.iter().flat_map(|id| <[u64; 2]>::from(halves(id))).collect()
+}
+
+#[tokio::test]
+async fn a_batch_is_judged_one_by_one_and_answered_in_columns() {
+    let server = TestServer::with_show().await;
+    let mut session = Session::open(&server).await;
+    let event_key = session.event_key;
+    let ids: Vec<String> = (0..4).map(|_| server.id()).collect();
+    // The third asks for a seat of the first; the fourth is no UUID of version 7.
+    let mut hold_ids = columns(&ids);
+    hold_ids[6] = 0;
+    let batch = wire::SessionHoldBatch {
+        event_key,
+        hold_ids,
+        seat_counts: vec![2, 1, 1, 1],
+        seats: vec![1, 2, 3, 2, 4],
+        ..Default::default()
+    };
+    let answer = session.ask(Command::HoldBatch(batch.clone())).await;
+    let held = answer.batch.clone().unwrap();
+    let refused = [0, 0, Reason::PlacesUnavailable as i32, Reason::HoldIdInvalid as i32];
+    assert_eq!((answer.reason(), held.reasons.as_slice()), (Reason::Unspecified, &refused[..]));
+    assert_eq!((held.expires_at_ms[0] > answer.server_time_ms, held.expires_at_ms[2]), (true, 0));
+    assert!(held.executed.is_empty() && held.replayed.is_empty() && answer.position > 0, "{answer:?}");
+
+    // Sent again it is the same holds.
+    let again = session.ask(Command::HoldBatch(batch)).await.batch.unwrap();
+    assert_eq!((again.reasons.as_slice(), again.replayed.as_slice()), (&refused[..], &[0, 1][..]));
+    assert_eq!(again.expires_at_ms, held.expires_at_ms);
+
+    // One is sold, one given back, one is not known: money taken for it is owed back.
+    let resolve = wire::SessionResolveBatch {
+        event_key,
+        hold_ids: columns(&ids[..3]),
+        order_refs: vec!["o-1".into(), String::new(), "o-3".into()],
+    };
+    let resolved = session.ask(Command::ResolveBatch(resolve)).await.batch.unwrap();
+    assert_eq!(resolved.reasons, [0, 0, Reason::HoldNotFound as i32]);
+    assert!(resolved.expires_at_ms.is_empty());
+    let counts = server.event("show").await.counts.unwrap();
+    assert_eq!((counts.sold, counts.held), (2, 0));
+    assert_eq!(server.get_hold("show", &ids[1]).await.unwrap().state(), wire::HoldState::Released);
+
+    // Where all are done and end together, one number says so.
+    let more: Vec<String> = (0..3).map(|_| server.id()).collect();
+    let (hold_ids, seat_counts) = (columns(&more), vec![1; 3]);
+    let batch = wire::SessionHoldBatch { event_key, hold_ids, seat_counts, seats: vec![5, 6, 7], ..Default::default() };
+    let held = session.ask(Command::HoldBatch(batch)).await.batch.unwrap();
+    assert_eq!((held.reasons.len(), held.expires_at_ms.len()), (0, 1));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn columns_that_do_not_fit_refuse_the_whole_batch() {
+    let server = TestServer::with_show().await;
+    let mut session = Session::open(&server).await;
+    let event_key = session.event_key;
+    let good = wire::SessionHoldBatch {
+        event_key,
+        hold_ids: columns(&[server.id(), server.id()]),
+        seat_counts: vec![1, 1],
+        seats: vec![1, 2],
+        ..Default::default()
+    };
+    let wrong = |change: fn(&mut wire::SessionHoldBatch)| {
+        let mut batch = good.clone();
+        change(&mut batch);
+        Command::HoldBatch(batch)
+    };
+    let cases = [
+        (wrong(|batch| batch.hold_ids.truncate(3)), "hold_ids"),
+        (wrong(|batch| batch.hold_ids.clear()), "hold_ids"),
+        (wrong(|batch| batch.seat_counts.truncate(1)), "seat_counts"),
+        (wrong(|batch| batch.seats.push(9)), "seats"),
+        (wrong(|batch| batch.seat_counts = vec![u32::MAX, u32::MAX]), "seats"),
+        (wrong(|batch| batch.customer_keys.push(9)), "customer_keys"),
+    ];
+    for (command, field) in cases {
+        let answer = session.ask(command).await;
+        assert_eq!((answer.reason(), answer.field.as_str()), (Reason::ValidationFailed, field));
+        assert!(answer.batch.is_none());
+    }
+    let too_many = wire::SessionResolveBatch { event_key, hold_ids: vec![1; 2 * 4_097], order_refs: Vec::new() };
+    // It is longer than a message may be as well: a batch meets that bound first when its ids are spread out.
+    assert!(prost::Message::encoded_len(&too_many) > 65_536);
+    let command = Command::ResolveBatch(wire::SessionResolveBatch { hold_ids: vec![1; 2 * 4_000], ..too_many });
+    let answer = session.ask(command).await;
+    assert_eq!(answer.batch.unwrap().reasons, vec![Reason::HoldIdInvalid as i32; 4_000]);
+    assert_eq!(server.event("show").await.counts.unwrap().held, 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn batches_beyond_the_reply_slots_wait_and_lose_nothing() {
+    let server = TestServer::with_show().await;
+    let mut session = Session::open(&server).await;
+    let event_key = session.event_key;
+    for _ in 0..8 {
+        let ids: Vec<String> = (0..1_500).map(|_| server.id()).collect();
+        let batch = wire::SessionHoldBatch {
+            event_key,
+            hold_ids: columns(&ids),
+            seat_counts: vec![1; ids.len()],
+            seats: vec![1; ids.len()],
+            ..Default::default()
+        };
+        session.send(Command::HoldBatch(batch));
+    }
+    session.commands = None;
+    let (mut answered, mut done) = (0, 0);
+    while let Some(answer) = soon(session.answers.message()).await.unwrap() {
+        let reasons = answer.batch.unwrap().reasons;
+        answered += reasons.len();
+        done += reasons.iter().filter(|reason| **reason == 0).count();
+    }
+    assert_eq!((answered, done), (12_000, 1), "one seat, one hold");
+    server.stop().await;
+}

@@ -76,6 +76,7 @@ pub fn generate(root: &Path, out: &Path) -> Result<()> {
         .boxed(".usher.inventory.v1.SessionHold.best_available")
         .boxed(".usher.inventory.v1.SessionResponse.hold")
         .boxed(".usher.inventory.v1.SessionResponse.opened")
+        .boxed(".usher.inventory.v1.SessionResponse.batch")
         .compile_fds(descriptors.clone())?;
 
     // Reflection does not serve comments, and they would be half of the bytes.

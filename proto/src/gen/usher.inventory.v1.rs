@@ -1143,7 +1143,7 @@ pub struct SessionRequest {
     #[prost(uint32, tag = "2")]
     pub timeout_ms: u32,
     /// The command.
-    #[prost(oneof = "session_request::Command", tags = "3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "session_request::Command", tags = "3, 4, 5, 6, 7, 8, 11, 12")]
     pub command: ::core::option::Option<session_request::Command>,
 }
 /// Nested message and enum types in `SessionRequest`.
@@ -1169,6 +1169,12 @@ pub mod session_request {
         /// Reads a hold.
         #[prost(message, tag = "8")]
         GetHold(super::SessionGetHold),
+        /// Takes places for many holds of one event.
+        #[prost(message, tag = "11")]
+        HoldBatch(super::SessionHoldBatch),
+        /// Sells or gives back many holds of one event.
+        #[prost(message, tag = "12")]
+        ResolveBatch(super::SessionResolveBatch),
     }
 }
 /// Begins a Session.
@@ -1338,6 +1344,69 @@ pub struct SessionGetHold {
     #[prost(uint64, tag = "4")]
     pub min_position: u64,
 }
+/// Many holds of one event in columns: nothing is nested, so a hold costs a few bytes and nothing of its own in memory.
+/// Each is judged by itself, in order, as if it had come alone: some may be done and others refused. Each takes a reply
+/// slot; a batch of more than `max_in_flight` is refused with TOO_MANY_PLACES, and one that finds too few slots waits for
+/// them.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SessionHoldBatch {
+    /// The event of all of them.
+    #[prost(fixed64, tag = "1")]
+    pub event_key: u64,
+    /// The hold ids: of each its first 64 bits, most significant first, then its last 64.
+    #[prost(fixed64, repeated, tag = "2")]
+    pub hold_ids: ::prost::alloc::vec::Vec<u64>,
+    /// Seats of each hold.
+    #[prost(uint32, repeated, tag = "3")]
+    pub seat_counts: ::prost::alloc::vec::Vec<u32>,
+    /// Indexes of the seats: those of the first hold, then those of the second, and so on.
+    #[prost(uint32, repeated, tag = "4")]
+    pub seats: ::prost::alloc::vec::Vec<u32>,
+    /// The customer of each hold, as in SessionHold. Empty: none has one.
+    #[prost(fixed64, repeated, tag = "5")]
+    pub customer_keys: ::prost::alloc::vec::Vec<u64>,
+    /// Time to live of all of them. 0: the event's.
+    #[prost(uint64, tag = "6")]
+    pub ttl_ms: u64,
+    /// The plan revision the indexes were read at. 0 will do until the plan is revised.
+    #[prost(uint32, tag = "7")]
+    pub plan_revision: u32,
+}
+/// Many holds of one event that are sold or given back whole, in columns. As with SessionHoldBatch each is judged by
+/// itself.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SessionResolveBatch {
+    /// The event of all of them.
+    #[prost(fixed64, tag = "1")]
+    pub event_key: u64,
+    /// The hold ids, as in SessionHoldBatch.
+    #[prost(fixed64, repeated, tag = "2")]
+    pub hold_ids: ::prost::alloc::vec::Vec<u64>,
+    /// The order that each hold is sold to. An empty one gives its hold back instead. No list at all: all are given back.
+    #[prost(string, repeated, tag = "3")]
+    pub order_refs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// The answers of a batch in columns, in the order of the batch. What is in the way of a refused hold is told to a
+/// command that asks alone.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SessionBatchAnswer {
+    /// 0 where the command was done, otherwise why not. Empty: all were done.
+    #[prost(enumeration = "Reason", repeated, tag = "1")]
+    pub reasons: ::prost::alloc::vec::Vec<i32>,
+    /// When each hold ends, milliseconds since 1970 UTC, 0 where it was refused; a single one: it holds for all. Of
+    /// SessionHoldBatch only.
+    #[prost(uint64, repeated, tag = "2")]
+    pub expires_at_ms: ::prost::alloc::vec::Vec<u64>,
+    /// Places in the batch, from 0, of commands that had been done before.
+    #[prost(uint32, repeated, tag = "3")]
+    pub replayed: ::prost::alloc::vec::Vec<u32>,
+    /// Whether anything was done, for each command that was refused, in order; empty: nothing was.
+    #[prost(enumeration = "Executed", repeated, tag = "4")]
+    pub executed: ::prost::alloc::vec::Vec<i32>,
+    /// Places in the batch of confirms that can never succeed: give the money back.
+    #[prost(uint32, repeated, tag = "5")]
+    pub refunds_due: ::prost::alloc::vec::Vec<u32>,
+}
 /// What a server allows on a Session.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SessionLimits {
@@ -1439,6 +1508,9 @@ pub struct SessionResponse {
     /// Refused as INVALID_ARGUMENT: what is wrong with the field, in words.
     #[prost(string, tag = "38")]
     pub problem: ::prost::alloc::string::String,
+    /// Answer of `hold_batch` and `resolve_batch`; `position` is that of the last of them.
+    #[prost(message, optional, boxed, tag = "39")]
+    pub batch: ::core::option::Option<::prost::alloc::boxed::Box<SessionBatchAnswer>>,
 }
 /// Takes places: general admission first, then the seats named, then best available, in one hold.
 #[derive(Clone, PartialEq, ::prost::Message)]

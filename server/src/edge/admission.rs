@@ -22,10 +22,15 @@ pub(crate) struct Admission {
 impl Admission {
     /// Takes in one command of about so many bytes.
     pub(crate) fn take(&self, bytes: usize) -> Refusable<()> {
-        let commands = self.commands.fetch_add(1, Ordering::Relaxed);
+        self.take_all(1, bytes)
+    }
+
+    /// Takes in so many commands of about so many bytes together, or none of them.
+    pub(crate) fn take_all(&self, count: usize, bytes: usize) -> Refusable<()> {
+        let commands = self.commands.fetch_add(count, Ordering::Relaxed);
         let taken = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if commands >= IN_FLIGHT_COMMANDS_MAX || taken + bytes > IN_FLIGHT_BYTES_MAX {
-            self.give_back(1, bytes);
+        if commands + count > IN_FLIGHT_COMMANDS_MAX || taken + bytes > IN_FLIGHT_BYTES_MAX {
+            self.give_back(count, bytes);
             return Err(Refusal::overloaded());
         }
         Ok(())

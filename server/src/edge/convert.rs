@@ -62,7 +62,8 @@ pub(crate) fn hold_id(text: &str) -> Refusable<HoldId> {
     uuid_text(text).and_then(HoldId::parse).ok_or_else(hold_id_invalid)
 }
 
-fn hold_id_of_halves(high: u64, low: u64) -> Refusable<HoldId> {
+/// A hold id in its two halves.
+pub(crate) fn hold_id_of_halves(high: u64, low: u64) -> Refusable<HoldId> {
     HoldId::parse(wide(high, low)).ok_or_else(hold_id_invalid)
 }
 
@@ -393,7 +394,8 @@ fn remainder(number: i32, part: &Part) -> Refusable<Remainder> {
     Ok(if part.is_whole() { Remainder::Keep } else { remainder })
 }
 
-fn order_ref(text: &str) -> Refusable<OrderRef> {
+/// An order reference.
+pub(crate) fn order_ref(text: &str) -> Refusable<OrderRef> {
     OrderRef::parse(text).ok_or_else(|| Refusal::invalid("order_ref", "must be 1 to 64 printable ASCII characters"))
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod admission;
+pub(crate) mod batch;
 pub(crate) mod convert;
 pub(crate) mod convert_admin;
 pub(crate) mod deadline;

@@ -22,12 +22,17 @@ use std::{
 
 use engine::{Answer, Done, Engine, Refused, Reply, ReplySink};
 use futures_core::Stream;
-use inventory_core::{command::Command, ids::EventKey, limits::PLACES_PER_HOLD_MAX};
+use inventory_core::{
+    command::Command,
+    ids::{EventKey, TimestampMs},
+    limits::PLACES_PER_HOLD_MAX,
+};
 use parking_lot::Mutex;
 use proto::inventory::v1::{self as wire, Reason, session_request};
 use tonic::{Status, Streaming};
 
 use super::{
+    batch::{self, Batch, Parsed},
     convert::{self, SessionKind},
     inventory::refuse_other_future,
     limits::{SALE_CALL_TIME_MAX, SALE_MESSAGE_BYTES_MAX, SESSION_SLOTS, SESSIONS_PER_CONNECTION_MAX},
@@ -174,13 +179,9 @@ impl Slots {
         self.taken.len() - self.free.len()
     }
 
-    fn has_room(&self) -> bool {
-        self.in_flight() < SESSION_SLOTS
-    }
-
     /// A free slot. There is room.
     fn take(&mut self, command: InFlight) -> u64 {
-        assert!(self.has_room(), "a command was read without a reply slot for it");
+        assert!(self.in_flight() < SESSION_SLOTS, "a command was read without a reply slot for it");
         if let Some(slot) = self.free.pop() {
             self.taken[usize::from(slot)] = Some(command);
             return u64::from(slot);
@@ -194,6 +195,53 @@ impl Slots {
         let command = self.taken.get_mut(usize::from(slot))?.take()?;
         self.free.push(slot);
         Some(command)
+    }
+}
+
+/// In a mark: the answer is of a command of a batch.
+const OF_BATCH: u64 = 1 << 63;
+
+/// The batches that were handed over.
+#[derive(Default)]
+struct Batches {
+    taken: Vec<Option<Batch>>,
+    free: Vec<u32>,
+    /// Their commands without an answer.
+    commands: usize,
+}
+
+impl Batches {
+    /// Takes a batch in, with so many commands for the engine. The mark of its first place.
+    fn take(&mut self, batch: Batch, commands: usize) -> u64 {
+        self.commands += commands;
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.taken.push(None);
+            // At most one for each reply slot.
+            self.taken.len() as u32 - 1
+        });
+        self.taken[slot as usize] = Some(batch);
+        OF_BATCH | u64::from(slot) << 32
+    }
+
+    /// Takes in an answer. The batch, when it was the last of it.
+    fn answer(&mut self, tag: u64, answer: Answer) -> Option<Batch> {
+        let (slot, at) = ((tag & !OF_BATCH) >> 32, tag as u32);
+        let taken = self.taken.get_mut(slot as usize)?;
+        self.commands -= 1;
+        if !taken.as_mut()?.answer(at, answer) {
+            return None;
+        }
+        // Slots are numbered in u32.
+        self.free.push(slot as u32);
+        taken.take()
+    }
+
+    /// Takes a batch out again that was not handed over.
+    fn give_back(&mut self, tag: u64, commands: usize) -> Option<Batch> {
+        let slot = (tag & !OF_BATCH) >> 32;
+        self.commands -= commands;
+        self.free.push(slot as u32);
+        self.taken.get_mut(slot as usize)?.take()
     }
 }
 
@@ -217,6 +265,9 @@ pub(crate) struct SessionStream {
     requests: Streaming<wire::SessionRequest>,
     outbox: Arc<Outbox>,
     slots: Slots,
+    batches: Batches,
+    /// A batch that waits for reply slots. Nothing is read behind it.
+    waiting: Option<(Parsed, TimestampMs)>,
     reading: Reading,
     farewell_said: bool,
     /// Taken from the outbox, not converted yet.
@@ -248,6 +299,8 @@ impl SessionStream {
             requests,
             outbox,
             slots: Slots::new(),
+            batches: Batches::default(),
+            waiting: None,
             reading: Reading::Beginning,
             farewell_said: false,
             answers: VecDeque::with_capacity(OUTBOX_ROOM),
@@ -259,6 +312,12 @@ impl SessionStream {
     fn convert_answer(&mut self) -> Option<wire::SessionResponse> {
         while let Some((tag, answer)) = self.answers.pop_front() {
             self.edge.admission.give_back(1, COMMAND_BYTES);
+            if tag & OF_BATCH != 0 {
+                match self.batches.answer(tag, answer) {
+                    Some(batch) => return Some(batch.into_message()),
+                    None => continue,
+                }
+            }
             if let Some(command) = self.slots.give_back(tag) {
                 return Some(message_of(&self.engine, command, answer));
             }
@@ -286,13 +345,18 @@ impl SessionStream {
             return Err(Refusal::invalid("correlation_id", "must not be 0"));
         }
         self.edge.engine()?;
-        let (event_key, command, kind, asked, min_position) = command_of(&self.engine, command)?;
-        let allowed = match request.timeout_ms {
-            0 => SALE_CALL_TIME_MAX,
-            ms => Duration::from_millis(u64::from(ms)).min(SALE_CALL_TIME_MAX),
+        let parsed = match &command {
+            session_request::Command::HoldBatch(holds) => Some(batch::holds(correlation_id, holds)?),
+            session_request::Command::ResolveBatch(resolves) => Some(batch::resolves(correlation_id, resolves)?),
+            _ => None,
         };
-        let allowed_ms = u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX);
-        let deadline = self.engine.clock().now().plus_ms(allowed_ms);
+        if let Some(parsed) = parsed {
+            let deadline = self.deadline(request.timeout_ms);
+            self.accept_batch(parsed, deadline);
+            return Ok(());
+        }
+        let (event_key, command, kind, asked, min_position) = command_of(&self.engine, command)?;
+        let deadline = self.deadline(request.timeout_ms);
         self.edge.admission.take(COMMAND_BYTES)?;
         let tag = self.slots.take(InFlight { correlation_id, event_key, kind, asked, min_position });
         let sink = Arc::clone(&self.outbox) as Arc<dyn ReplySink>;
@@ -300,6 +364,54 @@ impl SessionStream {
             self.slots.give_back(tag);
             self.edge.admission.give_back(1, COMMAND_BYTES);
             return Err(Refusal::of_refused(refused, asked));
+        }
+        Ok(())
+    }
+
+    /// When a command that arrives now must be judged.
+    fn deadline(&self, timeout_ms: u32) -> TimestampMs {
+        let allowed = match timeout_ms {
+            0 => SALE_CALL_TIME_MAX,
+            ms => Duration::from_millis(u64::from(ms)).min(SALE_CALL_TIME_MAX),
+        };
+        self.engine.clock().now().plus_ms(u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn in_flight(&self) -> usize {
+        self.slots.in_flight() + self.batches.commands
+    }
+
+    /// Hands a batch over, or lets it wait for reply slots. Some are answered at once.
+    fn accept_batch(&mut self, parsed: Parsed, deadline: TimestampMs) {
+        let count = parsed.commands.len();
+        if self.in_flight() + count > SESSION_SLOTS {
+            self.waiting = Some((parsed, deadline));
+            return;
+        }
+        let correlation_id = parsed.batch.correlation_id();
+        if let Err(refusal) = self.hand_over(parsed, deadline) {
+            self.ready = Some(refusal.into_session(correlation_id));
+        }
+    }
+
+    fn hand_over(&mut self, parsed: Parsed, deadline: TimestampMs) -> Refusable<()> {
+        let Parsed { event_key, batch, commands } = parsed;
+        let count = commands.len();
+        if count == 0 {
+            self.ready = Some(batch.into_message());
+            return Ok(());
+        }
+        self.edge.admission.take_all(count, count * COMMAND_BYTES)?;
+        let first = self.batches.take(batch, count);
+        let reply = |at| {
+            let sink = Arc::clone(&self.outbox) as Arc<dyn ReplySink>;
+            Reply::Many { sink, tag: first | u64::from(at) }
+        };
+        let commands = commands.into_iter().map(|(at, command)| (command, reply(at)));
+        if let Err(refused) = self.engine.submit_all(event_key, commands, Some(deadline)) {
+            self.batches.give_back(first, count);
+            self.edge.admission.give_back(count, count * COMMAND_BYTES);
+            return Err(Refusal::of_refused(refused, Asked::default()));
         }
         Ok(())
     }
@@ -338,7 +450,7 @@ impl SessionStream {
 
     /// What the stream gives when nothing more will be read.
     fn finish(&mut self) -> Poll<Option<Result<wire::SessionResponse, Status>>> {
-        if self.slots.in_flight() > 0 {
+        if self.in_flight() > 0 {
             // The answers wake us.
             return Poll::Pending;
         }
@@ -356,6 +468,9 @@ pub(super) fn command_of(
 ) -> Refusable<(EventKey, Command, SessionKind, Asked, u64)> {
     match command {
         session_request::Command::Open(_) => Err(Refusal::invalid("open", "the Session is open already")),
+        session_request::Command::HoldBatch(_) | session_request::Command::ResolveBatch(_) => {
+            Err(Refusal::invalid("command", "is a batch, and one command was expected"))
+        }
         session_request::Command::Hold(request) => {
             let key = EventKey(request.event_key);
             let (hold, asked) = convert::session_hold(request)?;
@@ -430,11 +545,19 @@ impl Stream for SessionStream {
             if farewell == Farewell::Close && matches!(this.reading, Reading::Beginning | Reading::Open) {
                 this.reading = Reading::Over(Some(Refusal::draining().into_status()));
             }
+            if let Some((parsed, deadline)) = this.waiting.take() {
+                this.accept_batch(parsed, deadline);
+                if this.waiting.is_some() {
+                    // The answers wake us.
+                    return Poll::Pending;
+                }
+                continue;
+            }
             match this.reading {
                 Reading::Beginning | Reading::Open => {}
                 Reading::Over(_) | Reading::Done => return this.finish(),
             }
-            if !this.slots.has_room() {
+            if this.in_flight() >= SESSION_SLOTS {
                 // The answers wake us.
                 return Poll::Pending;
             }
@@ -453,7 +576,7 @@ impl Stream for SessionStream {
 impl Drop for SessionStream {
     fn drop(&mut self) {
         // Commands that were handed over are judged all the same; their answers find nobody.
-        let lost = self.slots.in_flight();
+        let lost = self.in_flight();
         self.edge.admission.give_back(lost, lost * COMMAND_BYTES);
         self.edge.sessions.end();
         if let Some(connection) = &self.connection {
@@ -480,10 +603,10 @@ mod tests {
         };
         let mut slots = Slots::new();
         let tags: Vec<u64> = (0..SESSION_SLOTS).map(|_| slots.take(command)).collect();
-        assert!(!slots.has_room());
+        assert_eq!(slots.in_flight(), SESSION_SLOTS);
         assert!(slots.give_back(tags[17]).is_some());
         assert!(slots.give_back(tags[17]).is_none(), "an answer comes once");
         assert_eq!(slots.take(command), tags[17]);
-        assert!(!slots.has_room());
+        assert_eq!(slots.in_flight(), SESSION_SLOTS);
     }
 }
