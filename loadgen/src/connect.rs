@@ -19,7 +19,7 @@ pub(crate) fn client(options: &Options, connections: usize) -> anyhow::Result<Cl
         .collect();
     config.client_name = concat!("usher-loadgen/", env!("CARGO_PKG_VERSION")).to_owned();
     config.lane = match options.mode {
-        Mode::Session => Lane::Session,
+        Mode::Session | Mode::Batch => Lane::Session,
         Mode::Unary => Lane::Unary,
     };
     Client::lazy(config).context("cannot make a client")

@@ -58,6 +58,9 @@ pub(crate) struct Options {
     /// Commands in flight over all streams (churn, session).
     #[arg(long, default_value_t = 4_096)]
     pub(crate) in_flight: usize,
+    /// Commands in a message (churn, batch).
+    #[arg(long, default_value_t = 256, value_parser = batch_size)]
+    pub(crate) batch: usize,
     /// Stop after this time [default: 10s for churn, no limit for a sale until it is sold out].
     #[arg(long, value_parser = duration::parse)]
     pub(crate) duration: Option<Duration>,
@@ -155,7 +158,11 @@ pub(crate) enum Scenario {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
+    /// Commands on a stream, each in a message of its own.
     Session,
+    /// Commands on a stream, many in a message (churn).
+    Batch,
+    /// Each command as a call.
     Unary,
 }
 
@@ -165,6 +172,12 @@ pub(crate) enum Until {
     SoldOut,
     /// `--duration` has passed.
     Duration,
+}
+
+/// As many as a Session may have in flight, and no more than its longest message holds.
+fn batch_size(text: &str) -> Result<usize, String> {
+    let size = text.parse().map_err(|_| "must be a number".to_owned())?;
+    if (1..=2_048).contains(&size) { Ok(size) } else { Err("must be 1 to 2048".to_owned()) }
 }
 
 impl Options {
@@ -179,6 +192,7 @@ impl Options {
     pub(crate) fn mode_name(&self) -> &'static str {
         match self.mode {
             Mode::Session => "session",
+            Mode::Batch => "batch",
             Mode::Unary => "unary",
         }
     }
@@ -210,6 +224,9 @@ impl Options {
         }
         if self.bare && self.scenario != Scenario::Churn {
             return Err("--bare is for --scenario churn".to_owned());
+        }
+        if self.mode == Mode::Batch && (self.scenario != Scenario::Churn || self.rate.is_some()) {
+            return Err("--mode batch is for --scenario churn, and without --rate".to_owned());
         }
         if self.rate.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
             return Err("--rate must be above 0".to_owned());

@@ -16,7 +16,8 @@ use proto::inventory::v1::{
     ConfirmHoldRequest, ConfirmHoldResponse, ExtendHoldRequest, ExtendHoldResponse, GetAvailabilityRequest,
     GetAvailabilityResponse, GetEventRequest, GetEventResponse, GetHoldRequest, GetHoldResponse, GetPlanRequest,
     GetPlanResponse, GetSeatMapRequest, GetSeatMapResponse, Hold, HoldRequest, HoldResponse, HoldState,
-    ReleaseHoldRequest, ReleaseHoldResponse, SessionOpened, SessionRequest, SessionResponse, session_request,
+    ReleaseHoldRequest, ReleaseHoldResponse, SessionBatchAnswer, SessionOpened, SessionRequest, SessionResponse,
+    session_request,
 };
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_stream::wrappers::TcpListenerStream;
@@ -234,6 +235,11 @@ fn answer(request: SessionRequest) -> SessionResponse {
             ..response
         },
         Some(session_request::Command::Confirm(_)) => SessionResponse { seats: vec![500_000, 500_001], ..response },
+        Some(session_request::Command::HoldBatch(_)) => {
+            let all_done = SessionBatchAnswer { expires_at_ms: vec![NOW_MS + HOLD_TTL_MS], ..Default::default() };
+            SessionResponse { batch: Some(Box::new(all_done)), ..response }
+        }
+        Some(session_request::Command::ResolveBatch(_)) => SessionResponse { batch: Some(Box::default()), ..response },
         _ => response,
     }
 }

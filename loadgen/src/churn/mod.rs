@@ -1,5 +1,6 @@
 //! Churn: two seats are held, then released or sold, as fast as they go. For rates and for latency under load.
 
+mod batches;
 mod book;
 mod calls;
 mod pipeline;
@@ -15,6 +16,7 @@ use client::{Client, Reason};
 use futures_util::StreamExt;
 use proto::inventory::v1::{Hold, HoldState};
 
+use self::batches::Batches;
 use self::book::{Book, Sample};
 use self::calls::Calls;
 use self::pipeline::Pipeline;
@@ -39,7 +41,9 @@ const SAMPLES_IN_FLIGHT: usize = 64;
 pub(crate) fn run(options: &Options) -> anyhow::Result<Outcome> {
     let threads = options.threads();
     let workers = match options.mode {
-        Mode::Session => (0..threads).map(|index| connect::share(options.connections, threads, index)).sum(),
+        Mode::Session | Mode::Batch => {
+            (0..threads).map(|index| connect::share(options.connections, threads, index)).sum()
+        }
         Mode::Unary => threads,
     };
     let run = Arc::new(Run::new(options, workers));
@@ -76,17 +80,23 @@ async fn thread(run: &Arc<Run>, index: usize, progress: &Progress) -> anyhow::Re
     let work = async {
         let (mut measure, mut book) = (Measure::new(), Book::default());
         match options.mode {
-            Mode::Session => {
+            Mode::Session | Mode::Batch => {
                 let first: usize = (0..index).map(|other| connect::share(options.connections, threads, other)).sum();
-                let mut pipelines = Vec::new();
+                let (mut pipelines, mut batches) = (Vec::new(), Vec::new());
                 for connection in 0..connections {
                     let worker = first + connection;
                     let in_flight = connect::share(options.in_flight, run.workers, worker);
-                    let run = Arc::clone(run);
-                    pipelines.push(Pipeline::new(run, client.clone(), connection, worker, in_flight).await?);
+                    let (run, client) = (Arc::clone(run), client.clone());
+                    if options.mode == Mode::Batch {
+                        batches.push(Batches::new(run, client, connection, worker, in_flight).await?);
+                    } else {
+                        pipelines.push(Pipeline::new(run, client, connection, worker, in_flight).await?);
+                    }
                 }
-                let ended = pipelines.into_iter().map(Pipeline::run);
-                for (one, told) in futures_util::future::join_all(ended).await {
+                let one_by_one = futures_util::future::join_all(pipelines.into_iter().map(Pipeline::run));
+                let in_batches = futures_util::future::join_all(batches.into_iter().map(Batches::run));
+                let (one_by_one, in_batches) = futures_util::future::join(one_by_one, in_batches).await;
+                for (one, told) in one_by_one.into_iter().chain(in_batches) {
                     measure.merge(&one);
                     book.merge(told);
                 }

@@ -35,6 +35,12 @@ impl Stock {
         self.pairs.pop_front()
     }
 
+    /// One of this event, if it is the next that is there; any when there is no wish.
+    pub(crate) fn take_of(&mut self, event: Option<u32>) -> Option<Pair> {
+        let next = self.pairs.front().map(|pair| pair.event);
+        if event.is_some() && event != next { None } else { self.take() }
+    }
+
     pub(crate) fn put_back(&mut self, pair: Pair) {
         self.pairs.push_back(pair);
     }

@@ -5,7 +5,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 
-use crate::options::Options;
+use crate::options::{Mode, Options};
 use crate::patience::Patience;
 use crate::{made_venue, own_event};
 
@@ -111,6 +111,10 @@ impl Supply {
         drop(events);
         let seed = self.options.seed.wrapping_add(u64::from(generation) << 32).wrapping_add(worker as u64);
         pairs.shuffle(&mut SmallRng::seed_from_u64(seed));
+        if self.options.mode == Mode::Batch {
+            // A batch is of one event. The order within each stays as it was dealt.
+            pairs.sort_by_key(|pair| pair.event);
+        }
         Ok(pairs)
     }
 }
