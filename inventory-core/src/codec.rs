@@ -79,12 +79,15 @@ pub fn encode_record(record: &Record, out: &mut Vec<u8>) {
 /// Append the bytes of a record with this header and change to `out`.
 pub fn encode_change(event: EventNumber, event_seq: u32, digest: u32, change: &Change, out: &mut Vec<u8>) {
     let start = out.len();
-    out.put_u16(0);
-    out.put_u8(kind(change));
-    out.put_u8(VERSION);
-    out.put_u32(event.0);
-    out.put_u32(event_seq);
-    out.put_u32(digest);
+    // Room for most records at once, and the fixed fields in one piece: a vector looks at its room for every piece.
+    out.reserve(128);
+    let mut head = [0; 16];
+    head[2] = kind(change);
+    head[3] = VERSION;
+    head[4..8].copy_from_slice(&event.0.to_le_bytes());
+    head[8..12].copy_from_slice(&event_seq.to_le_bytes());
+    head[12..16].copy_from_slice(&digest.to_le_bytes());
+    out.put(&head);
     encode_body(change, out);
     let bytes = out.len() - start;
     assert!(bytes <= RECORD_BYTES_MAX, "a change of {bytes} bytes does not fit a record");
@@ -124,17 +127,18 @@ fn encode_body(change: &Change, out: &mut Vec<u8>) {
             put_settings(out, &updated.settings);
         }
         Change::Held(held) => {
-            out.put_u128(held.hold_id.0);
-            out.put_u64(held.fingerprint);
-            out.put_u64(held.customer.0);
-            out.put_u64(held.created_at.0);
-            out.put_u64(held.expires_at.0);
-            out.put_u8(u8::from(held.replaced.is_some()));
-            out.put_u8(held.renewals);
-            out.put_u8(held.arrangement as u8);
-            put_counts(out, held.seats.len(), held.admissions.len());
-            out.put_u8(0);
-            out.put_u16(0);
+            let counts = counts_of(held.seats.len(), held.admissions.len());
+            let mut fixed = [0; 56];
+            fixed[..16].copy_from_slice(&held.hold_id.0.to_le_bytes());
+            fixed[16..24].copy_from_slice(&held.fingerprint.to_le_bytes());
+            fixed[24..32].copy_from_slice(&held.customer.0.to_le_bytes());
+            fixed[32..40].copy_from_slice(&held.created_at.0.to_le_bytes());
+            fixed[40..48].copy_from_slice(&held.expires_at.0.to_le_bytes());
+            fixed[48] = u8::from(held.replaced.is_some());
+            fixed[49] = held.renewals;
+            fixed[50] = held.arrangement as u8;
+            fixed[51..53].copy_from_slice(&counts);
+            out.put(&fixed);
             if let Some(replaced) = held.replaced {
                 out.put_u128(replaced.0);
             }
@@ -153,7 +157,7 @@ fn encode_body(change: &Change, out: &mut Vec<u8>) {
                     | u8::from(confirmed.remainder == Remainder::Release) << 1
                     | u8::from(confirmed.reclaimed) << 2,
             );
-            put_counts(out, confirmed.seats.len(), confirmed.admissions.len());
+            out.put(&counts_of(confirmed.seats.len(), confirmed.admissions.len()));
             let order = confirmed.order.as_str().as_bytes();
             // At most 64 by its type.
             out.put_u8(order.len() as u8);
@@ -163,10 +167,12 @@ fn encode_body(change: &Change, out: &mut Vec<u8>) {
             confirmed.admissions.iter().for_each(|admission| out.put_u32(admission.word()));
         }
         Change::Released(released) => {
-            out.put_u128(released.hold_id.0);
-            out.put_u8(u8::from(released.request.is_some()));
-            put_counts(out, released.seats.len(), released.admissions.len());
-            out.put_u8(0);
+            let counts = counts_of(released.seats.len(), released.admissions.len());
+            let mut fixed = [0; 20];
+            fixed[..16].copy_from_slice(&released.hold_id.0.to_le_bytes());
+            fixed[16] = u8::from(released.request.is_some());
+            fixed[17..19].copy_from_slice(&counts);
+            out.put(&fixed);
             put_request(out, released.request);
             released.seats.iter().for_each(|&seat| out.put_u32(seat));
             released.admissions.iter().for_each(|admission| out.put_u32(admission.word()));
@@ -184,10 +190,9 @@ fn encode_body(change: &Change, out: &mut Vec<u8>) {
     }
 }
 
-fn put_counts(out: &mut Vec<u8>, seats: usize, admissions: usize) {
+fn counts_of(seats: usize, admissions: usize) -> [u8; 2] {
     assert!(seats <= PLACES_PER_HOLD_MAX && admissions <= PLACES_PER_HOLD_MAX);
-    out.put_u8(seats as u8);
-    out.put_u8(admissions as u8);
+    [seats as u8, admissions as u8]
 }
 
 fn put_request(out: &mut Vec<u8>, request: Option<(RequestId, u64)>) {

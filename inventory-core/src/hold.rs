@@ -14,6 +14,7 @@
 //! Not here: whose places are whose (`event.rs`), when a hold ends (`expiry.rs`).
 
 use alloc::{boxed::Box, vec::Vec};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use hashbrown::{HashTable, hash_table};
 
@@ -229,6 +230,11 @@ impl Entry {
         HoldId(u128::from(self.hold_id[0]) << 64 | u128::from(self.hold_id[1]))
     }
 
+    /// Whether it is the hold of this event with this id.
+    fn is_of(&self, event: EventNumber, hold_id: HoldId) -> bool {
+        self.event == event && self.hold_id() == hold_id
+    }
+
     /// Whether the hold lives.
     pub(crate) fn is_live(&self) -> bool {
         matches!(self.state(), HoldState::Active | HoldState::Paying)
@@ -396,6 +402,9 @@ pub(crate) struct Holds {
     free: u32,
     in_use: u32,
     index: Vec<HashTable<Indexed>>,
+    /// The entry that was found last. A command looks for its hold three times: when it is judged, when its change is
+    /// applied, and for its answer. No part of the state; an atomic only so that slots may be shared.
+    found: AtomicU32,
 }
 
 /// An entry of the index. It keeps its hash, so that a growing table need not read the entries of all it has.
@@ -425,6 +434,7 @@ impl Holds {
             free: NIL,
             in_use: 0,
             index: core::iter::repeat_with(HashTable::new).take(INDEX_TABLES).collect(),
+            found: AtomicU32::new(NIL),
         }
     }
 
@@ -434,14 +444,16 @@ impl Holds {
 
     /// The entry of an id, forgotten or not.
     pub(crate) fn find(&self, event: EventNumber, hold_id: HoldId) -> Option<u32> {
+        let last = self.found.load(Ordering::Relaxed);
+        if last != NIL && self[last].is_of(event, hold_id) {
+            return Some(last);
+        }
         let hash = Self::hash_of(self.seed, event, hold_id);
-        let found = self.index[Indexed::table(hash)].find(Indexed::spread(hash), |indexed| {
-            indexed.hash == hash && {
-                let entry = &self[indexed.at];
-                entry.hold_id() == hold_id && entry.event == event
-            }
-        });
-        found.map(|indexed| indexed.at)
+        let found = self.index[Indexed::table(hash)]
+            .find(Indexed::spread(hash), |indexed| indexed.hash == hash && self[indexed.at].is_of(event, hold_id));
+        let at = found?.at;
+        self.found.store(at, Ordering::Relaxed);
+        Some(at)
     }
 
     /// Brings the index of some entries of a list into the processor's caches, side by side. How many, at least one.
@@ -483,15 +495,14 @@ impl Holds {
         // One look for both: whether it is there, and where it goes.
         let place = self.index[Indexed::table(hash)].entry(
             Indexed::spread(hash),
-            |indexed| {
-                indexed.hash == hash && other(indexed.at).hold_id() == hold_id && other(indexed.at).event == event
-            },
+            |indexed| indexed.hash == hash && other(indexed.at).is_of(event, hold_id),
             |indexed| Indexed::spread(indexed.hash),
         );
         match place {
             hash_table::Entry::Vacant(place) => drop(place.insert(Indexed { hash, at })),
             hash_table::Entry::Occupied(_) => panic!("hold id used twice: {hold_id:?}"),
         }
+        self.found.store(at, Ordering::Relaxed);
         at
     }
 
@@ -510,6 +521,7 @@ impl Holds {
         let hash = Self::hash_of(self.seed, event, hold_id);
         let found = self.index[Indexed::table(hash)].find_entry(Indexed::spread(hash), |indexed| indexed.at == at);
         found.expect("every entry in use is indexed").remove();
+        self.found.store(NIL, Ordering::Relaxed);
         let free = self.free;
         let entry = &mut self[at];
         assert_eq!(entry.bucket, crate::expiry::NO_BUCKET, "a forgotten hold must be in no wheel");
