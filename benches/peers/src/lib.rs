@@ -10,6 +10,12 @@
 //! Not here: micro-benches (crate `benches`), load for people's own servers (crate `loadgen`).
 
 pub mod contestant;
+pub mod site;
+pub mod served;
+pub mod h2load;
+pub mod frame;
+pub mod loadgen;
+pub mod disk;
 pub mod stock;
 pub mod redis;
 pub mod resp;
