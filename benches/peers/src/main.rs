@@ -9,17 +9,24 @@
 mod roster;
 mod rounds;
 mod calm;
+mod goals;
 mod spread;
+mod report;
+mod machine;
+mod page;
+mod chart;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use peers::cores::Cores;
 use peers::site::{Pace, Site};
 
+use crate::machine::Machine;
+use crate::report::{Report, Row};
 use crate::rounds::{Plan, Seat};
 
 /// Runs usherd beside what people use today, in turn, and compares.
@@ -89,13 +96,63 @@ fn main() -> ExitCode {
 
 /// Whether every run ended well.
 fn bench(options: &Options) -> Result<bool> {
+    if options.list {
+        print!("{}", report::list());
+        return Ok(true);
+    }
     let selected = roster::select(&options.only, &options.group).map_err(anyhow::Error::msg)?;
     let site = site(options)?;
-    let mut seats: Vec<Seat> =
-        selected.into_iter().map(|entry| Seat { entry, contestant: (entry.make)(entry.name, &site) }).collect();
+    // What does not come out is made before the first run, not missed after the last.
+    std::fs::create_dir_all(&options.out).with_context(|| format!("make {}", options.out.display()))?;
+    let (mut warnings, mut skipped) = (Vec::new(), Vec::new());
+    let mount = machine::mount_of(&site.data);
+    if mount.as_ref().is_some_and(machine::Mount::is_memory) {
+        warnings.push(format!(
+            "{} IS IN MEMORY: NOTHING IS DURABLE AND NO FIGURE MEANS ANYTHING; give --data a folder on a disk",
+            site.data.display()
+        ));
+    }
+    if !site.cores.pinned {
+        warnings.push("servers and clients share processors: rates say less, ratios too".to_owned());
+    }
+    let mut seats = Vec::new();
+    for entry in selected {
+        match (entry.available)() {
+            Ok(()) => seats.push(Seat { entry, contestant: (entry.make)(entry.name, &site) }),
+            Err(missing) => skipped.push((entry.name.to_owned(), missing)),
+        }
+    }
+    warnings.iter().for_each(|warning| eprintln!("WARNING: {warning}"));
+    skipped.iter().for_each(|(name, missing)| eprintln!("SKIPPED: {name}: {missing}"));
+    ensure!(!seats.is_empty(), "nobody is left to run");
+
     let plan = Plan { rounds: options.rounds, warmup: options.warmup, measured: options.seconds };
+    let about = rounds::expected(plan, seats.len()).as_secs().div_ceil(60);
+    eprintln!("{} contestants, {} rounds: about {about} min", seats.len(), plan.rounds);
+    let begin = Instant::now();
     let runs = rounds::run(&site, plan, &mut seats);
-    Ok(runs.iter().all(|run| run.error.is_none()))
+    let report = Report {
+        machine: Machine::find(&site, mount.as_ref()),
+        rounds: plan.rounds,
+        seconds: plan.measured.as_secs_f64(),
+        warmup_seconds: plan.warmup.as_secs_f64(),
+        took: rounds::since(begin),
+        warnings,
+        skipped,
+        rows: seats.iter().map(|seat| Row::of(seat, &runs)).collect(),
+        goals: report::verdicts(&seats, &runs),
+        runs,
+    };
+    let write = |name: &str, text: String| {
+        let path = options.out.join(name);
+        std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))
+    };
+    write("bench.json", serde_json::to_string_pretty(&report)?)?;
+    write("bench.md", report.markdown())?;
+    write("bench.html", page::page(&report))?;
+    print!("{}", report.text());
+    eprintln!("the report is in {}", options.out.join("bench.html").display());
+    Ok(report.runs.iter().all(|run| run.error.is_none()))
 }
 
 fn site(options: &Options) -> Result<Site> {
