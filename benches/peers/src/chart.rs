@@ -151,7 +151,7 @@ pub(crate) fn lines(lines: &[Line], names: &[&str], unit: &str) -> String {
         );
     }
     for (at, name) in names.iter().enumerate() {
-        let (middle, below) = (x(at), BOTTOM + 18.0);
+        let (middle, below) = (x(at), BOTTOM + 22.0);
         let _ = write!(
             out,
             "<text class=\"tick\" x=\"{middle:.1}\" y=\"{below}\" text-anchor=\"middle\">{}</text>",
@@ -219,14 +219,16 @@ fn spaced(wanted: &[f64], apart: f64, bottom: f64) -> Vec<f64> {
     places
 }
 
-/// A step of 1, 2 or 5 times a power of ten that makes four to ten steps of a length.
+/// The least step of 1, 2 or 5 times a power of ten of which five reach over a length: more would write figures over
+/// each other.
 fn step(length: f64) -> f64 {
+    const STEPS_MAX: f64 = 5.0;
     if length <= 0.0 {
         return 1.0;
     }
-    let power = 10f64.powf((length / 4.0).log10().floor());
-    let fits = |factor: f64| power * factor * 4.0 <= length;
-    [5.0, 2.0].into_iter().find(|factor| fits(*factor)).unwrap_or(1.0) * power
+    let power = 10f64.powf((length / STEPS_MAX).log10().floor());
+    let reaches = |factor: f64| power * factor * STEPS_MAX >= length * 0.9999;
+    [1.0, 2.0, 5.0].into_iter().find(|factor| reaches(*factor)).unwrap_or(10.0) * power
 }
 
 /// A logarithmic axis between two of 1, 2 and 5 times a power of ten.
@@ -282,7 +284,7 @@ mod tests {
 
     #[test]
     fn steps_are_round_and_few() {
-        for (length, expected) in [(10.0, 2.0), (4.0, 1.0), (230_000.0, 50_000.0), (0.7, 0.1), (0.0, 1.0)] {
+        for (length, expected) in [(10.0, 2.0), (4.0, 1.0), (1_931_203.0, 500_000.0), (0.7, 0.2), (0.0, 1.0)] {
             assert!((step(length) - expected).abs() < expected * 1e-9, "{length}: {}", step(length));
         }
     }

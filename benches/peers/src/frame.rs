@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn the_frame_of_a_hold_has_these_bytes() {
-        let golden = b"\0\0\0\0\x10\x0a\x05field\x2a\x02\x18\x02\x58\xe8\x07";
+        let golden = b"\0\0\0\0\x0e\x0a\x05field\x2a\x02\x18\x02\x58\xe8\x07";
         assert_eq!(frame(&hold_request("field")), golden);
         assert_eq!(HoldRequest::decode(&golden[5..]).expect("a message"), hold_request("field"));
     }

@@ -21,7 +21,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser};
 use peers::cores::Cores;
 use peers::site::{Pace, Site};
 
@@ -61,7 +62,7 @@ struct Options {
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
     /// Arrivals a second of the open loops, instead of half of the peak of usherd-unary.
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     rate: Option<u64>,
 }
 
@@ -100,7 +101,8 @@ fn bench(options: &Options) -> Result<bool> {
         print!("{}", report::list());
         return Ok(true);
     }
-    let selected = roster::select(&options.only, &options.group).map_err(anyhow::Error::msg)?;
+    let selected = roster::select(&options.only, &options.group)
+        .unwrap_or_else(|error| Options::command().error(ErrorKind::InvalidValue, error).exit());
     let site = site(options)?;
     // What does not come out is made before the first run, not missed after the last.
     std::fs::create_dir_all(&options.out).with_context(|| format!("make {}", options.out.display()))?;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use crate::chart::{self, Line, Mark, escape};
 use crate::goals::grouped;
-use crate::report::{QUANTILE_NAMES, Report, Row, spread_text};
+use crate::report::{QUANTILE_NAMES, Report, Row, ends_text};
 use crate::roster::GROUPS;
 use crate::spread::Spread;
 
@@ -87,9 +87,7 @@ fn goals(out: &mut String, report: &Report) {
          <th class=\"n\">asked</th><th></th></tr>\n",
     );
     for goal in &report.goals {
-        let ends = goal
-            .figure
-            .map_or_else(String::new, |Spread { min, max, .. }| format!("{} to {}", grouped(min), grouped(max)));
+        let ends = ends_text(goal.figure);
         let left_out = if goal.left_out > 0 { format!("; {} rounds left out", goal.left_out) } else { String::new() };
         let class = if goal.is_met == Some(true) { "met" } else { "missed" };
         let _ = writeln!(
@@ -161,11 +159,8 @@ fn marks<'a>(rows: impl Iterator<Item = &'a Row>, of: impl Fn(&Row) -> Option<Sp
 
 /// A median above its ends.
 fn two_lines(spread: Option<Spread>) -> String {
-    let text = escape(&spread_text(spread));
-    match text.split_once(" (") {
-        Some((median, ends)) => format!("{median}<br><span class=\"soft\">{}</span>", ends.trim_end_matches(')')),
-        None => text,
-    }
+    let median = spread.map_or_else(|| "-".to_owned(), |spread| grouped(spread.median));
+    format!("{}<br><span class=\"soft\">{}</span>", escape(&median), escape(&ends_text(spread)))
 }
 
 /// The colour of a contestant: that of its program.

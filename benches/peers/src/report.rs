@@ -99,12 +99,19 @@ impl Row {
     }
 }
 
-/// A median with its ends, as `3.1 (2.9 to 3.3)`.
+/// A median with its ends, as `3.1 (2.9 to 3.3)`; of one round it has none.
 pub(crate) fn spread_text(spread: Option<Spread>) -> String {
-    spread.map_or_else(
-        || "-".to_owned(),
-        |spread| format!("{} ({} to {})", grouped(spread.median), grouped(spread.min), grouped(spread.max)),
-    )
+    match spread {
+        None => "-".to_owned(),
+        Some(Spread { median, min, max }) if min == max => grouped(median),
+        Some(Spread { median, min, max }) => format!("{} ({} to {})", grouped(median), grouped(min), grouped(max)),
+    }
+}
+
+/// The ends alone, when there are two.
+pub(crate) fn ends_text(spread: Option<Spread>) -> String {
+    let ends = spread.filter(|spread| spread.min != spread.max);
+    ends.map_or_else(String::new, |Spread { min, max, .. }| format!("{} to {}", grouped(min), grouped(max)))
 }
 
 fn median(spread: Option<Spread>) -> String {
@@ -172,9 +179,7 @@ impl Report {
 
     fn ratios(&self) -> Table {
         let cells = |goal: &Verdict| {
-            let ends = goal
-                .figure
-                .map_or_else(String::new, |figure| format!("{} to {}", grouped(figure.min), grouped(figure.max)));
+            let ends = ends_text(goal.figure);
             let (median, outcome) = (goal.median(), goal.outcome().to_owned());
             vec![goal.goal.to_owned(), goal.compared.clone(), median, ends, goal.bound.clone(), outcome]
         };
