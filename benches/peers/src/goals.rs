@@ -338,6 +338,7 @@ mod tests {
             disturbance: is_disturbed.then(|| "stalled".to_owned()),
             late_ms: 0.0,
             stolen_share: 0.0,
+            others_share: 0.0,
         }
     }
 

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// The kernel counts processor time in hundredths of a second on every Linux that runs this.
-const TICKS_PER_SECOND: f64 = 100.0;
+pub const TICKS_PER_SECOND: f64 = 100.0;
 /// A process gets this long to end when it is asked to.
 const END_WITHIN: Duration = Duration::from_secs(10);
 /// How often a condition is looked at.

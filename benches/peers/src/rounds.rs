@@ -36,6 +36,8 @@ pub(crate) struct Run {
     pub(crate) late_ms: f64,
     /// Share of processor time that was stolen.
     pub(crate) stolen_share: f64,
+    /// Share of processor time that programs had which are none of ours.
+    pub(crate) others_share: f64,
 }
 
 /// A contestant that takes part.
@@ -79,6 +81,7 @@ fn find_pace(site: &Site, plan: Plan, runs: &[Run]) {
 
 fn once(plan: Plan, round: u32, seat: &mut Seat) -> Run {
     let started = seat.contestant.start();
+    // Only the run is watched: a start that is slow costs no figure.
     let watch = Watch::start();
     let result = started.and_then(|()| seat.contestant.run(plan.warmup, plan.measured));
     let seen = watch.stop();
@@ -95,6 +98,7 @@ fn once(plan: Plan, round: u32, seat: &mut Seat) -> Run {
         disturbance: seen.disturbance(),
         late_ms: seen.late.as_secs_f64() * 1e3,
         stolen_share: seen.stolen_share,
+        others_share: seen.others_share,
     }
 }
 
