@@ -22,6 +22,7 @@ bytes of others, with another toolchain; skipped loudly without it
   fuzz     libFuzzer on everything that decodes
   miri     part of the core's and the log's tests, interpreted
 measurements, each with options of its own
+  bench    usherd beside Redis, PostgreSQL and a bare server, in turn: ratios, and a page to read
   recovery replay, and loading and writing a checkpoint, beside plain reading
   instructions
            instructions of a command, counted by valgrind, beside those in benches/instructions.toml
@@ -48,6 +49,7 @@ fn main() -> Result<()> {
         Some("fuzz") => xtask::nightly::fuzz(&root, &arguments),
         Some("miri") => xtask::nightly::miri(&root),
         Some("instructions") => xtask::instructions::run(&root, &arguments),
+        Some("bench") => xtask::program::bench(&root, &arguments),
         Some("recovery") => xtask::program::recovery(&root, &arguments),
         Some(task @ ("kill9" | "inject" | "point-in-time")) => xtask::program::trial(&root, task, &arguments),
         _ => bail!("{USAGE}"),

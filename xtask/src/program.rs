@@ -44,6 +44,18 @@ pub fn recovery(root: &Path, arguments: &[OsString]) -> Result<()> {
     finish(&mut run)
 }
 
+/// Runs the side-by-side bench, it and all it starts built as a release is.
+///
+/// # Errors
+/// When something does not build, or a run failed.
+pub fn bench(root: &Path, arguments: &[OsString]) -> Result<()> {
+    let packages = ["peers", "server", "loadgen", "cli"];
+    let mut build = cargo(root);
+    build.args(["build", "--quiet", "--release"]).args(packages.iter().flat_map(|name| ["--package", name]));
+    finish(&mut build)?;
+    finish(Command::new(target_folder(root).join("release/bench")).args(arguments).current_dir(root))
+}
+
 pub(crate) fn target_folder(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }

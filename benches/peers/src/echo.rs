@@ -20,7 +20,7 @@ use proto::inventory::v1::{
     session_request,
 };
 use tokio::net::{TcpListener, TcpSocket};
-use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
 /// The same as usherd's.
@@ -63,9 +63,9 @@ fn serve(address: SocketAddr) -> anyhow::Result<()> {
         tonic::transport::Server::builder()
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .tcp_nodelay(true)
             .add_service(InventoryServiceServer::new(Echo))
-            .serve_with_incoming(TcpListenerStream::new(listener))
+            // The builder's own switch is for listeners that it makes itself.
+            .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)))
             .await?;
         Ok(())
     })

@@ -135,6 +135,15 @@ pub fn available() -> Result<(), String> {
     Ok(())
 }
 
+/// The version that would run.
+#[must_use]
+pub fn version() -> Option<String> {
+    let output = Command::new(programs().ok()?.join("postgres")).arg("--version").stdin(Stdio::null()).output().ok()?;
+    // postgres (PostgreSQL) 15.8 (Debian 15.8-0+deb12u1)
+    let text = String::from_utf8_lossy(&output.stdout);
+    Some(text.split_whitespace().nth(2)?.to_owned())
+}
+
 /// The folder of the newest version that has all we need.
 fn programs() -> Result<PathBuf, String> {
     let versions = fs::read_dir(VERSIONS).into_iter().flatten().flatten();

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// The kernel counts processor time in hundredths of a second on every Linux that runs this.
-const TICKS_PER_SECOND: f64 = 100.0;
+pub const TICKS_PER_SECOND: f64 = 100.0;
 /// A process gets this long to end when it is asked to.
 const END_WITHIN: Duration = Duration::from_secs(10);
 /// How often a condition is looked at.
@@ -107,14 +107,26 @@ pub fn cpu_of_tree(root: u32) -> Duration {
     Duration::from_secs_f64(ticks / TICKS_PER_SECOND)
 }
 
+/// Processor time, user and system, of the children of this process that have ended and were waited for.
+#[must_use]
+pub fn cpu_of_ended_children() -> Duration {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let ticks =
+        fields(&stat).get(13..15).map_or(0.0, |fields| fields.iter().filter_map(|at| at.parse::<f64>().ok()).sum());
+    Duration::from_secs_f64(ticks / TICKS_PER_SECOND)
+}
+
 /// Parent, and ticks used by the process and by its children that have ended.
 fn parse(stat: &str) -> Option<(u32, f64)> {
-    // The command's name is in parentheses and may hold spaces and parentheses itself.
-    let after_name = stat.rsplit_once(')')?.1;
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let fields = fields(stat);
     let parent = fields.get(1)?.parse().ok()?;
     let ticks: Option<f64> = fields.get(11..15)?.iter().map(|field| field.parse::<f64>().ok()).sum();
     Some((parent, ticks?))
+}
+
+/// What stands behind the command's name, which is in parentheses and may hold spaces and parentheses itself.
+fn fields(stat: &str) -> Vec<&str> {
+    stat.rsplit_once(')').map(|(_, after_name)| after_name.split_whitespace().collect()).unwrap_or_default()
 }
 
 /// A port of loopback that nobody has now, below those that the kernel gives to clients. No port twice: who was given

@@ -116,6 +116,15 @@ pub fn available() -> Result<(), String> {
     }
 }
 
+/// The version that is installed.
+#[must_use]
+pub fn version() -> Option<String> {
+    let output = Command::new("redis-server").arg("--version").stdin(Stdio::null()).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    // Redis server v=7.0.15 sha=00000000:0 malloc=…
+    text.split_whitespace().find_map(|word| word.strip_prefix("v=")).map(str::to_owned)
+}
+
 impl Redis {
     /// Redis with so many events that share [`stock::PLACES`]: one is a hot event, 1,000 are a busy evening.
     #[must_use]
