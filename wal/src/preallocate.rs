@@ -1,16 +1,25 @@
 //! Segments made ready before they are needed: created, filled with zeros, synced, their name durable.
 //! Appending then changes neither length nor allocation, and a full disk is noticed early.
+//!
+//! The thread that does it writes a piece, syncs it and rests: 64 MiB handed to the device at once would stand in front
+//! of every batch for a tenth of a second. When the writer has to wait for a file it stops resting.
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, park_timeout};
+use std::time::{Duration, Instant};
 
 use probe::{planted, sometimes};
 
 use crate::storage::{Storage, WriteFile};
 
 const CHUNK_BYTES: usize = 1 << 20;
+/// Rests, in lengths of the piece before.
+const RESTS: u32 = 3;
+/// And so long at most: a device that is slow for a moment must not put the file off.
+const REST_MAX: Duration = Duration::from_millis(25);
 
 /// Who prepares the next segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,24 +53,55 @@ struct Worker {
     /// Nothing while it is being stopped.
     requests: Option<Sender<Request>>,
     answers: Receiver<io::Result<Prepared>>,
+    /// The writer waits, or had to wait for the last file.
+    hurry: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// The file that was asked for. Nothing when the thread is gone.
+    fn wait(&self) -> Option<io::Result<Prepared>> {
+        if let Ok(ready) = self.answers.try_recv() {
+            self.hurry.store(false, Ordering::Relaxed);
+            return Some(ready);
+        }
+        // The next one is hurried as well, until one is ready when it is wanted.
+        self.hurry.store(true, Ordering::Relaxed);
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
+        self.answers.recv().ok()
+    }
 }
 
 /// Extends a file with zeros.
 pub(crate) fn fill_with_zeros(file: &mut dyn WriteFile, from: u64, to: u64) -> io::Result<()> {
+    fill(file, from, to, None)
+}
+
+/// With `hurry` piece by piece, with rests between until it is set.
+fn fill(file: &mut dyn WriteFile, from: u64, to: u64, hurry: Option<&AtomicBool>) -> io::Result<()> {
     let zeros = vec![0; CHUNK_BYTES];
     let mut offset = from;
     while offset < to {
+        let started = Instant::now();
         let left = usize::try_from(to - offset).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
         file.write_all_at(offset, &zeros[..left])?;
         offset += left as u64;
+        if let Some(hurry) = hurry
+            && offset < to
+            && !hurry.load(Ordering::Relaxed)
+        {
+            file.sync_data()?;
+            park_timeout((started.elapsed() * RESTS).min(REST_MAX));
+        }
     }
     Ok(())
 }
 
-fn prepare(storage: &dyn Storage, name: &str, bytes: u64) -> io::Result<Prepared> {
+fn prepare(storage: &dyn Storage, name: &str, bytes: u64, hurry: Option<&AtomicBool>) -> io::Result<Prepared> {
     let mut file = storage.create_new(name)?;
-    let made = fill_with_zeros(file.as_mut(), 0, bytes).and_then(|()| file.sync_all());
+    let made = fill(file.as_mut(), 0, bytes, hurry).and_then(|()| file.sync_all());
     if let Err(error) = made.and_then(|()| if planted!(NoDirSync) { Ok(()) } else { storage.sync_dir("") }) {
         drop(file);
         sometimes!("log: a segment cannot be prepared");
@@ -80,16 +120,18 @@ impl Preallocator {
                 let (requests, inbox) = channel::<Request>();
                 let (outbox, answers) = channel();
                 let storage = Arc::clone(&storage);
+                let hurry = Arc::new(AtomicBool::new(false));
+                let hurried = Arc::clone(&hurry);
                 let work = move || {
                     while let Ok(request) = inbox.recv() {
-                        let answer = prepare(storage.as_ref(), &request.name, request.bytes);
+                        let answer = prepare(storage.as_ref(), &request.name, request.bytes, Some(&hurried));
                         if outbox.send(answer).is_err() {
                             return;
                         }
                     }
                 };
                 let thread = std::thread::Builder::new().name("wal-prepare".to_owned()).spawn(work)?;
-                Some(Worker { requests: Some(requests), answers, thread: Some(thread) })
+                Some(Worker { requests: Some(requests), answers, hurry, thread: Some(thread) })
             }
         };
         Ok(Preallocator { storage, worker, asked: None, done: None })
@@ -132,7 +174,7 @@ impl Preallocator {
         let asked = self.asked.take();
         let done = match (self.done.take(), &self.worker) {
             (Some(done), _) => Some(done),
-            (None, Some(worker)) if asked.is_some() => worker.answers.recv().ok(),
+            (None, Some(worker)) if asked.is_some() => worker.wait(),
             (None, _) => None,
         };
         match done {
@@ -142,7 +184,7 @@ impl Preallocator {
             }
             // Space may have been made since.
             Some(Err(error)) if error.kind() != io::ErrorKind::StorageFull => Err(error),
-            Some(Err(_)) | None => prepare(self.storage.as_ref(), name, bytes),
+            Some(Err(_)) | None => prepare(self.storage.as_ref(), name, bytes, None),
         }
     }
 }
@@ -152,8 +194,10 @@ impl Drop for Preallocator {
     fn drop(&mut self) {
         if let Some(worker) = &mut self.worker {
             worker.requests = None;
+            worker.hurry.store(true, Ordering::Relaxed);
             if let Some(thread) = worker.thread.take() {
                 // A panic there was a failed preparation; nobody needs the file any more.
+                thread.thread().unpark();
                 let _ = thread.join();
             }
         }
@@ -224,7 +268,7 @@ mod tests {
         for step in 1..=4 {
             let storage = MemoryStorage::new();
             storage.fail_at(step);
-            assert!(prepare(&storage, NAME, 12_288).is_err(), "step {step}");
+            assert!(prepare(&storage, NAME, 12_288, None).is_err(), "step {step}");
             assert_eq!(storage.contents(NAME), None, "step {step}");
         }
     }

@@ -26,6 +26,19 @@ impl Cores {
         Cores { pinned, ..cores }
     }
 
+    /// All processors for the server and nothing pinned: what a machine does with everything on it.
+    #[must_use]
+    pub fn shared(&self) -> Cores {
+        let server = self.server.iter().chain(&self.client).copied().collect();
+        Cores { server, client: self.client.clone(), pinned: false }
+    }
+
+    /// Whether servers and clients share processors by intent.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.client.iter().any(|at| self.server.contains(at))
+    }
+
     /// How many the servers have.
     #[must_use]
     pub fn server_count(&self) -> usize {

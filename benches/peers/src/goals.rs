@@ -45,7 +45,7 @@ pub(crate) struct Goal {
 }
 
 /// Every goal that contestants of this harness can show, then what readers ask for.
-pub(crate) const GOALS: [Goal; 19] = [
+pub(crate) const GOALS: [Goal; 24] = [
     goal(
         "P1-h2load",
         "usherd-h2load",
@@ -64,18 +64,41 @@ pub(crate) const GOALS: [Goal; 19] = [
     ),
     alone(
         "P2-rate",
-        "usherd-session",
+        "usherd-session-all",
         Measure::PerSecond,
         Bound::AtLeast(1.2e6),
-        "commands a second on Sessions, one a message",
+        "commands a second on Sessions, one a message, all processors, client included",
     ),
     goal(
         "P2-redis",
-        "usherd-session",
+        "usherd-session-all",
         "redis-always-pipelined-hot",
         Measure::PerSecond,
         Bound::AtLeast(12.0),
         "Sessions over Redis at its best pipelining, both durable",
+    ),
+    alone(
+        "P3-rate",
+        "usherd-batch-all",
+        Measure::PerSecond,
+        Bound::AtLeast(3e6),
+        "commands a second in batches, all processors, client included",
+    ),
+    goal(
+        "P3-redis",
+        "usherd-batch-all",
+        "redis-always-pipelined",
+        Measure::PerSecond,
+        Bound::AtLeast(30.0),
+        "batches over Redis at its best pipelining, both durable",
+    ),
+    goal(
+        "P3-postgres",
+        "usherd-batch-all",
+        "postgres",
+        Measure::PerSecond,
+        Bound::AtLeast(170.0),
+        "batches over PostgreSQL, both durable",
     ),
     goal(
         "P4-rate",
@@ -175,6 +198,15 @@ pub(crate) const GOALS: [Goal; 19] = [
         Bound::Told,
         "pipelines against a Redis that may lose seconds",
     ),
+    goal(
+        "session-redis",
+        "usherd-session",
+        "redis-always-pipelined-hot",
+        Measure::PerSecond,
+        Bound::Told,
+        "one hot event, pipelines, a processor each, both durable",
+    ),
+    goal("batch-bare", "usherd-batch", "echo-batch", Measure::PerSecond, Bound::Told, "batches over a bare server"),
     goal(
         "session-bare",
         "usherd-session",

@@ -17,6 +17,7 @@ pub mod served;
 pub mod h2load;
 pub mod frame;
 pub mod loadgen;
+pub mod memory;
 pub mod disk;
 pub mod stock;
 pub mod redis;

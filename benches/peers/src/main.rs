@@ -24,6 +24,7 @@ use anyhow::{Context, Result, ensure};
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser};
 use peers::cores::Cores;
+use peers::memory;
 use peers::site::{Pace, Site};
 
 use crate::machine::Machine;
@@ -132,6 +133,11 @@ fn bench(options: &Options) -> Result<bool> {
     let about = rounds::expected(plan, seats.len()).as_secs().div_ceil(60);
     eprintln!("{} contestants, {} rounds: about {about} min", seats.len(), plan.rounds);
     let begin = Instant::now();
+    eprintln!(
+        "{} MiB of memory taken and given back in {:.1} s",
+        memory::page_in() >> 20,
+        begin.elapsed().as_secs_f64()
+    );
     let runs = rounds::run(&site, plan, &mut seats);
     let report = Report {
         machine: Machine::find(&site, mount.as_ref()),

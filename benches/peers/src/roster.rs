@@ -42,9 +42,14 @@ const HOT: Load = Load::Calls { callers: 256, connections: 4, events: 1 };
 const SPREAD: Load = Load::Calls { callers: 256, connections: 4, events: 1_000 };
 const SESSION_HOT: Load = Load::Session { in_flight: 4_096, events: 1 };
 const SESSION_SPREAD: Load = Load::Session { in_flight: 4_096, events: 1_000 };
+/// Enough events for every shard to have its share.
+const EVENTS_ON_ALL: u32 = 64;
+const SESSION_ON_ALL: Load = Load::Session { in_flight: 4_096, events: EVENTS_ON_ALL };
+/// Each of four Sessions has its 4,096 reply slots filled.
+const BATCH: Load = Load::Batch { in_flight: 16_384, batch: 512, events: EVENTS_ON_ALL };
 
 /// Everybody.
-pub(crate) const ROSTER: [Entry; 22] = [
+pub(crate) const ROSTER: [Entry; 26] = [
     entry("echo-h2load", "h2load", h2load::available, |name, site| served(name, site, Program::Echo, Load::Holds)),
     entry("usherd-h2load", "h2load", h2load::available, |name, site| served(name, site, Program::Usherd, Load::Holds)),
     entry("usherd-h2load-storm", "h2load", h2load::available, |name, site| {
@@ -66,6 +71,12 @@ pub(crate) const ROSTER: [Entry; 22] = [
     entry("echo-session", "session", ours, |name, site| served(name, site, Program::Echo, SESSION_HOT)),
     entry("usherd-session", "session", ours, |name, site| served(name, site, Program::Usherd, SESSION_HOT)),
     entry("usherd-session-1000", "session", ours, |name, site| served(name, site, Program::Usherd, SESSION_SPREAD)),
+    entry("usherd-session-all", "session", ours, |name, site| {
+        served(name, &site.shared(), Program::Usherd, SESSION_ON_ALL)
+    }),
+    entry("echo-batch", "session", ours, |name, site| served(name, site, Program::Echo, BATCH)),
+    entry("usherd-batch", "session", ours, |name, site| served(name, site, Program::Usherd, BATCH)),
+    entry("usherd-batch-all", "session", ours, |name, site| served(name, &site.shared(), Program::Usherd, BATCH)),
     entry("redis-always-pipelined", "session", redis::available, |_, site| {
         Box::new(Redis::new(&site.cores, Fsync::Always, PIPELINES, 1_000))
     }),

@@ -64,6 +64,15 @@ pub enum Load {
         /// Events that share the places.
         events: u32,
     },
+    /// loadgen: the same with many commands in a message.
+    Batch {
+        /// Commands in flight on all of them.
+        in_flight: u32,
+        /// Commands a message.
+        batch: u32,
+        /// Events that share the places.
+        events: u32,
+    },
 }
 
 /// The calling path of a hold.
@@ -122,8 +131,13 @@ impl Served {
             Load::Session { in_flight, events } => {
                 format!("loadgen, Sessions, one command a message, {in_flight} in flight, {}", of_events(events))
             }
+            Load::Batch { in_flight, batch, events } => {
+                let events = of_events(events);
+                format!("loadgen, Sessions, {batch} commands a message, {in_flight} in flight, {events}")
+            }
         };
-        let what = format!("{server}; {load_text}.");
+        let where_run = if site.cores.is_shared() { ", on all processors together with its client" } else { "" };
+        let what = format!("{server}{where_run}; {load_text}.");
         Served { name, what, site: site.clone(), program, load, serving: None }
     }
 
@@ -247,6 +261,11 @@ impl Served {
             }
             Load::Session { in_flight, events } => {
                 ("session", vec!["--in-flight".to_owned(), in_flight.to_string()], LOADGEN_CONNECTIONS, events)
+            }
+            Load::Batch { in_flight, batch, events } => {
+                let options =
+                    ["--in-flight".to_owned(), in_flight.to_string(), "--batch".to_owned(), batch.to_string()];
+                ("batch", options.to_vec(), LOADGEN_CONNECTIONS, events)
             }
             Load::Holds | Load::SoldOut => bail!("{} is a load of h2load", self.name),
         };

@@ -21,6 +21,14 @@ pub struct Site {
     pub pace: Pace,
 }
 
+impl Site {
+    /// The same with servers and clients on all processors.
+    #[must_use]
+    pub fn shared(&self) -> Site {
+        Site { cores: self.cores.shared(), ..self.clone() }
+    }
+}
+
 /// Arrivals a second of an open loop: unknown until a peak was measured, and then the same for all who are compared.
 #[derive(Clone, Debug, Default)]
 pub struct Pace(Arc<AtomicU64>);
