@@ -19,7 +19,7 @@ use crate::{engine::Engine, sync::park_timeout};
 /// (ADR-0019).
 const CHANGES_PER_SECOND_BUSY: f64 = 100_000.0;
 /// Rests, in lengths of the work before, when a sale runs.
-const RESTS_MAX: f64 = 2.0;
+const RESTS_MAX: f64 = 4.0;
 /// So long a thread works at least before it rests.
 const WORK_LEAST: Duration = Duration::from_millis(1);
 /// And so long it rests at most: what follows is not put off by the slow work before it.
