@@ -7,6 +7,7 @@ use proto::inventory::v1::session_request::Command;
 use proto::inventory::v1::{self as v1, Arrangement, Executed, Hold, Reason, SessionGetHold, SessionResponse};
 use tonic::transport::Channel;
 
+use crate::batch::{BatchAnswer, HoldBatch, ResolveBatch};
 use crate::clock::ServerClock;
 use crate::config::{Config, Lane};
 use crate::connection::Pool;
@@ -128,6 +129,33 @@ impl Client {
             let result = self.session_attempts(&mut attempts, command).await;
             (result.map(|answer| held_of_session(event_id, id, answer)), attempts.unknown_before)
         }
+    }
+
+    /// Takes places for many holds of one event, each by itself. Whatever happens to the connection on the way, each is
+    /// held once.
+    ///
+    /// # Errors
+    /// The batch as a whole was refused, and nothing of it was done, or nothing is known of it. What is refused of it is
+    /// in the answer.
+    pub async fn hold_batch(&self, batch: HoldBatch) -> Result<BatchAnswer, Error> {
+        let count = batch.len();
+        self.batch(batch.into_command(), count).await
+    }
+
+    /// Sells or gives back many holds of one event, each by itself.
+    ///
+    /// # Errors
+    /// As with [`Client::hold_batch`].
+    pub async fn resolve_batch(&self, batch: ResolveBatch) -> Result<BatchAnswer, Error> {
+        let count = batch.len();
+        self.batch(batch.into_command(), count).await
+    }
+
+    /// Batches travel on Sessions only.
+    async fn batch(&self, command: Command, count: usize) -> Result<BatchAnswer, Error> {
+        let mut attempts = Attempts::new(&self.0.config.retry, &self.0.budget);
+        let answer = self.session_attempts(&mut attempts, command).await?;
+        Ok(BatchAnswer::read(&answer, count))
     }
 
     /// Sells held places to an order.

@@ -2,7 +2,8 @@
 //!
 //! Two lanes with one meaning. [`Client::hold`], [`Client::confirm`], [`Client::release`], [`Client::extend`] and
 //! [`Client::get_hold`] share a few long streams (a *Session* for each connection) and cost little each;
-//! [`Client::unary`] gives every call of both services as it is in the proto files. [`RawSession`] is a Session
+//! [`Client::unary`] gives every call of both services as it is in the proto files. [`Client::hold_batch`] and
+//! [`Client::resolve_batch`] put many commands of one event into a message. [`RawSession`] is a Session
 //! without the comfort, for programs that keep thousands of commands in flight.
 //!
 //! What is done for the caller, on both lanes:
@@ -26,6 +27,7 @@
 //! # }
 //! ```
 
+mod batch;
 mod client;
 mod clock;
 mod config;
@@ -38,6 +40,7 @@ mod retry;
 mod session;
 mod unary;
 
+pub use batch::{BatchAnswer, BatchDone, BatchRefusal, HoldBatch, ResolveBatch};
 pub use client::Client;
 pub use clock::ServerClock;
 pub use config::{Config, Lane};

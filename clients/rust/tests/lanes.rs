@@ -5,7 +5,7 @@ mod fake;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use client::{Client, Config, Error, Executed, HoldRequest, Lane, Reason, RetryPolicy};
+use client::{BatchDone, Client, Config, Error, Executed, HoldBatch, HoldRequest, Lane, Reason, RetryPolicy};
 use fake::{Fake, Fault, refusal};
 use proto::inventory::v1::session_request::Command;
 use proto::inventory::v1::{GetPlanRequest, SessionHold, SessionRequest};
@@ -60,6 +60,21 @@ fn a_hold_whose_answer_was_lost_is_sent_again_under_its_id_and_held_once() {
     assert_eq!(state.asked.len(), 2);
     assert_eq!(state.asked[0], state.asked[1]);
     assert_eq!(state.holds.len(), 1);
+}
+
+#[test]
+fn a_batch_whose_answer_was_lost_is_sent_again_and_each_hold_is_held_once() {
+    let fake = Fake::start();
+    fake.fault(Fault::BreakAfter);
+    let answer = run(async {
+        let client = Client::connect(config(&fake)).await.expect("connected");
+        let mut batch = HoldBatch::new("e");
+        (0..3).for_each(|seat| batch.push(client.ids().hold_id(), &[seat], ""));
+        client.hold_batch(batch).await.expect("judged")
+    });
+    assert_eq!(answer.results, vec![Ok(BatchDone { expires_at_ms: 0, replayed: true }); 3]);
+    let state = fake.state.lock();
+    assert_eq!((state.asked.len(), state.holds.len()), (6, 3));
 }
 
 #[test]

@@ -144,7 +144,18 @@ impl State {
             Command::Release(release) => {
                 self.holds.remove(&id_of(release.hold_id_hi, release.hold_id_lo));
             }
-            Command::Open(_) | Command::Extend(_) | Command::GetHold(_) => {}
+            Command::HoldBatch(batch) => {
+                let mut replayed = Vec::new();
+                for (at, pair) in (0..).zip(batch.hold_ids.chunks(2)) {
+                    let id = id_of(pair[0], pair[1]);
+                    self.asked.push(id);
+                    if self.holds.insert(id, (Vec::new(), None)).is_some() {
+                        replayed.push(at);
+                    }
+                }
+                answer.batch = Some(Box::new(SessionBatchAnswer { replayed, ..SessionBatchAnswer::default() }));
+            }
+            Command::Open(_) | Command::Extend(_) | Command::GetHold(_) | Command::ResolveBatch(_) => {}
         }
         answer
     }
