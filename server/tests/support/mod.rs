@@ -242,7 +242,7 @@ impl TestServer {
 
 pub fn id_at(ms: u64) -> String {
     let mut random = [0; 10];
-    getrandom::fill(&mut random).unwrap();
+    rand::Rng::fill_bytes(&mut rand::rng(), &mut random);
     uuid::Builder::from_unix_timestamp_millis(ms, &random).into_uuid().to_string()
 }
 
