@@ -26,6 +26,7 @@ use crate::{
     place::{Move, Moved, PlaceState},
     plan::Plan,
     policy::Settings,
+    stretch::Located,
 };
 
 /// Places of an area that are not open.
@@ -59,9 +60,6 @@ pub struct Counts {
     /// Withdrawn by the house.
     pub killed: u32,
 }
-
-/// The number of no stretch.
-const NO_STRETCH: u32 = u32::MAX;
 
 /// What one customer has.
 #[derive(Clone, Copy, Debug)]
@@ -329,24 +327,22 @@ impl Event {
     ) {
         let matters = (from == PlaceState::Open) != (to == PlaceState::Open);
         // Seats of a hold are mostly neighbours: one look at their stretch for all of them.
-        let (mut last, mut stretch) = (None, NO_STRETCH);
+        let (mut seats_there, mut there) = (0..0, None);
         for seat in seats {
-            if matters {
-                let its = self.plan.stretch_numbers().of(seat);
-                if let (true, Some(last)) = (its != stretch, last) {
-                    self.update_openings(last);
-                }
-                (last, stretch) = (Some(seat), its);
+            if matters && !seats_there.contains(&seat) {
+                self.update_openings(there);
+                there = self.plan.locate(seat);
+                seats_there = there.map_or(0..0, |at| self.plan.ranking(false).stretches()[at.rank as usize].seats());
             }
             self.move_seat(seat, from, to, owner, moves);
         }
-        if let Some(last) = last {
-            self.update_openings(last);
-        }
+        self.update_openings(there);
     }
 
-    fn update_openings(&mut self, seat: u32) {
-        self.openings.update(&self.plan, self.planes.held(), self.planes.sold(), seat);
+    fn update_openings(&mut self, stretch: Option<Located>) {
+        if let Some(at) = stretch {
+            self.openings.update(&self.plan, self.planes.held(), self.planes.sold(), at);
+        }
     }
 
     /// Look at all seats anew, after moves that [`Self::move_seats`] did not make.

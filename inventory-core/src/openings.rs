@@ -24,7 +24,7 @@ use alloc::{boxed::Box, vec};
 use crate::{
     limits::PLACES_PER_EVENT_MAX,
     plan::Plan,
-    stretch::{Ranking, Stretch, WITH_SPECIAL},
+    stretch::{Located, Ranking, Stretch, WITH_SPECIAL},
 };
 
 /// Lengths that are told apart; the last stands for all from it on.
@@ -62,18 +62,15 @@ impl Lengths {
 
     /// Of the runs of set bits in `open`.
     fn of_runs(open: u64) -> Self {
-        let first = open & !(open << 1);
-        let (mut lengths, mut windows) = (0, open);
-        for length in 1..LENGTHS {
-            // Starts of windows of `length`, and those that one more seat follows.
-            let longer = windows & open >> length;
-            lengths |= u16::from(first & windows & !longer != 0) << (length - 1);
-            windows = longer;
-            if windows == 0 {
-                return Self(lengths);
-            }
+        let (mut lengths, mut rest) = (0, open);
+        while rest != 0 {
+            let first = rest.trailing_zeros();
+            // The carry runs through the lowest run, to the bit behind it or out of the word.
+            let carried = rest.wrapping_add(1 << first);
+            lengths |= Self::exactly(carried.trailing_zeros() - first).0;
+            rest &= carried;
         }
-        Self(lengths | 1 << (LENGTHS - 1))
+        Self(lengths)
     }
 
     fn of_stretch(plan: &Plan, held: &[u64], sold: &[u64], stretch: &Stretch) -> Self {
@@ -131,14 +128,11 @@ impl Openings {
         Self { by_plan: tree(plan.ranking(false)), by_zone: tree(plan.ranking(true)) }
     }
 
-    /// A seat was opened or taken, and perhaps others of its stretch: what the planes say of it now. The seats it
-    /// was said for.
-    pub(crate) fn update(&mut self, plan: &Plan, held: &[u64], sold: &[u64], seat: u32) {
-        let number = plan.stretch_numbers().of(seat);
-        let Some(rank) = plan.ranking(false).rank_of(number) else { return };
-        let lengths = Lengths::of_stretch(plan, held, sold, &plan.ranking(false).stretches()[rank as usize]);
-        self.by_plan.set(rank, lengths);
-        if let Some(rank) = self.by_zone.has_masks().then(|| plan.ranking(true).rank_of(number)).flatten() {
+    /// Seats of this stretch were opened or taken: what the planes say of it now.
+    pub(crate) fn update(&mut self, plan: &Plan, held: &[u64], sold: &[u64], at: Located) {
+        let lengths = Lengths::of_stretch(plan, held, sold, &plan.ranking(false).stretches()[at.rank as usize]);
+        self.by_plan.set(at.rank, lengths);
+        if let Some(rank) = self.by_zone.has_masks().then(|| plan.ranking(true).rank_of(at.number)).flatten() {
             self.by_zone.set(rank, lengths);
         }
     }

@@ -28,7 +28,7 @@ use crate::{
         AREAS_PER_PLAN_MAX, PLACES_PER_EVENT_MAX, PLAN_TEXT_BYTES_MAX, PRICE_LEVELS_PER_PLAN_MAX, ROWS_PER_PLAN_MAX,
         SECTIONS_PER_PLAN_MAX, ZONES_PER_PLAN_MAX,
     },
-    stretch::{Columns, Numbers, Ranking},
+    stretch::{Columns, Located, Numbers, Ranking},
 };
 
 /// A point of the plan, in thousandths of a plan unit.
@@ -781,6 +781,12 @@ impl Plan {
     /// section has a zone.
     pub(crate) fn ranking(&self, zonal: bool) -> &Ranking {
         if zonal { &self.ranking_by_zone } else { &self.ranking }
+    }
+
+    /// The stretch of a seat; none for that of a table.
+    pub(crate) fn locate(&self, seat: u32) -> Option<Located> {
+        let number = self.stretch_numbers.of(seat);
+        self.ranking.rank_of(number).map(|rank| Located { number, rank })
     }
 
     /// Which stretch a seat lies in.

@@ -53,6 +53,15 @@ impl Stretch {
     }
 }
 
+/// Where a seat lies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Located {
+    /// Number of the stretch.
+    pub(crate) number: u32,
+    /// Its rank by [`Ranking::new`].
+    pub(crate) rank: u32,
+}
+
 /// The columns of a plan that stretches are cut from.
 pub(crate) struct Columns<'a> {
     pub(crate) sections: &'a [Section],
