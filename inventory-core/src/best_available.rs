@@ -268,18 +268,18 @@ impl<'a> Search<'a> {
     /// Look at the stretches of a section with such runs, in plan order.
     fn walk_section(&self, section: u16, lengths: Lengths, size: u32, spare_singles: bool, best: &mut Best) {
         let Some(section) = self.plan.sections().get(usize::from(section)) else { return };
-        let number = |seat| self.plan.stretch_numbers().of(seat);
-        if section.seats.is_empty() {
-            return;
-        }
-        for rank in
-            (number(section.seats.start)..=number(section.seats.end - 1)).filter_map(|n| self.ranking.rank_of(n))
-        {
+        let mut seat = section.seats.start;
+        while seat < section.seats.end {
+            let Some(rank) = self.ranking.rank_of(seat) else {
+                seat += 1;
+                continue;
+            };
             let stretch = &self.ranking.stretches()[rank as usize];
             let has_room = self.ranks.contains(&rank) && self.openings.get(rank).meet(lengths);
             if has_room && !best.is_nearer_than(stretch, size) {
                 self.look(stretch, size, spare_singles, best);
             }
+            seat = stretch.seats().end;
         }
     }
 
@@ -304,16 +304,14 @@ impl<'a> Search<'a> {
     /// Look where the openings are not what the command finds: where it takes seats besides or gives some back.
     fn look_where_command_moves(&self, size: u32, spare_singles: bool, best: &mut Best) {
         for list in [self.taken.also, self.taken.except] {
+            // In a sorted list the seats of a stretch follow each other.
             let mut last = None;
             for &seat in list {
-                let number = self.plan.stretch_numbers().of(seat);
-                // In a sorted list those of a stretch follow each other.
-                if last.replace(number) == Some(number) {
-                    continue;
-                }
-                if let Some(rank) = self.ranking.rank_of(number).filter(|rank| self.ranks.contains(rank)) {
+                let rank = self.ranking.rank_of(seat).filter(|rank| self.ranks.contains(rank));
+                if let Some(rank) = rank.filter(|_| last != rank) {
                     self.look(&self.ranking.stretches()[rank as usize], size, spare_singles, best);
                 }
+                last = rank;
             }
         }
     }

@@ -26,7 +26,6 @@ use crate::{
     place::{Move, Moved, PlaceState},
     plan::Plan,
     policy::Settings,
-    stretch::Located,
 };
 
 /// Places of an area that are not open.
@@ -331,17 +330,18 @@ impl Event {
         for seat in seats {
             if matters && !seats_there.contains(&seat) {
                 self.update_openings(there);
-                there = self.plan.locate(seat);
-                seats_there = there.map_or(0..0, |at| self.plan.ranking(false).stretches()[at.rank as usize].seats());
+                there = self.plan.ranking(false).rank_of(seat);
+                seats_there = there.map_or(0..0, |rank| self.plan.ranking(false).stretches()[rank as usize].seats());
             }
             self.move_seat(seat, from, to, owner, moves);
         }
         self.update_openings(there);
     }
 
-    fn update_openings(&mut self, stretch: Option<Located>) {
-        if let Some(at) = stretch {
-            self.openings.update(&self.plan, self.planes.held(), self.planes.sold(), at);
+    #[inline]
+    fn update_openings(&mut self, rank: Option<u32>) {
+        if let Some(rank) = rank {
+            self.openings.update(&self.plan, self.planes.held(), self.planes.sold(), rank);
         }
     }
 

@@ -1,9 +1,9 @@
 //! Which stretches of an event have room, by distance: what a search looks into instead of the seats.
 //!
-//! A stretch has one mask of 16 bits: which lengths its runs of open seats have. Bit `n - 1` is a run of exactly `n`,
-//! the last bit one of 16 or more. So a wish for `n` that is to strand no seat asks for bit `n - 1` or any from bit
-//! `n + 1` on: in a run of `n + 1` every pick leaves one. Masks stand by rank under a tree of their unions, 16 to a
-//! node, so that the next stretch with room is found in a few steps, or that there is none.
+//! A stretch has one mask of eight bits: which lengths its runs of open seats have, from bit 7 down 1, 2, 3, 4, 5, 6 to
+//! 7, 8 to 11, 12 and more. So a wish for two that is to strand no seat asks for runs of two and of four or more: in a run
+//! of three every pick leaves one. Masks stand by rank under a tree of their unions, 32 to a node, so that the next stretch
+//! with room is found in a few steps, or that there is none.
 //!
 //! Here only seats count that anybody may have: a seat that is accessible or for a companion ends a run. What stands
 //! beside such an open seat may be picked without stranding it, so there a run of `n` counts as one of `n - 1` too. A
@@ -12,9 +12,9 @@
 //! Invariants:
 //!
 //! - O1. Masks are what the planes say: whoever opens or takes seats says so, and [`Openings::new`] gives the same.
-//! - O2. A mask of the tree is the union of the 16 below it.
+//! - O2. A mask of the tree is the union of the 32 below it.
 //!
-//! A mask and its share of the tree are 2.2 bytes a stretch: 0.11 bytes a seat where stretches have 20 seats. A
+//! A mask and its share of the tree are 1.04 bytes a stretch: 0.05 bytes a seat where stretches have 20 seats. A
 //! plan with zones has them twice. They are no part of the state, its hash or its image.
 //!
 //! Not here: distances (`stretch.rs`), choosing (`best_available.rs`).
@@ -24,31 +24,39 @@ use alloc::{boxed::Box, vec};
 use crate::{
     limits::PLACES_PER_EVENT_MAX,
     plan::Plan,
-    stretch::{Located, Ranking, Stretch, WITH_SPECIAL},
+    stretch::{Ranking, Stretch, WITH_SPECIAL},
 };
 
-/// Lengths that are told apart; the last stands for all from it on.
-const LENGTHS: u32 = 16;
 /// Masks of a word.
-const LANES: u32 = 4;
-/// Masks under one of the level above: four words, half a line of the cache.
-const FAN_OUT: u32 = 16;
-/// 16^5 is more than `PLACES_PER_EVENT_MAX`.
-const LEVELS_MAX: usize = 5;
+const LANES: u32 = 8;
+/// Bits of a mask.
+const BITS: u32 = 8;
+/// Words of a node: half a line of the cache.
+const NODE: u32 = 4;
+/// Masks of a node, under one of the level above.
+const FAN_OUT: u32 = NODE * LANES;
+const LEVELS_MAX: usize = 4;
 const _: () = assert!(FAN_OUT.pow(LEVELS_MAX as u32) >= PLACES_PER_EVENT_MAX);
 
-/// Lengths of runs, one bit each.
+/// Lengths of runs: bit 7 is a run of one, bit 0 one of 12 or more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Lengths(u16);
+pub(crate) struct Lengths(u8);
 
 impl Lengths {
+    /// The bit of runs of this length. Those from it down are of all that are as long or longer.
     fn exactly(length: u32) -> Self {
-        Self(1 << (length.clamp(1, LENGTHS) - 1))
+        Self(match length {
+            0..=5 => 0x80 >> length.saturating_sub(1),
+            6..8 => 4,
+            8..12 => 2,
+            _ => 1,
+        })
     }
 
     /// Runs that have a window of `size`.
     pub(crate) fn with_window(size: u32) -> Self {
-        Self(u16::MAX << (size.clamp(1, LENGTHS) - 1))
+        let shortest = Self::exactly(size).0;
+        Self(shortest | (shortest - 1))
     }
 
     /// Runs that have a window of `size` which strands none.
@@ -60,29 +68,40 @@ impl Lengths {
         self.0 & other.0 != 0
     }
 
-    /// Of the runs of set bits in `open`.
+    /// Of the runs of set bits in `open`. Without a branch: how many runs there are and how long cannot be foretold.
     fn of_runs(open: u64) -> Self {
-        let (mut lengths, mut rest) = (0, open);
-        while rest != 0 {
-            let first = rest.trailing_zeros();
-            // The carry runs through the lowest run, to the bit behind it or out of the word.
-            let carried = rest.wrapping_add(1 << first);
-            lengths |= Self::exactly(carried.trailing_zeros() - first).0;
-            rest &= carried;
-        }
-        Self(lengths)
+        let (pairs, fours) = (open & open >> 1, open & open >> 1 & open >> 2 & open >> 3);
+        // Where runs of so many or more begin, each of the one before.
+        let one = open & !(open << 1);
+        let two = one & open >> 1;
+        let three = two & open >> 2;
+        let four = three & open >> 3;
+        let five = four & open >> 4;
+        let six = five & open >> 5;
+        let eight = six & pairs >> 6;
+        let twelve = eight & fours >> 8;
+        let ends = [one != two, two != three, three != four, four != five, five != six, six != eight, eight != twelve];
+        let lengths = ends.into_iter().fold(0, |lengths, ends| lengths << 1 | u8::from(ends));
+        Self(lengths << 1 | u8::from(twelve != 0))
     }
 
+    #[inline]
     fn of_stretch(plan: &Plan, held: &[u64], sold: &[u64], stretch: &Stretch) -> Self {
-        let plain = plan.plain_words();
+        if stretch.has(WITH_SPECIAL) || stretch.count > 64 {
+            return Self::of_long_or_special(plan, held, sold, stretch);
+        }
+        Self::of_runs(bits_of_stretch(stretch, |word| !(held[word as usize] | sold[word as usize])))
+    }
+
+    #[inline(never)]
+    fn of_long_or_special(plan: &Plan, held: &[u64], sold: &[u64], stretch: &Stretch) -> Self {
         let open_word = |word: u32| {
             let word = word as usize;
-            plain[word] & !(held[word] | sold[word])
+            plan.plain_words()[word] & !(held[word] | sold[word])
         };
         let lengths = if stretch.count <= 64 {
             Self::of_runs(bits_of_stretch(stretch, open_word)).0
         } else {
-            // Only where a run may go on over the end of a word, seats are counted.
             let (mut lengths, mut run) = (0, 0);
             for seat in stretch.seats() {
                 if open_word(seat / 64) >> (seat % 64) & 1 == 1 {
@@ -94,7 +113,7 @@ impl Lengths {
             }
             if run > 0 { lengths | Self::exactly(run).0 } else { lengths }
         };
-        if stretch.has(WITH_SPECIAL) { Self(lengths | lengths >> 1) } else { Self(lengths) }
+        if stretch.has(WITH_SPECIAL) { Self(lengths | lengths << 1) } else { Self(lengths) }
     }
 }
 
@@ -128,11 +147,18 @@ impl Openings {
         Self { by_plan: tree(plan.ranking(false)), by_zone: tree(plan.ranking(true)) }
     }
 
-    /// Seats of this stretch were opened or taken: what the planes say of it now.
-    pub(crate) fn update(&mut self, plan: &Plan, held: &[u64], sold: &[u64], at: Located) {
-        let lengths = Lengths::of_stretch(plan, held, sold, &plan.ranking(false).stretches()[at.rank as usize]);
-        self.by_plan.set(at.rank, lengths);
-        if let Some(rank) = self.by_zone.has_masks().then(|| plan.ranking(true).rank_of(at.number)).flatten() {
+    /// Seats of the stretch of this rank (by [`Ranking::new`]) were opened or taken: what the planes say of it now.
+    #[inline]
+    pub(crate) fn update(&mut self, plan: &Plan, held: &[u64], sold: &[u64], rank: u32) {
+        let stretch = &plan.ranking(false).stretches()[rank as usize];
+        let lengths = Lengths::of_stretch(plan, held, sold, stretch);
+        if self.by_plan.get(rank) == lengths {
+            return;
+        }
+        self.by_plan.set(rank, lengths);
+        if self.by_zone.has_masks()
+            && let Some(rank) = plan.ranking(true).rank_of(stretch.first)
+        {
             self.by_zone.set(rank, lengths);
         }
     }
@@ -166,7 +192,7 @@ impl Tree {
         let (mut levels, mut masks) = (0, count);
         while masks > 0 {
             let nodes = masks.div_ceil(FAN_OUT);
-            starts[levels + 1] = starts[levels] + nodes * (FAN_OUT / LANES);
+            starts[levels + 1] = starts[levels] + nodes * NODE;
             levels += 1;
             masks = if nodes > 1 { nodes } else { 0 };
         }
@@ -179,41 +205,41 @@ impl Tree {
 
     /// The mask of a stretch.
     pub(crate) fn get(&self, rank: u32) -> Lengths {
-        Lengths((self.words[(rank / LANES) as usize] >> (rank % LANES * LENGTHS)) as u16)
+        Lengths((self.words[(rank / LANES) as usize] >> (rank % LANES * BITS)) as u8)
     }
 
     fn set(&mut self, rank: u32, lengths: Lengths) {
         let (mut at, mut mask) = (rank, lengths.0);
         for &start in &self.starts[..usize::from(self.levels)] {
-            let word = &mut self.words[(start + at / LANES) as usize];
-            let shift = at % LANES * LENGTHS;
-            let changed = (*word >> shift) as u16 ^ mask;
+            let first = (start + at / FAN_OUT * NODE) as usize;
+            let node = &mut self.words[first..first + NODE as usize];
+            let (word, shift) = (&mut node[(at % FAN_OUT / LANES) as usize], at % LANES * BITS);
+            let changed = (*word >> shift) as u8 ^ mask;
             if changed == 0 {
                 return;
             }
             *word ^= u64::from(changed) << shift;
-            at /= FAN_OUT;
-            let node = &self.words[(start + at * (FAN_OUT / LANES)) as usize..][..(FAN_OUT / LANES) as usize];
             let union = node.iter().fold(0, |union, word| union | word);
             let union = union | union >> 32;
-            mask = (union | union >> 16) as u16;
+            let union = union | union >> 16;
+            (at, mask) = (at / FAN_OUT, (union | union >> 8) as u8);
         }
     }
 
     /// The first rank from `from` on whose stretch has a run of one of these lengths.
     pub(crate) fn next(&self, from: u32, lengths: Lengths) -> Option<u32> {
-        let wanted = u64::from(lengths.0) * 0x0001_0001_0001_0001;
+        let wanted = u64::from(lengths.0) * 0x0101_0101_0101_0101;
         let (mut level, mut at) = (0, from);
         while level < usize::from(self.levels) {
             let words = &self.words[self.starts[level] as usize..self.starts[level + 1] as usize];
-            let node = (at / FAN_OUT * (FAN_OUT / LANES)) as usize;
+            let node = (at / FAN_OUT * NODE) as usize;
             // Behind the last node of a level there is nothing.
-            let node = words.get(node..node + (FAN_OUT / LANES) as usize)?;
-            let mut before = u64::MAX << (at % LANES * LENGTHS);
-            let hit = (at % FAN_OUT / LANES..FAN_OUT / LANES).find_map(|word| {
-                let hits = node[word as usize] & wanted & before;
-                before = u64::MAX;
-                (hits != 0).then(|| at / FAN_OUT * FAN_OUT + word * LANES + hits.trailing_zeros() / LENGTHS)
+            let node = words.get(node..node + NODE as usize)?;
+            let mut from = u64::MAX << (at % LANES * BITS);
+            let hit = (at % FAN_OUT / LANES..NODE).find_map(|word| {
+                let hits = node[word as usize] & wanted & from;
+                from = u64::MAX;
+                (hits != 0).then(|| at / FAN_OUT * FAN_OUT + word * LANES + hits.trailing_zeros() / BITS)
             });
             match hit {
                 Some(rank) if level == 0 => return Some(rank),
@@ -229,10 +255,10 @@ impl Tree {
 mod tests {
     use super::*;
 
-    fn plainly(open: u64) -> u16 {
+    fn plainly(open: u64) -> u8 {
         let text: alloc::string::String = (0..64).map(|bit| if open >> bit & 1 == 1 { '.' } else { 'x' }).collect();
         let runs = text.split('x').filter(|run| !run.is_empty());
-        runs.fold(0, |lengths, run| lengths | 1 << (run.len().min(16) - 1))
+        runs.fold(0, |lengths, run| lengths | Lengths::exactly(run.len() as u32).0)
     }
 
     #[test]
@@ -258,7 +284,7 @@ mod tests {
                 let found = run.meet(Lengths::with_clean_window(size));
                 // Long runs and sizes are not told apart: too much, never too little.
                 assert!(found || !fits, "{size} in {length}");
-                assert!(found == fits || size > 13, "{size} in {length}");
+                assert!(found == fits || size > 4, "{size} in {length}");
                 assert!(run.meet(Lengths::with_window(size)) || length < size, "{size} in {length}");
             }
         }
@@ -266,7 +292,7 @@ mod tests {
 
     #[test]
     fn the_next_stretch_with_room_is_found_in_trees_of_any_size() {
-        for count in [0, 1, 15, 16, 17, 255, 256, 257, 4_097, 70_000] {
+        for count in [0, 1, 31, 32, 33, 1_023, 1_024, 1_025, 70_000] {
             let mut tree = Tree::new(count);
             let ranks: alloc::vec::Vec<u32> = (0..count).filter(|rank| rank * 7_919 % 1_009 < 9).collect();
             ranks.iter().for_each(|&rank| tree.set(rank, Lengths::exactly(rank % 3 + 1)));

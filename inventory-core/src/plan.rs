@@ -28,7 +28,7 @@ use crate::{
         AREAS_PER_PLAN_MAX, PLACES_PER_EVENT_MAX, PLAN_TEXT_BYTES_MAX, PRICE_LEVELS_PER_PLAN_MAX, ROWS_PER_PLAN_MAX,
         SECTIONS_PER_PLAN_MAX, ZONES_PER_PLAN_MAX,
     },
-    stretch::{Columns, Located, Numbers, Ranking},
+    stretch::{Columns, Ranking},
 };
 
 /// A point of the plan, in thousandths of a plan unit.
@@ -266,7 +266,6 @@ pub struct Plan {
     from_zone: Vec<u64>,
     /// One bit a seat: it stands in a row, and is neither accessible nor for a companion.
     plain: Vec<u64>,
-    stretch_numbers: Numbers,
     ranking: Ranking,
     /// Empty when no section has a zone.
     ranking_by_zone: Ranking,
@@ -501,7 +500,6 @@ impl Plan {
             from_plan: Vec::new(),
             from_zone: Vec::new(),
             plain: vec![0; seat_count.div_ceil(64)],
-            stretch_numbers: Numbers::default(),
             ranking: Ranking::default(),
             ranking_by_zone: Ranking::default(),
             blocks: Vec::new(),
@@ -589,7 +587,6 @@ impl Plan {
             attributes: &self.attributes,
             aisle_after: &self.aisle_after,
         };
-        self.stretch_numbers = Numbers::new(&columns);
         self.ranking = Ranking::new(&columns, &self.from_plan);
         if self.sections.iter().any(|section| section.zone.is_some()) {
             let from_zone = if self.from_zone.is_empty() { &self.from_plan } else { &self.from_zone };
@@ -783,17 +780,6 @@ impl Plan {
         if zonal { &self.ranking_by_zone } else { &self.ranking }
     }
 
-    /// The stretch of a seat; none for that of a table.
-    pub(crate) fn locate(&self, seat: u32) -> Option<Located> {
-        let number = self.stretch_numbers.of(seat);
-        self.ranking.rank_of(number).map(|rank| Located { number, rank })
-    }
-
-    /// Which stretch a seat lies in.
-    pub(crate) fn stretch_numbers(&self) -> &Numbers {
-        &self.stretch_numbers
-    }
-
     /// One bit a seat by index: it stands in a row, and is neither accessible nor for a companion.
     pub(crate) fn plain_words(&self) -> &[u64] {
         &self.plain
@@ -811,7 +797,6 @@ impl Plan {
             + texts(&self.labels)
             + self.key_index.allocation_size()
             + (self.from_plan.capacity() + self.from_zone.capacity()) * 8
-            + self.stretch_numbers.allocated_bytes()
             + self.ranking.allocated_bytes()
             + self.ranking_by_zone.allocated_bytes()
             + self.blocks.capacity() * size_of::<Block>()

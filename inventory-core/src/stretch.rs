@@ -53,15 +53,6 @@ impl Stretch {
     }
 }
 
-/// Where a seat lies.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Located {
-    /// Number of the stretch.
-    pub(crate) number: u32,
-    /// Its rank by [`Ranking::new`].
-    pub(crate) rank: u32,
-}
-
 /// The columns of a plan that stretches are cut from.
 pub(crate) struct Columns<'a> {
     pub(crate) sections: &'a [Section],
@@ -71,54 +62,11 @@ pub(crate) struct Columns<'a> {
     pub(crate) aisle_after: &'a [u64],
 }
 
-/// Where stretches begin, 64 seats at a time: 16 bytes, so that one look finds the stretch of a seat.
-#[derive(Debug)]
-struct Starts {
-    bits: u64,
-    /// Stretches that begin before these seats.
-    before: u32,
-}
-
-/// Stretches and tables by number, in plan order.
-#[derive(Debug, Default)]
-pub(crate) struct Numbers {
-    starts: Vec<Starts>,
-}
-
-impl Numbers {
-    /// Number the stretches of `columns`. Every table counts as one, so that a seat has a number.
-    pub(crate) fn new(columns: &Columns<'_>) -> Self {
-        let mut bits = vec![0_u64; columns.levels.len().div_ceil(64)];
-        for row in columns.rows {
-            for seats in stretches_of(row, columns.aisle_after) {
-                bits[seats.start as usize / 64] |= 1 << (seats.start % 64);
-            }
-        }
-        let mut before = 0;
-        let count = |bits: u64| {
-            let starts = Starts { bits, before };
-            before += bits.count_ones();
-            starts
-        };
-        Self { starts: bits.into_iter().map(count).collect() }
-    }
-
-    pub(crate) fn of(&self, seat: u32) -> u32 {
-        let starts = &self.starts[seat as usize / 64];
-        // The first seat of a plan begins a stretch, so at least one begins here or before.
-        starts.before + (starts.bits & u64::MAX >> (63 - seat % 64)).count_ones() - 1
-    }
-
-    pub(crate) fn allocated_bytes(&self) -> usize {
-        self.starts.capacity() * size_of::<Starts>()
-    }
-}
-
 /// All stretches of a plan, nearest first. A *rank* is the place of one in this order.
 #[derive(Debug, Default)]
 pub(crate) struct Ranking {
     stretches: Vec<Stretch>,
-    /// Rank by number, see [`Numbers`].
+    /// By seat.
     rank_of: Vec<u32>,
     /// Where the ranks of each zone end; empty when zones do not matter.
     zone_ends: Vec<u32>,
@@ -140,19 +88,18 @@ impl Ranking {
     }
 
     fn sorted(columns: &Columns<'_>, distances: &[u64], group: impl Fn(u16) -> usize) -> Self {
-        let (mut numbered, mut numbers) = (Vec::new(), 0);
-        for row in columns.rows {
-            for seats in stretches_of(row, columns.aisle_after) {
-                if row.kind == RowKind::Row {
-                    numbered.push((numbers, stretch(columns, distances, row.section, seats)));
-                }
-                numbers += 1;
-            }
+        let cut = |row: &Row| {
+            let section = row.section;
+            stretches_of(row, columns.aisle_after).map(move |seats| stretch(columns, distances, section, seats))
+        };
+        let rows = columns.rows.iter().filter(|row| row.kind == RowKind::Row);
+        let mut stretches: Vec<Stretch> = rows.flat_map(cut).collect();
+        stretches.sort_unstable_by_key(|stretch| (group(stretch.section), stretch.nearest, stretch.first));
+        stretches.shrink_to_fit();
+        let mut rank_of = vec![UNRANKED; distances.len()];
+        for (stretch, rank) in stretches.iter().zip(0..) {
+            rank_of[stretch.first as usize..][..stretch.count as usize].fill(rank);
         }
-        numbered.sort_unstable_by_key(|(_, stretch)| (group(stretch.section), stretch.nearest, stretch.first));
-        let mut rank_of = vec![UNRANKED; numbers];
-        numbered.iter().zip(0..).for_each(|((number, _), rank)| rank_of[*number] = rank);
-        let stretches = numbered.into_iter().map(|(_, stretch)| stretch).collect();
         Self { stretches, rank_of, zone_ends: Vec::new() }
     }
 
@@ -160,9 +107,9 @@ impl Ranking {
         &self.stretches
     }
 
-    /// Rank of the stretch with this number; none for a table.
-    pub(crate) fn rank_of(&self, number: u32) -> Option<u32> {
-        let rank = self.rank_of[number as usize];
+    /// Rank of the stretch of a seat; none for that of a table.
+    pub(crate) fn rank_of(&self, seat: u32) -> Option<u32> {
+        let rank = self.rank_of[seat as usize];
         (rank != UNRANKED).then_some(rank)
     }
 
@@ -178,11 +125,11 @@ impl Ranking {
     }
 }
 
-/// A row cut at its aisles; a table is not cut.
+/// A row cut at its aisles.
 fn stretches_of<'a>(row: &Row, aisle_after: &'a [u64]) -> impl Iterator<Item = Range<u32>> + use<'a> {
-    let (mut rest, is_row) = (row.seats(), row.kind == RowKind::Row);
+    let mut rest = row.seats();
     core::iter::from_fn(move || {
-        let ends = |seat: u32| is_row && aisle_after[seat as usize / 64] >> (seat % 64) & 1 == 1;
+        let ends = |seat: u32| aisle_after[seat as usize / 64] >> (seat % 64) & 1 == 1;
         let start = rest.start;
         let end = rest.clone().find(|&seat| ends(seat)).map_or(rest.end, |seat| seat + 1);
         rest.start = end;
@@ -197,6 +144,7 @@ fn stretch(columns: &Columns<'_>, distances: &[u64], section: u16, seats: Range<
     let nearest_at = (0..distances.len()).min_by_key(|&at| distances[at]).unwrap_or(0);
     let is_valley = distances[..=nearest_at].is_sorted_by(|a, b| a > b) && distances[nearest_at..].is_sorted();
     let any = |attribute| attributes.iter().any(|attributes| attributes & attribute != 0);
+    let flag = |flag: u8, is_set: bool| if is_set { flag } else { 0 };
     Stretch {
         nearest: distances[nearest_at],
         first: seats.start,
@@ -204,8 +152,8 @@ fn stretch(columns: &Columns<'_>, distances: &[u64], section: u16, seats: Range<
         nearest_at: nearest_at as u32,
         section,
         levels: columns.levels[range].iter().fold(0, |bits, level| bits | 1 << (level % 8)),
-        flags: VALLEY * u8::from(is_valley)
-            | WITH_ACCESSIBLE * u8::from(any(ACCESSIBLE))
-            | WITH_SPECIAL * u8::from(any(ACCESSIBLE | COMPANION)),
+        flags: flag(VALLEY, is_valley)
+            | flag(WITH_ACCESSIBLE, any(ACCESSIBLE))
+            | flag(WITH_SPECIAL, any(ACCESSIBLE | COMPANION)),
     }
 }
