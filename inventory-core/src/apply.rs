@@ -184,6 +184,7 @@ impl Slot {
         event.areas = areas;
         event.seats = seats;
         event.plan = plan;
+        event.index_openings();
         event.plan_revision += 1;
         event.hash ^= event.places_hash();
         for at in holds {
@@ -214,9 +215,8 @@ impl Slot {
         let at = self.holds.insert(entry);
         self.deadlines.insert(&mut self.holds, at, held.expires_at);
         let event = self.event_mut(number);
-        for seat in &held.seats {
-            event.move_seat(seat.index, PlaceState::Open, PlaceState::Held, at, moves);
-        }
+        let seats = held.seats.iter().map(|seat| seat.index);
+        event.move_seats(seats, PlaceState::Open, PlaceState::Held, at, moves);
         for admission in &held.admissions {
             let quantity = u32::from(admission.quantity);
             event.move_area(admission.area, quantity, PlaceState::Open, PlaceState::Held, moves);
@@ -260,10 +260,7 @@ impl Slot {
             }
         };
         let event = self.event_mut(number);
-        for &seat in &seats {
-            assert_eq!(event.owner[seat as usize], at, "only its holder's seat is sold");
-            event.move_seat(seat, PlaceState::Held, PlaceState::Sold, at, moves);
-        }
+        event.move_seats(seats.iter().copied(), PlaceState::Held, PlaceState::Sold, at, moves);
         for admission in &admissions {
             let quantity = u32::from(admission.quantity);
             event.move_area(admission.area, quantity, PlaceState::Held, PlaceState::Sold, moves);
@@ -295,7 +292,7 @@ impl Slot {
         let entry = &mut self.holds[at];
         entry.set_state(HoldState::Active, HoldCause::None);
         let (customer, places, until, after) = (entry.customer, unsold_count(entry), entry.until, entry.hash());
-        let seats: Vec<Seat> = entry.unsold_seats().collect();
+        let seats: SeatIndexes = entry.unsold_seats().map(|seat| seat.index).collect();
         let admissions: Vec<Admission> = entry.unsold_admissions().collect();
         self.deadlines.insert(&mut self.holds, at, until);
         let event = self.event_mut(number);
@@ -303,9 +300,7 @@ impl Slot {
         event.hash ^= before ^ after;
         event.live_holds += 1;
         event.count_customer(customer, places as i32, 1);
-        for seat in seats {
-            event.move_seat(seat.index, PlaceState::Open, PlaceState::Held, at, moves);
-        }
+        event.move_seats(seats.iter().copied(), PlaceState::Open, PlaceState::Held, at, moves);
         for admission in admissions {
             let quantity = u32::from(admission.quantity);
             event.move_area(admission.area, quantity, PlaceState::Open, PlaceState::Held, moves);
@@ -331,10 +326,7 @@ impl Slot {
         mark(entry, &released.seats, &released.admissions, false);
         let after = entry.hash();
         let event = self.event_mut(number);
-        for &seat in &released.seats {
-            assert_eq!(event.owner[seat as usize], at, "only its holder's seat is opened");
-            event.move_seat(seat, PlaceState::Held, PlaceState::Open, NIL, moves);
-        }
+        event.move_seats(released.seats.iter().copied(), PlaceState::Held, PlaceState::Open, at, moves);
         for admission in &released.admissions {
             let quantity = u32::from(admission.quantity);
             event.move_area(admission.area, quantity, PlaceState::Held, PlaceState::Open, moves);
@@ -381,10 +373,8 @@ impl Slot {
         let words = entry.copy_words();
         let event = self.event_mut(number);
         let freed = if state == HoldState::Expired && probe::planted!(ExpiryFreesOne) { 1 } else { usize::MAX };
-        for seat in words.unsold_seats().take(freed) {
-            assert_eq!(event.owner[seat.index as usize], at, "only its holder's seat is opened");
-            event.move_seat(seat.index, PlaceState::Held, PlaceState::Open, NIL, moves);
-        }
+        let seats = words.unsold_seats().take(freed).map(|seat| seat.index);
+        event.move_seats(seats, PlaceState::Held, PlaceState::Open, at, moves);
         for admission in words.unsold_admissions() {
             let quantity = u32::from(admission.quantity);
             event.move_area(admission.area, quantity, PlaceState::Held, PlaceState::Open, moves);

@@ -1,25 +1,25 @@
 //! Choosing seats: the best that are open, by distance, without stranding single seats.
 //!
-//! One search over the rows finds the best pick of rung 1 and, while there is none, that of rung 2.
-//! Rows come nearest first, so that the search ends at the first row whose nearest seat is too far:
-//! early in a sale that is after a few rows. Late in a sale nearly every row is full: when the
-//! nearest rows did not settle it, one sweep over the words of the plan, 64 seats at a time, finds
-//! the few rows that still have enough seats side by side. When those are many after all, the search
-//! goes on row by row.
+//! A search asks the event's openings for stretches with room, nearest first, and ends at the first whose nearest seat
+//! is too far: it looks at no stretch that is full, or too full for the party, however late in the sale. It is made
+//! for rung 1, and when that finds nothing once more for rung 2. The openings know only the planes; a stretch with a
+//! seat that the command itself takes or gives back is looked at first of all.
 //!
 //! Sums are integers, so that mirrored picks are equal and plan order decides between them.
 //!
-//! Not here: what strands a seat (`orphan.rs`), distances and the order of rows (`plan.rs`), taking
-//! what was chosen (`event.rs`).
+//! Not here: what strands a seat (`orphan.rs`), where room is (`openings.rs`), distances (`plan.rs`) and their order
+//! (`stretch.rs`), taking what was chosen (`event.rs`).
 
 use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::{
     limits::SECTIONS_PER_PLAN_MAX,
+    openings::{Lengths, Openings, Tree, bits_of_stretch},
     orphan::{Runs, strands_window},
-    plan::{ACCESSIBLE, COMPANION, Plan, Row, RowKind, RowRank},
+    plan::{ACCESSIBLE, COMPANION, Plan},
     policy::OrphanRule,
+    stretch::{Ranking, Stretch, VALLEY, WITH_ACCESSIBLE},
 };
 
 /// How chosen seats lie.
@@ -108,20 +108,18 @@ pub struct Wanted {
     pub accessible_count: u32,
 }
 
-/// Rows looked at one by one before a sweep: that costs a quarter of a sweep of 100,000 seats.
-const ROWS_BEFORE_SWEEP: usize = 64;
-/// Rows a sweep may find. With more of them, a good one is near.
-const ROWS_OF_SWEEP_MAX: usize = 64;
-
 /// The best adjacent seats of one row (rungs 1 and 2 of the ladder), in plan order, or `None`.
 ///
 /// With a zone, only rows of sections of that zone, by the distance from its focal point. A pick has
 /// exactly `accessible_count` accessible seats. A companion seat is picked only beside an accessible
 /// seat of the same pick: the one before or after it in the row, with no aisle between. A seat
 /// marked both ways counts as an accessible one.
+///
+/// `openings` are those of the planes of `taken`.
 #[must_use]
 pub fn best_available(
     plan: &Plan,
+    openings: &Openings,
     taken: Taken<'_>,
     wanted: &Wanted,
     rule: OrphanRule,
@@ -129,30 +127,29 @@ pub fn best_available(
     if wanted.quantity == 0 || wanted.accessible_count > wanted.quantity {
         return None;
     }
-    let search = Search::new(plan, taken, wanted, rule);
-    // Rungs 3 and 4 go on from here: rung 3 asks `best_windows` for smaller sizes.
-    let best = search.best_windows(wanted.quantity);
-    let (window, arrangement) = match (best.clean, best.stranding) {
-        (Some(window), _) => (window, Arrangement::Contiguous),
-        (None, Some(window)) => (window, Arrangement::Stranding),
-        (None, None) => return None,
+    let search = Search::new(plan, openings, taken, wanted);
+    let size = wanted.quantity;
+    let spare_singles = rule != OrphanRule::Off;
+    // Rungs 3 and 4 go on from here: rung 3 asks `best_window` for smaller sizes.
+    let (window, arrangement) = match search.best_window(size, spare_singles) {
+        Some(window) => (window, Arrangement::Contiguous),
+        None if spare_singles => (search.best_window(size, false)?, Arrangement::Stranding),
+        None => return None,
     };
-    Some(((window.first..window.first + wanted.quantity).collect(), arrangement))
+    Some(((window.first..window.first + size).collect(), arrangement))
 }
 
-/// The bits of `low` at which a run of `size` set bits starts, of which 64 may lie in `high`. Of a
-/// larger size only the first 64 count.
-fn starts_of_runs(low: u64, high: u64, size: u32) -> u64 {
-    let mut starts = u128::from(low) | u128::from(high) << 64;
-    // `starts` are starts of runs of `length`: two such, one behind the other, make a longer run.
-    let (mut length, size) = (1, size.min(64));
-    while length < size {
+/// The bits of `open`, of which the first in a word is the lowest, at which `size` set bits follow each other.
+fn starts_of_windows(open: u64, size: u32) -> u64 {
+    let mut starts = open;
+    // `starts` are starts of windows of `length`: two such, one behind the other, make a longer one.
+    let mut length = 1;
+    while length < size && starts != 0 {
         let step = length.min(size - length);
         starts &= starts >> step;
         length += step;
     }
-    // The lower half is meant.
-    starts as u64
+    starts
 }
 
 /// Adjacent open seats that fit the wish. Ordered as "best" is: by sum, then in plan order (a seat
@@ -163,20 +160,20 @@ struct Window {
     first: u32,
 }
 
-/// The best windows found so far.
+/// The best window found so far.
 #[derive(Default)]
-struct Best {
-    clean: Option<Window>,
-    /// Kept only while there is no clean one.
-    stranding: Option<Window>,
-}
+struct Best(Option<Window>);
 
 impl Best {
-    fn offer(&mut self, window: Window, strands: bool) {
-        let place = if strands { &mut self.stranding } else { &mut self.clean };
-        if place.is_none_or(|best| window < best) {
-            *place = Some(window);
+    fn offer(&mut self, window: Window) {
+        if self.0.is_none_or(|best| window < best) {
+            self.0 = Some(window);
         }
+    }
+
+    /// Whether no window of `size` in a stretch can be better, nor in one after it.
+    fn is_nearer_than(&self, stretch: &Stretch, size: u32) -> bool {
+        self.0.is_some_and(|best| stretch.nearest * u64::from(size) > best.sum)
     }
 }
 
@@ -185,22 +182,28 @@ struct Search<'a> {
     plan: &'a Plan,
     taken: Taken<'a>,
     distances: &'a [u64],
-    ranks: &'a [RowRank],
-    /// One bit a price level.
-    levels: [u64; 4],
-    /// One bit a section; `None`: any.
-    sections: Option<[u64; SECTIONS_PER_PLAN_MAX / 64]>,
-    zone: Option<u8>,
+    ranking: &'a Ranking,
+    /// Those of the zone that is asked for, or all.
+    ranks: Range<u32>,
+    openings: &'a Tree,
+    /// One bit a price level; `None`: any.
+    levels: Option<[u64; 4]>,
+    /// Bits of the levels, as a stretch has them.
+    levels_of_stretch: u8,
+    /// As they were asked for, and one bit a section; `None`: any.
+    sections: Option<(&'a [u16], [u64; SECTIONS_PER_PLAN_MAX / 64])>,
     accessible_count: u32,
-    spare_singles: bool,
 }
 
 impl<'a> Search<'a> {
-    fn new(plan: &'a Plan, taken: Taken<'a>, wanted: &Wanted, rule: OrphanRule) -> Self {
-        let mut levels = if wanted.levels.is_empty() { [u64::MAX; 4] } else { [0; 4] };
+    fn new(plan: &'a Plan, openings: &'a Openings, taken: Taken<'a>, wanted: &'a Wanted) -> Self {
+        let mut levels = [0; 4];
+        let mut levels_of_stretch = 0;
         for &level in &wanted.levels {
             levels[usize::from(level / 64)] |= 1 << (level % 64);
+            levels_of_stretch |= 1 << (level % 8);
         }
+        let any_level = wanted.levels.is_empty();
         let sections = (!wanted.sections.is_empty()).then(|| {
             let mut bits = [0; SECTIONS_PER_PLAN_MAX / 64];
             for &section in &wanted.sections {
@@ -209,120 +212,175 @@ impl<'a> Search<'a> {
                     *word |= 1 << (section % 64);
                 }
             }
-            bits
+            (&*wanted.sections, bits)
         });
         let zonal = wanted.zone.is_some();
         Self {
             plan,
             taken,
             distances: plan.distances(zonal),
-            ranks: plan.rows_by_distance(zonal),
-            levels,
+            ranking: plan.ranking(zonal),
+            ranks: plan.ranking(zonal).ranks(wanted.zone),
+            openings: openings.tree(zonal),
+            levels: (!any_level).then_some(levels),
+            levels_of_stretch: if any_level { u8::MAX } else { levels_of_stretch },
             sections,
-            zone: wanted.zone,
             accessible_count: wanted.accessible_count,
-            spare_singles: rule != OrphanRule::Off,
         }
     }
 
-    /// The best windows of `size` seats: the one that strands none, else also the one that does.
-    ///
-    /// If a sale with its nearest half sold and the rest open is ever too slow (the search then goes
-    /// over all full rows): an index of the rows that are full, kept by whoever sets the planes.
-    fn best_windows(&self, size: u32) -> Best {
+    /// The best window of `size` seats, when `spare_singles` of those that strand none.
+    fn best_window(&self, size: u32, spare_singles: bool) -> Option<Window> {
+        if self.ranks.is_empty() {
+            return None;
+        }
         let mut best = Best::default();
-        let (nearest, others) = self.ranks.split_at(self.ranks.len().min(ROWS_BEFORE_SWEEP));
-        if self.walk(nearest, size, &mut best) || others.is_empty() {
-            return best;
+        self.look_where_command_moves(size, spare_singles, &mut best);
+        if self.accessible_count > 0 {
+            self.walk_accessible(size, spare_singles, &mut best);
+            return best.0;
         }
-        let mut rows = [0; ROWS_OF_SWEEP_MAX];
-        match self.sweep(size, &mut rows) {
-            Some(rows) => rows.iter().for_each(|&row| self.scan_row(&self.plan.rows()[row as usize], size, &mut best)),
-            None => _ = self.walk(others, size, &mut best),
-        }
-        best
-    }
-
-    /// Look at these rows, nearest first; whether none after them can be better.
-    fn walk(&self, ranks: &[RowRank], size: u32, best: &mut Best) -> bool {
-        for rank in ranks {
-            if best.clean.is_some_and(|clean| rank.nearest * u64::from(size) > clean.sum) {
-                return true;
+        let lengths = if spare_singles { Lengths::with_clean_window(size) } else { Lengths::with_window(size) };
+        match self.sections {
+            Some((sections, _)) if self.are_few(sections) => {
+                for &section in sections {
+                    self.walk_section(section, lengths, size, spare_singles, &mut best);
+                }
             }
-            let row = &self.plan.rows()[rank.row as usize];
-            if self.may_hold(row, size) && self.takes_row(row) {
-                self.scan_row(row, size, best);
+            _ => self.walk(lengths, size, spare_singles, &mut best),
+        }
+        best.0
+    }
+
+    /// Look at stretches with such runs, nearest first, until none can be better.
+    fn walk(&self, lengths: Lengths, size: u32, spare_singles: bool, best: &mut Best) {
+        let mut from = self.ranks.start;
+        while let Some(rank) = self.openings.next(from, lengths).filter(|&rank| rank < self.ranks.end) {
+            let stretch = &self.ranking.stretches()[rank as usize];
+            if best.is_nearer_than(stretch, size) {
+                return;
             }
+            self.look(stretch, size, spare_singles, best);
+            from = rank + 1;
         }
-        false
     }
 
-    /// Whether the row may have a run of `size`: a quick look, without a branch until there is a pair
-    /// of open seats. Aisles end nothing here.
-    fn may_hold(&self, row: &Row, size: u32) -> bool {
-        if row.count > 64 {
-            return true;
-        }
-        let shift = row.first % 64;
-        let low = self.taken.open_word(row.first / 64) >> shift;
-        // The same word again when the row ends in it; those bits lie past the row.
-        let high = self.taken.open_word((row.first + row.count - 1) / 64) << 1 << (63 - shift);
-        let open = (low | high) & u64::MAX >> (64 - row.count);
-        let pairs = open & open >> 1;
-        (if size == 1 { open } else { pairs }) != 0 && starts_of_runs(open, 0, size) != 0
-    }
-
-    /// The rows in which a window of `size` may start, or `None` when they are too many for `rows`.
-    /// Here ends of rows and aisles end nothing: that makes a row too many, never one too few.
-    fn sweep<'b>(&self, size: u32, rows: &'b mut [u32]) -> Option<&'b [u32]> {
-        let words = self.plan.seat_count().div_ceil(64);
-        let mut found = 0;
-        let mut row_end = 0;
-        let mut above = if words == 0 { 0 } else { self.taken.open_word(0) };
-        for word in 0..words {
-            let open = above;
-            above = if word + 1 < words { self.taken.open_word(word + 1) } else { 0 };
-            // Without a branch for every word that is not full: mostly there is not even a pair.
-            let pairs = open & (open >> 1 | above << 63);
-            if (if size == 1 { open } else { pairs }) == 0 {
+    /// Look at the stretches of a section with such runs, in plan order.
+    fn walk_section(&self, section: u16, lengths: Lengths, size: u32, spare_singles: bool, best: &mut Best) {
+        let Some(section) = self.plan.sections().get(usize::from(section)) else { return };
+        let mut seat = section.seats.start;
+        while seat < section.seats.end {
+            let Some(rank) = self.ranking.rank_of(seat) else {
+                seat += 1;
                 continue;
+            };
+            let stretch = &self.ranking.stretches()[rank as usize];
+            let has_room = self.ranks.contains(&rank) && self.openings.get(rank).meet(lengths);
+            if has_room && !best.is_nearer_than(stretch, size) {
+                self.look(stretch, size, spare_singles, best);
             }
-            let mut starts = starts_of_runs(open, above, size);
-            while starts != 0 {
-                let seat = word * 64 + starts.trailing_zeros();
-                starts &= starts - 1;
-                if seat < row_end || seat >= self.plan.seat_count() {
-                    continue;
-                }
-                let number = self.plan.row_of(seat);
-                let row = &self.plan.rows()[number as usize];
-                row_end = row.first + row.count;
-                if self.takes_row(row) {
-                    *rows.get_mut(found)? = number;
-                    found += 1;
-                }
-            }
-        }
-        Some(&rows[..found])
-    }
-
-    fn scan_row(&self, row: &Row, size: u32, best: &mut Best) {
-        for run in Runs::of_row(self.plan, self.taken, row) {
-            if run.end - run.start >= size {
-                self.scan_run(run, size, best);
-            }
+            seat = stretch.seats().end;
         }
     }
 
-    fn takes_row(&self, row: &Row) -> bool {
-        let section = usize::from(row.section);
-        row.kind == RowKind::Row
-            && self.sections.is_none_or(|bits| bits[section / 64] >> (section % 64) & 1 == 1)
-            && (self.zone.is_none() || self.plan.sections()[section].zone == self.zone)
+    /// Whether it is less to look through these sections than for them.
+    fn are_few(&self, sections: &[u16]) -> bool {
+        let seats = |&section: &u16| self.plan.sections().get(usize::from(section)).map_or(0, |s| s.seats.len() as u64);
+        sections.iter().map(seats).sum::<u64>() < u64::from(self.plan.seat_count()) / 8
+    }
+
+    /// Look at the stretches with accessible seats, which are few. Their openings are those of other seats.
+    fn walk_accessible(&self, size: u32, spare_singles: bool, best: &mut Best) {
+        for stretch in &self.ranking.stretches()[self.ranks.start as usize..self.ranks.end as usize] {
+            if best.is_nearer_than(stretch, size) {
+                return;
+            }
+            if stretch.has(WITH_ACCESSIBLE) {
+                self.look(stretch, size, spare_singles, best);
+            }
+        }
+    }
+
+    /// Look where the openings are not what the command finds: where it takes seats besides or gives some back.
+    fn look_where_command_moves(&self, size: u32, spare_singles: bool, best: &mut Best) {
+        for list in [self.taken.also, self.taken.except] {
+            // In a sorted list the seats of a stretch follow each other.
+            let mut last = None;
+            for &seat in list {
+                let rank = self.ranking.rank_of(seat).filter(|rank| self.ranks.contains(rank));
+                if let Some(rank) = rank.filter(|_| last != rank) {
+                    self.look(&self.ranking.stretches()[rank as usize], size, spare_singles, best);
+                }
+                last = rank;
+            }
+        }
+    }
+
+    /// Offer the best window of a stretch that the filters let through.
+    fn look(&self, stretch: &Stretch, size: u32, spare_singles: bool, best: &mut Best) {
+        let section = usize::from(stretch.section);
+        if stretch.levels & self.levels_of_stretch == 0
+            || self.sections.is_some_and(|(_, bits)| bits[section / 64] >> (section % 64) & 1 == 0)
+        {
+            return;
+        }
+        if stretch.has(VALLEY) && stretch.count <= 64 && self.accessible_count == 0 {
+            self.glance(stretch, size, spare_singles, best);
+        } else {
+            for run in Runs::of_seats(self.plan, self.taken, stretch.seats()) {
+                if run.end - run.start >= size {
+                    self.scan_run(run, size, spare_singles, best);
+                }
+            }
+        }
+    }
+
+    /// Offer the best window of a stretch of at most 64 seats whose distances are a valley: so are the sums of its
+    /// windows, and the best of them is the nearest one on the left of the bottom or on its right.
+    fn glance(&self, stretch: &Stretch, size: u32, spare_singles: bool, best: &mut Best) {
+        if stretch.count < size {
+            return;
+        }
+        let open = bits_of_stretch(stretch, |word| self.taken.open_word(word));
+        let plain = bits_of_stretch(stretch, |word| self.plan.plain_words()[word as usize]);
+        let mut starts = starts_of_windows(open & plain & self.bits_of_levels(stretch), size);
+        if spare_singles {
+            // The seat before the window begins its run, or the one behind ends it: that one would be left alone.
+            let first_of_runs = open & !(open << 1);
+            let last_of_runs = open & !(open >> 1);
+            starts &= !(first_of_runs << 1 | last_of_runs.checked_shr(size).unwrap_or(0));
+        }
+        if starts == 0 {
+            return;
+        }
+        let distances = &self.distances[stretch.first as usize..][..stretch.count as usize];
+        let mut offer = |start: u32| {
+            let sum = distances[start as usize..][..size as usize].iter().sum();
+            best.offer(Window { sum, first: stretch.first + start });
+        };
+        let bottom = bottom_of_valley(distances, stretch.nearest_at, size);
+        let left = starts & u64::MAX >> (63 - bottom);
+        let right = starts ^ left;
+        if left != 0 {
+            offer(63 - left.leading_zeros());
+        }
+        if right != 0 {
+            offer(right.trailing_zeros());
+        }
+    }
+
+    /// The seats of the stretch that have a level which is asked for.
+    fn bits_of_levels(&self, stretch: &Stretch) -> u64 {
+        let Some(levels) = self.levels else { return u64::MAX };
+        let has = |seat| {
+            let level = self.plan.seat_level(seat);
+            levels[usize::from(level / 64)] >> (level % 64) & 1
+        };
+        stretch.seats().rev().fold(0, |bits, seat| bits << 1 | has(seat))
     }
 
     /// Slide a window over a run of open seats, piece by piece where the filters cut it.
-    fn scan_run(&self, run: Range<u32>, size: u32, best: &mut Best) {
+    fn scan_run(&self, run: Range<u32>, size: u32, spare_singles: bool, best: &mut Best) {
         let mut piece_start = run.start;
         let mut sum = 0;
         let mut accessible = 0;
@@ -337,9 +395,11 @@ impl<'a> Search<'a> {
                 continue;
             }
             let window = seat + 1 - size..seat + 1;
-            if accessible == self.accessible_count && self.edges_fit(&window) {
-                let strands = self.spare_singles && strands_window(&run, &window);
-                best.offer(Window { sum, first: window.start }, strands);
+            if accessible == self.accessible_count
+                && self.edges_fit(&window)
+                && !(spare_singles && strands_window(&run, &window))
+            {
+                best.offer(Window { sum, first: window.start });
             }
             sum -= self.distances[window.start as usize];
             accessible -= self.accessible(window.start);
@@ -357,7 +417,7 @@ impl<'a> Search<'a> {
     /// Whether any pick of this run may contain the seat.
     fn may_pick(&self, seat: u32, run: &Range<u32>) -> bool {
         let level = self.plan.seat_level(seat);
-        if self.levels[usize::from(level / 64)] >> (level % 64) & 1 == 0 {
+        if self.levels.is_some_and(|bits| bits[usize::from(level / 64)] >> (level % 64) & 1 == 0) {
             return false;
         }
         if self.accessible_count == 0 {
@@ -376,4 +436,21 @@ impl<'a> Search<'a> {
             || (!self.companion_only(first) || self.accessible(first + 1) == 1)
                 && (!self.companion_only(last) || self.accessible(last - 1) == 1)
     }
+}
+
+/// The first start of a window of `size` than which the one behind it is no nearer, of a valley with its nearest seat
+/// at `nearest_at`. Windows before it are each farther than the next, those behind never nearer.
+fn bottom_of_valley(distances: &[u64], nearest_at: u32, size: u32) -> u32 {
+    // A window that ends before the nearest seat is farther than the next, one that begins with it is not.
+    let mut low = (nearest_at + 1).saturating_sub(size);
+    let mut high = nearest_at.min(distances.len() as u32 - size);
+    while low < high {
+        let middle = low.midpoint(high);
+        if distances[(middle + size) as usize] < distances[middle as usize] {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
 }

@@ -4,9 +4,10 @@
 //!
 //! - B1. Bits at or beyond the seat count are clear in both planes.
 //!
-//! Not here: counts (`event.rs`), searching for runs (`best_available.rs`).
+//! Not here: counts of the whole event (`event.rs`), which runs there are (`openings.rs`).
 
 use alloc::{boxed::Box, vec};
+use core::ops::Range;
 
 use crate::place::PlaceState;
 
@@ -38,6 +39,21 @@ impl Planes {
         let bits = state as u64;
         self.held[word] = self.held[word] & !(1 << bit) | (bits & 1) << bit;
         self.sold[word] = self.sold[word] & !(1 << bit) | (bits >> 1) << bit;
+    }
+
+    /// How many of these seats are open, and how many held.
+    pub(crate) fn count(&self, seats: Range<u32>) -> (u32, u32) {
+        let (mut open, mut held) = (0, 0);
+        for word in seats.start / 64..seats.end.div_ceil(64) {
+            let from = seats.start.saturating_sub(word * 64);
+            let to = (seats.end - word * 64).min(64);
+            // The range has a seat in this word: from <= 63, 1 <= to <= 64.
+            let counted = u64::MAX << from & u64::MAX >> (64 - to);
+            let (first, second) = (self.held[word as usize], self.sold[word as usize]);
+            open += (counted & !(first | second)).count_ones();
+            held += (counted & first & !second).count_ones();
+        }
+        (open, held)
     }
 
     /// First plane: held or killed.

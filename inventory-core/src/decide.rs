@@ -117,7 +117,9 @@ impl Slot {
             let mut also: Vec<u32> = seats.iter().map(|seat| seat.index).collect();
             also.sort_unstable();
             let taken = Taken { held: event.planes.held(), sold: event.planes.sold(), also: &also, except: &except };
-            let Some((chosen, how)) = best_available(&event.plan, taken, &wanted, policies.orphan_rule) else {
+            let Some((chosen, how)) =
+                best_available(&event.plan, &event.openings, taken, &wanted, policies.orphan_rule)
+            else {
                 return Err(nothing_fits(event, &wanted, hold.best.as_ref()));
             };
             arrangement = how;
@@ -590,22 +592,9 @@ fn admissions_of(area: u16, admissions: impl Iterator<Item = Admission>) -> u32 
 /// Why best available found no room: sold out when nothing that matches is open and nothing held.
 fn nothing_fits(event: &Event, wanted: &Wanted, asked: Option<&BestAvailable>) -> Reject {
     let plan = &event.plan;
-    let (mut open, mut held) = (0, 0);
-    for block in plan.blocks() {
-        let section = &plan.sections()[usize::from(block.section)];
-        let matches = (wanted.levels.is_empty() || wanted.levels.contains(&block.level))
-            && (wanted.sections.is_empty() || wanted.sections.contains(&block.section))
-            && (wanted.zone.is_none() || section.zone == wanted.zone);
-        if !matches {
-            continue;
-        }
-        for seat in block.first..block.first + block.count {
-            match event.seat_state(seat) {
-                PlaceState::Open => open += 1,
-                PlaceState::Held => held += 1,
-                PlaceState::Sold | PlaceState::Killed => {}
-            }
-        }
+    let (mut open, mut held) = (event.seats.open, event.seats.held);
+    if !(wanted.levels.is_empty() && wanted.sections.is_empty() && wanted.zone.is_none()) {
+        (open, held) = count_matching(event, wanted);
     }
     // General admission could serve the party as well, unless it asked for what only seats give.
     let seats_only = asked.is_some_and(|best| best.seats_only || best.contiguous_only);
@@ -621,6 +610,23 @@ fn nothing_fits(event: &Event, wanted: &Wanted, asked: Option<&BestAvailable>) -
         }
     }
     if open == 0 && held == 0 { Reject::SoldOut } else { Reject::NotEnoughPlaces { held_unpaid: held } }
+}
+
+/// Seats that pass the filters: how many are open, and how many held.
+fn count_matching(event: &Event, wanted: &Wanted) -> (u32, u32) {
+    let plan = &event.plan;
+    let (mut open, mut held) = (0, 0);
+    for block in plan.blocks() {
+        let section = &plan.sections()[usize::from(block.section)];
+        let matches = (wanted.levels.is_empty() || wanted.levels.contains(&block.level))
+            && (wanted.sections.is_empty() || wanted.sections.contains(&block.section))
+            && (wanted.zone.is_none() || section.zone == wanted.zone);
+        if matches {
+            let counted = event.planes.count(block.first..block.first + block.count);
+            (open, held) = (open + counted.0, held + counted.1);
+        }
+    }
+    (open, held)
 }
 
 /// Every place named must be held by this hold.

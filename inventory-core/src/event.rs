@@ -7,9 +7,10 @@
 //! - E2. The counters are the number of seats in each state; for each area, open + held + sold +
 //!   killed is its capacity.
 //! - E3. `hash` is the XOR of what every place, hold and setting adds to it.
+//! - E4. `openings` is what the planes say.
 //!
 //! Not here: which change a command means (`decide.rs`), making changes true (`apply.rs`), the holds
-//! themselves (`hold.rs`).
+//! themselves (`hold.rs`), where room is (`openings.rs`).
 
 use alloc::{boxed::Box, sync::Arc, vec, vec::Vec};
 
@@ -21,6 +22,7 @@ use crate::{
     digest::{Hasher, mix},
     hold::NIL,
     ids::{CustomerKey, EventId, EventKey, EventNumber, RequestId, TimestampMs},
+    openings::Openings,
     place::{Move, Moved, PlaceState},
     plan::Plan,
     policy::Settings,
@@ -89,6 +91,7 @@ pub struct Event {
     pub(crate) plan: Arc<Plan>,
     pub(crate) plan_revision: u32,
     pub(crate) planes: Planes,
+    pub(crate) openings: Openings,
     /// Hold entry of each seat that is held or sold; `NIL` else.
     pub(crate) owner: Box<[u32]>,
     pub(crate) areas: Vec<AreaCounts>,
@@ -117,6 +120,7 @@ impl Event {
         seed: u64,
     ) -> Self {
         let seat_count = plan.seat_count();
+        let planes = Planes::open(seat_count);
         let mut event = Self {
             number,
             id,
@@ -124,7 +128,8 @@ impl Event {
             fingerprint,
             settings,
             plan_revision,
-            planes: Planes::open(seat_count),
+            openings: Openings::new(&plan, planes.held(), planes.sold()),
+            planes,
             owner: vec![NIL; seat_count as usize].into(),
             areas: vec![AreaCounts::default(); plan.areas().len()],
             seats: Counts { open: seat_count, ..Counts::default() },
@@ -310,7 +315,42 @@ impl Event {
         }
     }
 
-    /// Move a seat from one state to another, owned by `owner` afterwards.
+    /// Move seats from one state to another, with `owner` as the hold they are of.
+    pub(crate) fn move_seats(
+        &mut self,
+        seats: impl Iterator<Item = u32>,
+        from: PlaceState,
+        to: PlaceState,
+        owner: u32,
+        moves: &mut Option<&mut Vec<Move>>,
+    ) {
+        let matters = (from == PlaceState::Open) != (to == PlaceState::Open);
+        // Seats of a hold are mostly neighbours: one look at their stretch for all of them.
+        let (mut seats_there, mut there) = (0..0, None);
+        for seat in seats {
+            if matters && !seats_there.contains(&seat) {
+                self.update_openings(there);
+                there = self.plan.ranking(false).rank_of(seat);
+                seats_there = there.map_or(0..0, |rank| self.plan.ranking(false).stretches()[rank as usize].seats());
+            }
+            self.move_seat(seat, from, to, owner, moves);
+        }
+        self.update_openings(there);
+    }
+
+    #[inline]
+    fn update_openings(&mut self, rank: Option<u32>) {
+        if let Some(rank) = rank {
+            self.openings.update(&self.plan, self.planes.held(), self.planes.sold(), rank);
+        }
+    }
+
+    /// Look at all seats anew, after moves that [`Self::move_seats`] did not make.
+    pub(crate) fn index_openings(&mut self) {
+        self.openings = Openings::new(&self.plan, self.planes.held(), self.planes.sold());
+    }
+
+    /// Move a seat from one state to another, with `owner` as its hold. [`Self::index_openings`] must follow.
     pub(crate) fn move_seat(
         &mut self,
         seat: u32,
@@ -320,6 +360,7 @@ impl Event {
         moves: &mut Option<&mut Vec<Move>>,
     ) {
         assert_eq!(self.planes.state(seat), from, "seat {seat} of {} must be {from:?} to become {to:?}", self.id);
+        assert!(from == PlaceState::Open || self.owner[seat as usize] == owner, "only its holder's seat is moved");
         self.planes.set(seat, to);
         self.owner[seat as usize] = if to == PlaceState::Open { NIL } else { owner };
         *Self::count_mut(&mut self.seats, from) -= 1;
@@ -391,6 +432,7 @@ impl Event {
         size_of::<Self>()
             + self.owner.len() * 4
             + (self.planes.held().len() + self.planes.sold().len()) * 8
+            + self.openings.allocated_bytes()
             + self.areas.capacity() * size_of::<AreaCounts>()
             + self.customers.allocation_size()
     }

@@ -382,6 +382,7 @@ fn restore_event(
         restore_hold(slot, entry, reader)?;
     }
     let event = slot.event_mut(number);
+    event.index_openings();
     if event.areas != image.areas || event.planes.held() != image.held || event.planes.sold() != image.sold {
         return Err(reader.error("the places are not what the holds say"));
     }

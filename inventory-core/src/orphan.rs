@@ -73,7 +73,13 @@ impl<'a> Runs<'a> {
     /// The runs of `row`, which is a row of `plan`.
     #[must_use]
     pub fn of_row(plan: &'a Plan, taken: Taken<'a>, row: &Row) -> Self {
-        let mut runs = Self { aisles: plan.aisle_words(), taken, row: row.seats(), word: row.first / 64, open: 0 };
+        Self::of_seats(plan, taken, row.seats())
+    }
+
+    /// The runs of a whole stretch or row.
+    pub(crate) fn of_seats(plan: &'a Plan, taken: Taken<'a>, seats: Range<u32>) -> Self {
+        let word = seats.start / 64;
+        let mut runs = Self { aisles: plan.aisle_words(), taken, row: seats, word, open: 0 };
         runs.open = runs.open_word(runs.word);
         runs
     }

@@ -14,7 +14,7 @@
 //! - P4. Seats and area capacities together are 1 to `PLACES_PER_EVENT_MAX`.
 //!
 //! Not here: which places are taken (`event.rs`), JSON and importers (crate `venue`), the bytes of
-//! a plan file (`plan_codec.rs`), choosing seats (`best_available.rs`).
+//! a plan file (`plan_codec.rs`), stretches by distance (`stretch.rs`), choosing seats (`best_available.rs`).
 
 use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 use core::ops::Range;
@@ -28,6 +28,7 @@ use crate::{
         AREAS_PER_PLAN_MAX, PLACES_PER_EVENT_MAX, PLAN_TEXT_BYTES_MAX, PRICE_LEVELS_PER_PLAN_MAX, ROWS_PER_PLAN_MAX,
         SECTIONS_PER_PLAN_MAX, ZONES_PER_PLAN_MAX,
     },
+    stretch::{Columns, Ranking},
 };
 
 /// A point of the plan, in thousandths of a plan unit.
@@ -242,16 +243,6 @@ pub struct Block {
     pub level: u8,
 }
 
-/// A row with the distance of its nearest seat: no pick of `k` seats in it sums to less than
-/// `k * nearest`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RowRank {
-    /// Smallest distance of its seats.
-    pub nearest: u64,
-    /// Number of the row.
-    pub row: u32,
-}
-
 /// A plan in columns, built once, shared by its events.
 #[derive(Debug)]
 pub struct Plan {
@@ -273,9 +264,11 @@ pub struct Plan {
     from_plan: Vec<u64>,
     /// Empty when it would equal `from_plan`.
     from_zone: Vec<u64>,
-    ranks_from_plan: Vec<RowRank>,
-    /// Empty when `from_zone` is.
-    ranks_from_zone: Vec<RowRank>,
+    /// One bit a seat: it stands in a row, and is neither accessible nor for a companion.
+    plain: Vec<u64>,
+    ranking: Ranking,
+    /// Empty when no section has a zone.
+    ranking_by_zone: Ranking,
     blocks: Vec<Block>,
     capacity: u32,
 }
@@ -506,8 +499,9 @@ impl Plan {
             key_index: HashTable::with_capacity(seat_count),
             from_plan: Vec::new(),
             from_zone: Vec::new(),
-            ranks_from_plan: Vec::new(),
-            ranks_from_zone: Vec::new(),
+            plain: vec![0; seat_count.div_ceil(64)],
+            ranking: Ranking::default(),
+            ranking_by_zone: Ranking::default(),
             blocks: Vec::new(),
             capacity: 0,
         };
@@ -515,8 +509,7 @@ impl Plan {
             plan.add_section(number as u16, section);
         }
         plan.measure();
-        plan.ranks_from_plan = plan.rank_rows(&plan.from_plan);
-        plan.ranks_from_zone = plan.rank_rows(&plan.from_zone);
+        plan.rank_stretches();
         plan.index_keys();
         plan.cut_blocks();
         plan.capacity = plan.seat_count() + plan.areas.iter().map(|area| area.capacity).sum::<u32>();
@@ -535,6 +528,9 @@ impl Plan {
                 let index = self.at.len();
                 if seat.aisle_after {
                     self.aisle_after[index / 64] |= 1 << (index % 64);
+                }
+                if row.kind == RowKind::Row && seat.attributes & (ACCESSIBLE | COMPANION) == 0 {
+                    self.plain[index / 64] |= 1 << (index % 64);
                 }
                 self.at.push(seat.at);
                 self.level.push(seat.level);
@@ -583,17 +579,19 @@ impl Plan {
         self.from_zone = from_zone;
     }
 
-    /// The rows, nearest first, by `distances`; none when there are no distances.
-    fn rank_rows(&self, distances: &[u64]) -> Vec<RowRank> {
-        if distances.is_empty() {
-            return Vec::new();
+    fn rank_stretches(&mut self) {
+        let columns = Columns {
+            sections: &self.sections,
+            rows: &self.rows,
+            levels: &self.level,
+            attributes: &self.attributes,
+            aisle_after: &self.aisle_after,
+        };
+        self.ranking = Ranking::new(&columns, &self.from_plan);
+        if self.sections.iter().any(|section| section.zone.is_some()) {
+            let from_zone = if self.from_zone.is_empty() { &self.from_plan } else { &self.from_zone };
+            self.ranking_by_zone = Ranking::by_zone(&columns, from_zone, self.zones.len());
         }
-        let nearest = |row: &Row| distances[row.first as usize..][..row.count as usize].iter().copied().min();
-        // A row has a seat; rows are under ROWS_PER_PLAN_MAX.
-        let rank = |(number, row)| RowRank { nearest: nearest(row).unwrap_or(u64::MAX), row: number as u32 };
-        let mut ranks: Vec<_> = self.rows.iter().enumerate().map(rank).collect();
-        ranks.sort_unstable();
-        ranks
     }
 
     fn middle_of_top_edge(&self) -> Point {
@@ -776,10 +774,15 @@ impl Plan {
         if zonal && !self.from_zone.is_empty() { &self.from_zone } else { &self.from_plan }
     }
 
-    /// All rows and tables by their nearest seat, ties in plan order; `zonal` as in [`Self::distances`].
-    #[must_use]
-    pub fn rows_by_distance(&self, zonal: bool) -> &[RowRank] {
-        if zonal && !self.from_zone.is_empty() { &self.ranks_from_zone } else { &self.ranks_from_plan }
+    /// All stretches by their nearest seat; when `zonal` (as in [`Self::distances`]) zone by zone, and none when no
+    /// section has a zone.
+    pub(crate) fn ranking(&self, zonal: bool) -> &Ranking {
+        if zonal { &self.ranking_by_zone } else { &self.ranking }
+    }
+
+    /// One bit a seat by index: it stands in a row, and is neither accessible nor for a companion.
+    pub(crate) fn plain_words(&self) -> &[u64] {
+        &self.plain
     }
 
     /// Bytes allocated by this plan, for reports.
@@ -789,12 +792,13 @@ impl Plan {
         self.at.capacity() * size_of::<Point>()
             + self.level.capacity()
             + self.attributes.capacity()
-            + self.aisle_after.capacity() * 8
+            + (self.aisle_after.capacity() + self.plain.capacity()) * 8
             + texts(&self.keys)
             + texts(&self.labels)
             + self.key_index.allocation_size()
             + (self.from_plan.capacity() + self.from_zone.capacity()) * 8
-            + (self.ranks_from_plan.capacity() + self.ranks_from_zone.capacity()) * size_of::<RowRank>()
+            + self.ranking.allocated_bytes()
+            + self.ranking_by_zone.allocated_bytes()
             + self.blocks.capacity() * size_of::<Block>()
             + self.rows.iter().map(|row| size_of::<Row>() + row.label.len()).sum::<usize>()
             + self.sections.capacity() * size_of::<Section>()

@@ -24,6 +24,7 @@ use crate::{
     hold::{Holds, NIL},
     ids::{EventKey, EventNumber, HoldId, PlanDigest, SlotIndex, TimestampMs},
     limits::{EXPIRED_HOLDS_PER_CHANGE_MAX, ID_FLOOR_LAG_MS_MIN},
+    openings::Openings,
     place::{PlaceState, SOLD, Seat},
     plan::Plan,
 };
@@ -355,6 +356,8 @@ impl Slot {
         let taken = (0..event.plan.seat_count()).filter(|&seat| event.seat_state(seat) != PlaceState::Open).count();
         assert_eq!(owned, taken, "every taken seat of {} has its hold", event.id);
         assert_eq!(areas, event.areas, "areas of {}", event.id);
+        let openings = Openings::new(&event.plan, event.held_plane(), event.sold_plane());
+        assert!(openings == event.openings, "the openings of {} are what its planes say", event.id);
         assert_eq!(hash, event.hash, "hash of {}", event.id);
         let counts = event.counts();
         assert_eq!(

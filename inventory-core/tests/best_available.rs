@@ -265,7 +265,8 @@ fn find_the_last_run(rows: usize, seats_per_row: usize, sizes: &[u32]) {
             run.iter().for_each(|&seat| planes.set(seat, 0));
             let in_one_row = hall.plan.row_of(first) == hall.plan.row_of(first + size - 1);
             let expected = in_one_row.then_some((run, Arrangement::Contiguous));
-            let found = best_available(&hall.plan, planes.taken(), &wanted, OrphanRule::Strict);
+            let found =
+                best_available(&hall.plan, &planes.openings(&hall.plan), planes.taken(), &wanted, OrphanRule::Strict);
             assert_eq!(found, expected, "{size} from {first}");
         }
     }
@@ -286,7 +287,7 @@ fn only_the_best_of_many_rows_matters_however_late_it_comes() {
     let hall = picture(&lines, Point { x: 0, y: -1_000 }, &[]);
     let pick = |levels: &[u8]| {
         let wanted = Wanted { quantity: 2, levels: levels.into(), ..Wanted::default() };
-        best_available(&hall.plan, hall.planes.taken(), &wanted, OrphanRule::Lenient)
+        best_available(&hall.plan, &hall.planes.openings(&hall.plan), hall.planes.taken(), &wanted, OrphanRule::Lenient)
     };
     assert_eq!(pick(&[1]), Some((vec![996, 997], Arrangement::Contiguous)));
     assert_eq!(pick(&[]), Some((vec![2, 3], Arrangement::Contiguous)));
@@ -343,7 +344,7 @@ fn compare(plans: u64, rows: u64) -> [u32; 3] {
             };
             let rule = [OrphanRule::Off, OrphanRule::Lenient, OrphanRule::Strict][numbers.below(3) as usize];
             let expected = plainly_best(&plan, &planes, &wanted, rule);
-            let found = best_available(&plan, planes.taken(), &wanted, rule);
+            let found = best_available(&plan, &planes.openings(&plan), planes.taken(), &wanted, rule);
             assert_eq!(found, expected, "seed {seed} of {rows} rows, step {step}: {wanted:?} {rule:?}");
             seen[found.map_or(0, |(_, arrangement)| arrangement as usize)] += 1;
         }
@@ -363,4 +364,47 @@ fn random_plans_of_many_rows_get_what_looking_at_every_window_finds() {
     // So many rows that the nearest ones often do not settle it.
     let seen = compare(400, 150);
     assert!(seen.iter().all(|&count| count >= 5), "{seen:?}");
+}
+
+/// Every wish of one to eight at every step of a sale, to the last seat: parties of random size take what is next in a
+/// random order, so that late in the sale runs of every length are left, most of them short.
+#[test]
+fn to_the_last_seat_random_plans_get_what_looking_at_every_window_finds() {
+    let mut seen = [0; 3];
+    for seed in 0..300 {
+        let numbers = &mut Numbers::new(1_000_000 + seed);
+        let plan = numbers.plan(if seed % 4 == 0 { 40 } else { 6 });
+        let mut planes = Planes::open(plan.seat_count());
+        let mut left: Vec<u32> = (0..plan.seat_count()).collect();
+        while !left.is_empty() {
+            // At first many seats from step to step, in the end few.
+            for _ in 0..1 + left.len() / 16 {
+                if left.is_empty() {
+                    break;
+                }
+                let at = numbers.below(left.len() as u64) as usize;
+                let party = (1 + numbers.below(6) as usize).min(left.len() - at);
+                left.drain(at..at + party).for_each(|seat| planes.set(seat, 1 + numbers.below(3) as u8));
+            }
+            planes.also = left.iter().copied().filter(|_| numbers.one_in(60)).collect();
+            planes.except = (0..plan.seat_count()).filter(|_| numbers.one_in(200)).collect();
+            let openings = planes.openings(&plan);
+            for quantity in 1..=8 {
+                let zones = plan.zones().len() as u64;
+                let wanted = Wanted {
+                    quantity,
+                    levels: (0..3).filter(|_| numbers.one_in(8)).collect(),
+                    sections: (0..3).filter(|_| numbers.one_in(8)).collect(),
+                    zone: (zones > 0 && numbers.one_in(4)).then(|| numbers.below(zones) as u8),
+                    accessible_count: if numbers.one_in(6) { numbers.below(2) as u32 } else { 0 },
+                };
+                let rule = [OrphanRule::Off, OrphanRule::Lenient, OrphanRule::Strict][numbers.below(3) as usize];
+                let expected = plainly_best(&plan, &planes, &wanted, rule);
+                let found = best_available(&plan, &openings, planes.taken(), &wanted, rule);
+                assert_eq!(found, expected, "seed {seed}, {} left: {wanted:?} {rule:?}", left.len());
+                seen[found.map_or(0, |(_, arrangement)| arrangement as usize)] += 1;
+            }
+        }
+    }
+    assert!(seen.iter().all(|&count| count > 400), "{seen:?}");
 }

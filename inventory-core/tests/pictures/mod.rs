@@ -15,6 +15,7 @@
 use inventory_core::{
     best_available::{Arrangement, Taken, Wanted, best_available},
     ids::PlanDigest,
+    openings::Openings,
     plan::{ACCESSIBLE, COMPANION, Plan, PlanSpec, Point, RowKind, RowSpec, SeatSpec, SectionSpec, Zone},
     policy::OrphanRule,
 };
@@ -36,6 +37,10 @@ impl Planes {
 
     pub(crate) fn taken(&self) -> Taken<'_> {
         Taken { held: &self.held, sold: &self.sold, also: &self.also, except: &self.except }
+    }
+
+    pub(crate) fn openings(&self, plan: &Plan) -> Openings {
+        Openings::new(plan, &self.held, &self.sold)
     }
 
     /// Give a seat the state with these two bits: 1 held, 2 sold, 3 killed.
@@ -222,7 +227,13 @@ impl Story {
         let mut picture = picture(&before, self.focal, &self.zone_focals);
         picture.planes.also.clone_from(&self.also);
         picture.planes.except.clone_from(&self.except);
-        let found = best_available(&picture.plan, picture.planes.taken(), &self.wanted, self.rule);
+        let found = best_available(
+            &picture.plan,
+            &picture.planes.openings(&picture.plan),
+            picture.planes.taken(),
+            &self.wanted,
+            self.rule,
+        );
         let drawn = match found {
             Some((picked, arrangement)) => draw_pick(&before, &picked, arrangement),
             None => before.iter().map(|line| (*line).into()).collect(),

@@ -1,0 +1,311 @@
+//! Which stretches of an event have room, by distance: what a search looks into instead of the seats.
+//!
+//! A stretch has one mask of eight bits: which lengths its runs of open seats have, from bit 7 down 1, 2, 3, 4, 5, 6 to
+//! 7, 8 to 11, 12 and more. So a wish for two that is to strand no seat asks for runs of two and of four or more: in a run
+//! of three every pick leaves one. Masks stand by rank under a tree of their unions, 32 to a node, so that the next stretch
+//! with room is found in a few steps, or that there is none.
+//!
+//! Here only seats count that anybody may have: a seat that is accessible or for a companion ends a run. What stands
+//! beside such an open seat may be picked without stranding it, so there a run of `n` counts as one of `n - 1` too. A
+//! mask may promise too much, never too little; price levels are for the search.
+//!
+//! Invariants:
+//!
+//! - O1. Masks are what the planes say: whoever opens or takes seats says so, and [`Openings::new`] gives the same.
+//! - O2. A mask of the tree is the union of the 32 below it.
+//!
+//! A mask and its share of the tree are 1.04 bytes a stretch: 0.05 bytes a seat where stretches have 20 seats. A
+//! plan with zones has them twice. They are no part of the state, its hash or its image.
+//!
+//! Not here: distances (`stretch.rs`), choosing (`best_available.rs`).
+
+use alloc::{boxed::Box, vec};
+
+use crate::{
+    limits::PLACES_PER_EVENT_MAX,
+    plan::Plan,
+    stretch::{Ranking, Stretch, WITH_SPECIAL},
+};
+
+/// Masks of a word.
+const LANES: u32 = 8;
+/// Bits of a mask.
+const BITS: u32 = 8;
+/// Words of a node: half a line of the cache.
+const NODE: u32 = 4;
+/// Masks of a node, under one of the level above.
+const FAN_OUT: u32 = NODE * LANES;
+const LEVELS_MAX: usize = 4;
+const _: () = assert!(FAN_OUT.pow(LEVELS_MAX as u32) >= PLACES_PER_EVENT_MAX);
+
+/// Lengths of runs: bit 7 is a run of one, bit 0 one of 12 or more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lengths(u8);
+
+impl Lengths {
+    /// The bit of runs of this length. Those from it down are of all that are as long or longer.
+    fn exactly(length: u32) -> Self {
+        Self(match length {
+            0..=5 => 0x80 >> length.saturating_sub(1),
+            6..8 => 4,
+            8..12 => 2,
+            _ => 1,
+        })
+    }
+
+    /// Runs that have a window of `size`.
+    pub(crate) fn with_window(size: u32) -> Self {
+        let shortest = Self::exactly(size).0;
+        Self(shortest | (shortest - 1))
+    }
+
+    /// Runs that have a window of `size` which strands none.
+    pub(crate) fn with_clean_window(size: u32) -> Self {
+        Self(Self::exactly(size).0 | Self::with_window(size + 2).0)
+    }
+
+    pub(crate) fn meet(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Of the runs of set bits in `open`. Without a branch: how many runs there are and how long cannot be foretold.
+    fn of_runs(open: u64) -> Self {
+        let (pairs, fours) = (open & open >> 1, open & open >> 1 & open >> 2 & open >> 3);
+        // Where runs of so many or more begin, each of the one before.
+        let one = open & !(open << 1);
+        let two = one & open >> 1;
+        let three = two & open >> 2;
+        let four = three & open >> 3;
+        let five = four & open >> 4;
+        let six = five & open >> 5;
+        let eight = six & pairs >> 6;
+        let twelve = eight & fours >> 8;
+        let ends = [one != two, two != three, three != four, four != five, five != six, six != eight, eight != twelve];
+        let lengths = ends.into_iter().fold(0, |lengths, ends| lengths << 1 | u8::from(ends));
+        Self(lengths << 1 | u8::from(twelve != 0))
+    }
+
+    #[inline]
+    fn of_stretch(plan: &Plan, held: &[u64], sold: &[u64], stretch: &Stretch) -> Self {
+        if stretch.has(WITH_SPECIAL) || stretch.count > 64 {
+            return Self::of_long_or_special(plan, held, sold, stretch);
+        }
+        Self::of_runs(bits_of_stretch(stretch, |word| !(held[word as usize] | sold[word as usize])))
+    }
+
+    #[inline(never)]
+    fn of_long_or_special(plan: &Plan, held: &[u64], sold: &[u64], stretch: &Stretch) -> Self {
+        let open_word = |word: u32| {
+            let word = word as usize;
+            plan.plain_words()[word] & !(held[word] | sold[word])
+        };
+        let lengths = if stretch.count <= 64 {
+            Self::of_runs(bits_of_stretch(stretch, open_word)).0
+        } else {
+            let (mut lengths, mut run) = (0, 0);
+            for seat in stretch.seats() {
+                if open_word(seat / 64) >> (seat % 64) & 1 == 1 {
+                    run += 1;
+                } else if run > 0 {
+                    lengths |= Self::exactly(run).0;
+                    run = 0;
+                }
+            }
+            if run > 0 { lengths | Self::exactly(run).0 } else { lengths }
+        };
+        if stretch.has(WITH_SPECIAL) { Self(lengths | lengths << 1) } else { Self(lengths) }
+    }
+}
+
+/// The bits of a stretch of at most 64 seats, the first one lowest; `word` gives those of `64 * word..`.
+pub(crate) fn bits_of_stretch(stretch: &Stretch, word: impl Fn(u32) -> u64) -> u64 {
+    let shift = stretch.first % 64;
+    let low = word(stretch.first / 64) >> shift;
+    // The same word again when the stretch ends in it; those bits lie past the stretch.
+    let high = word((stretch.first + stretch.count - 1) / 64) << 1 << (63 - shift);
+    (low | high) & u64::MAX >> (64 - stretch.count)
+}
+
+/// Room in the stretches of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Openings {
+    by_plan: Tree,
+    by_zone: Tree,
+}
+
+impl Openings {
+    /// What the planes say: see [`crate::best_available::Taken`].
+    #[must_use]
+    pub fn new(plan: &Plan, held: &[u64], sold: &[u64]) -> Self {
+        let tree = |ranking: &Ranking| {
+            let mut tree = Tree::new(ranking.stretches().len() as u32);
+            for (stretch, rank) in ranking.stretches().iter().zip(0..) {
+                tree.set(rank, Lengths::of_stretch(plan, held, sold, stretch));
+            }
+            tree
+        };
+        Self { by_plan: tree(plan.ranking(false)), by_zone: tree(plan.ranking(true)) }
+    }
+
+    /// Seats of the stretch of this rank (by [`Ranking::new`]) were opened or taken: what the planes say of it now.
+    #[inline]
+    pub(crate) fn update(&mut self, plan: &Plan, held: &[u64], sold: &[u64], rank: u32) {
+        let stretch = &plan.ranking(false).stretches()[rank as usize];
+        let lengths = Lengths::of_stretch(plan, held, sold, stretch);
+        if self.by_plan.get(rank) == lengths {
+            return;
+        }
+        self.by_plan.set(rank, lengths);
+        if self.by_zone.has_masks()
+            && let Some(rank) = plan.ranking(true).rank_of(stretch.first)
+        {
+            self.by_zone.set(rank, lengths);
+        }
+    }
+
+    /// By the ranks of [`Plan::ranking`].
+    pub(crate) fn tree(&self, zonal: bool) -> &Tree {
+        if zonal { &self.by_zone } else { &self.by_plan }
+    }
+
+    /// Bytes allocated.
+    #[must_use]
+    pub fn allocated_bytes(&self) -> usize {
+        (self.by_plan.words.len() + self.by_zone.words.len()) * 8
+    }
+}
+
+/// Masks by rank, and their unions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tree {
+    /// Level by level from the masks up, each in whole nodes.
+    words: Box<[u64]>,
+    /// Where each level begins in `words`, and where the last one ends.
+    starts: [u32; LEVELS_MAX + 1],
+    levels: u8,
+}
+
+impl Tree {
+    /// For so many stretches, none of which has room.
+    fn new(count: u32) -> Self {
+        let mut starts = [0; LEVELS_MAX + 1];
+        let (mut levels, mut masks) = (0, count);
+        while masks > 0 {
+            let nodes = masks.div_ceil(FAN_OUT);
+            starts[levels + 1] = starts[levels] + nodes * NODE;
+            levels += 1;
+            masks = if nodes > 1 { nodes } else { 0 };
+        }
+        Self { words: vec![0; starts[levels] as usize].into(), starts, levels: levels as u8 }
+    }
+
+    fn has_masks(&self) -> bool {
+        self.levels > 0
+    }
+
+    /// The mask of a stretch.
+    pub(crate) fn get(&self, rank: u32) -> Lengths {
+        Lengths((self.words[(rank / LANES) as usize] >> (rank % LANES * BITS)) as u8)
+    }
+
+    fn set(&mut self, rank: u32, lengths: Lengths) {
+        let (mut at, mut mask) = (rank, lengths.0);
+        for &start in &self.starts[..usize::from(self.levels)] {
+            let first = (start + at / FAN_OUT * NODE) as usize;
+            let node = &mut self.words[first..first + NODE as usize];
+            let (word, shift) = (&mut node[(at % FAN_OUT / LANES) as usize], at % LANES * BITS);
+            let changed = (*word >> shift) as u8 ^ mask;
+            if changed == 0 {
+                return;
+            }
+            *word ^= u64::from(changed) << shift;
+            let union = node.iter().fold(0, |union, word| union | word);
+            let union = union | union >> 32;
+            let union = union | union >> 16;
+            (at, mask) = (at / FAN_OUT, (union | union >> 8) as u8);
+        }
+    }
+
+    /// The first rank from `from` on whose stretch has a run of one of these lengths.
+    pub(crate) fn next(&self, from: u32, lengths: Lengths) -> Option<u32> {
+        let wanted = u64::from(lengths.0) * 0x0101_0101_0101_0101;
+        let (mut level, mut at) = (0, from);
+        while level < usize::from(self.levels) {
+            let words = &self.words[self.starts[level] as usize..self.starts[level + 1] as usize];
+            let node = (at / FAN_OUT * NODE) as usize;
+            // Behind the last node of a level there is nothing.
+            let node = words.get(node..node + NODE as usize)?;
+            let mut from = u64::MAX << (at % LANES * BITS);
+            let hit = (at % FAN_OUT / LANES..NODE).find_map(|word| {
+                let hits = node[word as usize] & wanted & from;
+                from = u64::MAX;
+                (hits != 0).then(|| at / FAN_OUT * FAN_OUT + word * LANES + hits.trailing_zeros() / BITS)
+            });
+            match hit {
+                Some(rank) if level == 0 => return Some(rank),
+                Some(above) => (level, at) = (level - 1, above * FAN_OUT),
+                None => (level, at) = (level + 1, at / FAN_OUT + 1),
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plainly(open: u64) -> u8 {
+        let text: alloc::string::String = (0..64).map(|bit| if open >> bit & 1 == 1 { '.' } else { 'x' }).collect();
+        let runs = text.split('x').filter(|run| !run.is_empty());
+        runs.fold(0, |lengths, run| lengths | Lengths::exactly(run.len() as u32).0)
+    }
+
+    #[test]
+    fn lengths_are_those_of_the_runs() {
+        for open in [0, 1, 1 << 63, 0b1011, 0x7fff, 0xffff, 0x1_ffff, u64::MAX, u64::MAX - 1, u64::MAX >> 1] {
+            assert_eq!(Lengths::of_runs(open).0, plainly(open), "{open:b}");
+        }
+        let mut bits: u64 = 1;
+        for _ in 0..10_000 {
+            bits = bits.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(17) ^ bits >> 5;
+            let many = bits | bits >> 7 | bits << 9;
+            assert_eq!(Lengths::of_runs(bits).0, plainly(bits), "{bits:b}");
+            assert_eq!(Lengths::of_runs(many).0, plainly(many), "{many:b}");
+        }
+    }
+
+    #[test]
+    fn a_clean_window_leaves_none_or_two_at_least() {
+        for length in 1..40 {
+            for size in 1..40 {
+                let run = Lengths::exactly(length);
+                let fits = crate::orphan::run_has_clean_window(length, size);
+                let found = run.meet(Lengths::with_clean_window(size));
+                // Long runs and sizes are not told apart: too much, never too little.
+                assert!(found || !fits, "{size} in {length}");
+                assert!(found == fits || size > 4, "{size} in {length}");
+                assert!(run.meet(Lengths::with_window(size)) || length < size, "{size} in {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_next_stretch_with_room_is_found_in_trees_of_any_size() {
+        for count in [0, 1, 31, 32, 33, 1_023, 1_024, 1_025, 70_000] {
+            let mut tree = Tree::new(count);
+            let ranks: alloc::vec::Vec<u32> = (0..count).filter(|rank| rank * 7_919 % 1_009 < 9).collect();
+            ranks.iter().for_each(|&rank| tree.set(rank, Lengths::exactly(rank % 3 + 1)));
+            for size in 1..5 {
+                let mut from = 0;
+                for &rank in ranks.iter().filter(|&rank| rank % 3 + 1 == size) {
+                    assert_eq!(tree.next(from, Lengths::exactly(size)), Some(rank), "{size} from {from} of {count}");
+                    from = rank + 1;
+                }
+                assert_eq!(tree.next(from, Lengths::exactly(size)), None, "{size} from {from} of {count}");
+            }
+            ranks.iter().for_each(|&rank| tree.set(rank, Lengths(0)));
+            assert_eq!(tree, Tree::new(count), "{count}");
+        }
+    }
+}
