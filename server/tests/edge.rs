@@ -86,6 +86,51 @@ async fn messages_that_are_too_long() {
     server.stop().await;
 }
 
+/// One call of a connection waits for the rest of its message; the others go on, and it is served when that comes.
+#[tokio::test]
+async fn a_message_in_pieces_holds_up_nobody() {
+    let server = TestServer::with_show().await;
+    let address = server.running.as_ref().unwrap().address();
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let call = async |seat: u32, pieces: usize| {
+        let request = http::Request::post(format!("http://{address}{HOLD}"))
+            .header("content-type", "application/grpc")
+            .body(())
+            .unwrap();
+        let mut client = client.clone().ready().await.unwrap();
+        let (response, mut body) = client.send_request(request, false).unwrap();
+        let message = prost::Message::encode_to_vec(&hold_of("show", &server.id(), &[seat]));
+        let mut frame = vec![0, 0, 0, 0, u8::try_from(message.len()).unwrap()];
+        frame.extend(message);
+        let first = frame.len() / pieces;
+        body.send_data(frame[..first].to_vec().into(), pieces == 1).unwrap();
+        (response, body, frame[first..].to_vec())
+    };
+    let status_of = async |response: h2::client::ResponseFuture| {
+        let mut response = support::soon(response).await.unwrap();
+        while response.body_mut().data().await.is_some() {}
+        let trailers = response.body_mut().trailers().await.unwrap().unwrap();
+        Status::from_header_map(&trailers).unwrap().code()
+    };
+    let (waits, mut body, rest) = call(1, 2).await;
+    let (other, _, _) = call(2, 1).await;
+    assert_eq!(status_of(other).await, Code::Ok);
+    assert_eq!(server.event("show").await.counts.unwrap().held, 1);
+    body.send_data(rest.into(), true).unwrap();
+    assert_eq!(status_of(waits).await, Code::Ok);
+    assert_eq!(server.event("show").await.counts.unwrap().held, 2);
+    // A peer that breaks off inside its message has held nothing, and the connection serves on.
+    let (broken, mut body, _) = call(3, 2).await;
+    body.send_reset(h2::Reason::CANCEL);
+    assert!(support::soon(broken).await.is_err());
+    let (other, _, _) = call(4, 1).await;
+    assert_eq!(status_of(other).await, Code::Ok);
+    assert_eq!(server.event("show").await.counts.unwrap().held, 3);
+    server.stop().await;
+}
+
 /// Holds a seat over a connection that knows no timeouts of its own: client libraries give up by themselves.
 async fn hold_with_timeout(server: &TestServer, seat: u32, timeout: &str) -> Status {
     let address = server.running.as_ref().unwrap().address();

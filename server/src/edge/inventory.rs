@@ -4,12 +4,11 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use engine::{Answer, Done, Engine, EventView, Lost, Refused, Reply, reply_slot};
+use engine::{Answer, Engine, EventView, Lost, Reply, reply_slot};
 use futures_core::Stream;
 use inventory_core::{
-    change::HoldView,
     command::Command,
-    ids::{EventKey, HoldId, TimestampMs},
+    ids::{EventKey, HoldId},
 };
 use proto::inventory::v1::{self as wire, Reason, inventory_service_server::InventoryService};
 use tonic::{Request, Response, Status, Streaming};
@@ -18,6 +17,7 @@ use super::{
     admission::Permit,
     convert,
     deadline::CallTime,
+    holds::{self, Begun, COMMAND_BYTES, HoldDone},
     plan_chunks,
     refusal::{Asked, Refusable, Refusal},
     service::Connection,
@@ -25,131 +25,15 @@ use super::{
     state::Edge,
 };
 
-/// Bytes that a small command stands for in the count of what is in flight.
-const COMMAND_BYTES: usize = 512;
-
 /// The service of the sale.
 pub(crate) struct Inventory {
     edge: Arc<Edge>,
-}
-
-/// What a command on a hold came to.
-struct HoldDone {
-    view: HoldView,
-    replayed: bool,
-    position: u64,
-    time: TimestampMs,
 }
 
 impl Inventory {
     /// The service over the state of the edge.
     pub(crate) fn new(edge: Arc<Edge>) -> Inventory {
         Inventory { edge }
-    }
-
-    async fn hold(&self, time: Option<CallTime>, mut request: wire::HoldRequest) -> Refusable<wire::HoldResponse> {
-        let engine = self.edge.engine()?;
-        let event_id = convert::event_id(&request.event_id)?;
-        let hold_id = match request.hold_id.as_str() {
-            "" => convert::new_hold_id(engine.clock().now())?,
-            text => convert::hold_id(text)?,
-        };
-        let bytes = COMMAND_BYTES + 4 * request.seats.len() + 64 * request.seat_keys.len();
-        let event_text = std::mem::take(&mut request.event_id);
-        let (hold, asked) = convert::hold(request, hold_id)?;
-        let event = engine.directory().find(event_id.as_str()).ok_or_else(|| Refusal::event_not_found(asked))?;
-        let done = self.on_hold(time, event.key(), Command::Hold(Box::new(hold)), asked, bytes).await?;
-        Ok(wire::HoldResponse {
-            hold: Some(convert::hold_message(&event_text, &done.view, done.time)),
-            arrangement: convert::arrangement(done.view.arrangement) as i32,
-            replayed: done.replayed,
-            position: done.position,
-            incarnation: engine.incarnation(),
-            server_time_ms: done.time.0,
-            seat_labels: convert::seat_keys(&done.view, &event.info()),
-        })
-    }
-
-    async fn extend(
-        &self,
-        time: Option<CallTime>,
-        request: wire::ExtendHoldRequest,
-    ) -> Refusable<wire::ExtendHoldResponse> {
-        let engine = self.edge.engine()?;
-        convert::event_id(&request.event_id)?;
-        let extend = convert::extend(&request)?;
-        let event = find(engine, &request.event_id, Asked::default())?;
-        let command = Command::Extend(extend);
-        let done = self.on_hold(time, event.key(), command, Asked::default(), COMMAND_BYTES).await?;
-        Ok(wire::ExtendHoldResponse {
-            hold: Some(convert::hold_message(&request.event_id, &done.view, done.time)),
-            replayed: done.replayed,
-            position: done.position,
-            incarnation: engine.incarnation(),
-            server_time_ms: done.time.0,
-        })
-    }
-
-    async fn confirm(
-        &self,
-        time: Option<CallTime>,
-        request: wire::ConfirmHoldRequest,
-    ) -> Refusable<wire::ConfirmHoldResponse> {
-        let engine = self.edge.engine()?;
-        convert::event_id(&request.event_id)?;
-        let event_text = request.event_id.clone();
-        let (confirm, asked, event) = convert::confirm(request, |asked| find(engine, &event_text, asked))?;
-        let command = Command::Confirm(Box::new(confirm));
-        let done = self.on_hold(time, event.key(), command, asked, COMMAND_BYTES).await?;
-        Ok(wire::ConfirmHoldResponse {
-            hold: Some(convert::hold_message(&event_text, &done.view, done.time)),
-            replayed: done.replayed,
-            position: done.position,
-            incarnation: engine.incarnation(),
-            server_time_ms: done.time.0,
-            seat_labels: convert::seat_keys(&done.view, &event.info()),
-        })
-    }
-
-    async fn release(
-        &self,
-        time: Option<CallTime>,
-        request: wire::ReleaseHoldRequest,
-    ) -> Refusable<wire::ReleaseHoldResponse> {
-        let engine = self.edge.engine()?;
-        convert::event_id(&request.event_id)?;
-        let event_text = request.event_id.clone();
-        let (release, asked, event) = convert::release(request, |asked| find(engine, &event_text, asked))?;
-        let command = Command::Release(Box::new(release));
-        let done = self.on_hold(time, event.key(), command, asked, COMMAND_BYTES).await?;
-        Ok(wire::ReleaseHoldResponse {
-            hold: Some(convert::hold_message(&event_text, &done.view, done.time)),
-            replayed: done.replayed,
-            position: done.position,
-            incarnation: engine.incarnation(),
-            server_time_ms: done.time.0,
-        })
-    }
-
-    async fn get_hold(
-        &self,
-        time: Option<CallTime>,
-        request: wire::GetHoldRequest,
-    ) -> Refusable<wire::GetHoldResponse> {
-        let engine = self.edge.engine()?;
-        convert::event_id(&request.event_id)?;
-        let hold_id = convert::hold_id(&request.hold_id)?;
-        refuse_other_future(engine, request.incarnation, request.min_position)?;
-        let event = find(engine, &request.event_id, Asked::default())?;
-        let done = self.on_hold(time, event.key(), Command::GetHold(hold_id), Asked::default(), COMMAND_BYTES).await?;
-        Ok(wire::GetHoldResponse {
-            hold: Some(convert::hold_message(&request.event_id, &done.view, done.time)),
-            // The shard had applied everything durable before it answered.
-            position: done.position.max(request.min_position),
-            incarnation: engine.incarnation(),
-            server_time_ms: done.time.0,
-            seat_labels: convert::seat_keys(&done.view, &event.info()),
-        })
     }
 
     async fn get_event(
@@ -222,34 +106,19 @@ impl Inventory {
         })
     }
 
-    /// Hands over a command that answers with a hold and waits for that.
-    async fn on_hold(
+    /// Hands over a call on a hold, waits for what comes of it and tells that. Connections serve these calls
+    /// themselves (`calls.rs`), but for the rare ones that are compressed.
+    async fn on_hold<R, A>(
         &self,
-        time: Option<CallTime>,
-        key: EventKey,
-        command: Command,
-        asked: Asked,
-        bytes: usize,
-    ) -> Refusable<HoldDone> {
+        request: Request<R>,
+        begin: impl FnOnce(&Engine, R) -> Refusable<Begun>,
+        tell: impl FnOnce(&Engine, &HoldDone) -> A,
+    ) -> Refusable<A> {
         let engine = self.edge.engine()?;
-        let hold_id = hold_id_of(&command);
-        let answer = submit(&self.edge, engine, time, key, command, asked, bytes).await?;
-        let (position, time) = (answer.position, answer.time);
-        match answer.result {
-            Ok(Done::Hold { view, replayed }) => Ok(HoldDone { view, replayed, position, time }),
-            Ok(Done::Event { .. }) => Err(Refusal::of_refused(Refused::Internal, asked)),
-            Err(refused) => {
-                if refused == Refused::Internal
-                    && let Some(hold_id) = hold_id
-                {
-                    tracing::error!(hold_ref = convert::hold_ref(hold_id), "a command met a fault and was set aside");
-                }
-                let mut refusal = Refusal::of_refused(refused, asked);
-                refusal.position = position;
-                refusal.time_ms = time.0;
-                Err(refusal)
-            }
-        }
+        let time = time_of(&request);
+        let Begun { key, command, bytes, question } = begin(engine, request.into_inner())?;
+        let answer = submit(&self.edge, engine, time, key, command, question.asked(), bytes).await?;
+        Ok(tell(engine, &question.answered(Ok(answer))?))
     }
 
     /// The view of an event, at least as new as the caller asks.
@@ -297,17 +166,6 @@ pub(crate) async fn submit(
     let answer = receiver.await;
     drop(permit);
     answer.map_err(|Lost| Refusal::storage_failed())
-}
-
-fn hold_id_of(command: &Command) -> Option<HoldId> {
-    match command {
-        Command::Hold(hold) => Some(hold.hold_id),
-        Command::Extend(extend) => Some(extend.hold_id),
-        Command::Confirm(confirm) => Some(confirm.hold_id),
-        Command::Release(release) => Some(release.hold_id),
-        Command::GetHold(hold_id) => Some(*hold_id),
-        Command::CreateEvent(_) | Command::UpdateEvent(_) => None,
-    }
 }
 
 /// The event with this name. The name has the right shape.
@@ -373,35 +231,35 @@ fn time_of<T>(request: &Request<T>) -> Option<CallTime> {
 #[tonic::async_trait]
 impl InventoryService for Inventory {
     async fn hold(&self, request: Request<wire::HoldRequest>) -> Result<Response<wire::HoldResponse>, Status> {
-        said(self.hold(time_of(&request), request.into_inner()).await)
+        said(self.on_hold(request, holds::hold, holds::held).await)
     }
 
     async fn extend_hold(
         &self,
         request: Request<wire::ExtendHoldRequest>,
     ) -> Result<Response<wire::ExtendHoldResponse>, Status> {
-        said(self.extend(time_of(&request), request.into_inner()).await)
+        said(self.on_hold(request, |engine, request| holds::extend(engine, &request), holds::extended).await)
     }
 
     async fn confirm_hold(
         &self,
         request: Request<wire::ConfirmHoldRequest>,
     ) -> Result<Response<wire::ConfirmHoldResponse>, Status> {
-        said(self.confirm(time_of(&request), request.into_inner()).await)
+        said(self.on_hold(request, holds::confirm, holds::confirmed).await)
     }
 
     async fn release_hold(
         &self,
         request: Request<wire::ReleaseHoldRequest>,
     ) -> Result<Response<wire::ReleaseHoldResponse>, Status> {
-        said(self.release(time_of(&request), request.into_inner()).await)
+        said(self.on_hold(request, holds::release, holds::released).await)
     }
 
     async fn get_hold(
         &self,
         request: Request<wire::GetHoldRequest>,
     ) -> Result<Response<wire::GetHoldResponse>, Status> {
-        said(self.get_hold(time_of(&request), request.into_inner()).await)
+        said(self.on_hold(request, |engine, request| holds::get(engine, &request), holds::got).await)
     }
 
     async fn get_event(

@@ -1,33 +1,23 @@
 //! Connections: one acceptor hands each to the core that has the fewest, and a core serves it.
-//!
-//! Every limit of HTTP/2 is set here and nowhere else; `limits_check.rs` reads them back.
 
 use std::{
     io,
     net::SocketAddr,
-    pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
-use hyper::server::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
 };
 
 use super::{
-    limits::{
-        CONNECTION_WINDOW_BYTES, CONNECTIONS_MAX, FRAME_BYTES_MAX, HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL,
-        KEEPALIVE_TIMEOUT, LOCAL_RESETS_MAX, PENDING_RESETS_MAX, PREFACE_BYTES, PREFACE_TIMEOUT, SEND_BUFFER_BYTES,
-        STREAM_WINDOW_BYTES, STREAMS_PER_CONNECTION_MAX,
-    },
+    connection::{self, begun},
+    limits::CONNECTIONS_MAX,
     service::Services,
 };
 
@@ -126,7 +116,13 @@ pub(crate) async fn serve(mut inside: CoreInside, services: Services, drain: wat
                 continue;
             }
         };
-        tokio::spawn(connection(stream, services.clone(), drain.clone(), counted));
+        let (services, drain) = (services.clone(), drain.clone());
+        tokio::spawn(async move {
+            if let Err(fault) = connection::serve(stream, &services, drain).await {
+                tracing::debug!(%fault, "a connection broke");
+            }
+            drop(counted);
+        });
     }
 }
 
@@ -136,100 +132,5 @@ struct Counted(Arc<AtomicUsize>);
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-async fn connection(stream: TcpStream, services: Services, mut drain: watch::Receiver<bool>, counted: Counted) {
-    let read_bytes = Arc::new(AtomicU64::new(0));
-    let io = TokioIo::new(CountingIo { stream, read_bytes: Arc::clone(&read_bytes) });
-    let mut connection = pin!(builder().serve_connection(io, services.connection()));
-    let preface = async {
-        tokio::time::sleep(PREFACE_TIMEOUT).await;
-        if read_bytes.load(Ordering::Relaxed) >= PREFACE_BYTES {
-            std::future::pending::<()>().await;
-        }
-    };
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = preface => return,
-        () = begun(&mut drain) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection broke");
-    }
-    drop(counted);
-}
-
-/// Waits until the drain begins. What is read is dropped at once: it is a lock.
-async fn begun(drain: &mut watch::Receiver<bool>) {
-    drop(drain.wait_for(|drain| *drain).await);
-}
-
-fn builder() -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .adaptive_window(false)
-        // Nobody reads it, and it is sent with every answer.
-        .auto_date_header(false)
-        .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_frame_size(FRAME_BYTES_MAX)
-        .max_header_list_size(HEADER_LIST_BYTES_MAX)
-        .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
-        .max_local_error_reset_streams(LOCAL_RESETS_MAX)
-        .max_send_buf_size(SEND_BUFFER_BYTES)
-        .keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
-    builder
-}
-
-/// A socket that counts what was read, to tell a peer that never says anything.
-struct CountingIo {
-    stream: TcpStream,
-    read_bytes: Arc<AtomicU64>,
-}
-
-impl AsyncRead for CountingIo {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        let read = buffer.filled().len() - before;
-        self.read_bytes.fetch_add(read as u64, Ordering::Relaxed);
-        polled
-    }
-}
-
-impl AsyncWrite for CountingIo {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -3,18 +3,23 @@
 pub(crate) mod admin;
 pub(crate) mod admission;
 pub(crate) mod batch;
+pub(crate) mod calls;
+pub(crate) mod connection;
 pub(crate) mod convert;
 pub(crate) mod convert_admin;
 pub(crate) mod deadline;
 #[doc(hidden)]
 pub mod fuzz;
 pub(crate) mod health;
+pub(crate) mod holds;
 pub(crate) mod inventory;
 pub mod limits;
 pub(crate) mod limits_check;
 pub(crate) mod listen;
+pub(crate) mod outbox;
 pub(crate) mod plan_chunks;
 pub(crate) mod refusal;
+pub(crate) mod relay;
 pub(crate) mod service;
 pub(crate) mod session;
 pub(crate) mod snapshot;

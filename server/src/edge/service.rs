@@ -1,10 +1,9 @@
-//! One connection as a service of HTTP requests: the sale by its path first, everything else by the
-//! router; the time a call may take; the stack's own refusals in our words.
+//! One connection as a service of HTTP requests, for all but the calls on holds that it serves itself: the sale by its
+//! path first, everything else by the router; the time a call may take; the stack's own refusals in our words.
 
 use std::{
     convert::Infallible,
     future::Future,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -13,7 +12,6 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue, Request, Response};
-use hyper::body::Incoming;
 use proto::{
     admin::v1::admin_service_server::AdminServiceServer,
     inventory::v1::inventory_service_server::InventoryServiceServer,
@@ -27,6 +25,7 @@ use super::{
     inventory::Inventory,
     limits::{ADMIN_CALL_TIME_MAX, ADMIN_MESSAGE_BYTES_MAX, SALE_CALL_TIME_MAX, SALE_MESSAGE_BYTES_MAX},
     refusal::{Refusal, in_our_words, message_limit},
+    relay::Incoming,
     state::Edge,
 };
 
@@ -60,6 +59,7 @@ impl Connection {
 /// All services; cheap to clone, one clone for each connection.
 #[derive(Clone)]
 pub(crate) struct Services {
+    edge: Arc<Edge>,
     sale: InventoryServiceServer<Inventory>,
     rest: Routes,
 }
@@ -71,7 +71,12 @@ impl Services {
             .max_decoding_message_size(SALE_MESSAGE_BYTES_MAX);
         let admin =
             AdminServiceServer::new(Admin::new(Arc::clone(edge))).max_decoding_message_size(ADMIN_MESSAGE_BYTES_MAX);
-        Services { sale, rest: rest.add_service(admin).prepare() }
+        Services { edge: Arc::clone(edge), sale, rest: rest.add_service(admin).prepare() }
+    }
+
+    /// What all connections share.
+    pub(crate) fn edge(&self) -> &Arc<Edge> {
+        &self.edge
     }
 
     /// The service of one connection.
@@ -88,27 +93,27 @@ pub(crate) struct ConnectionService {
 
 type Answer = Result<Response<Body>, Infallible>;
 
-impl hyper::service::Service<Request<Incoming>> for ConnectionService {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Answer> + Send>>;
-
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+impl ConnectionService {
+    /// The answer to a request.
+    pub(crate) async fn call(&self, mut request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path();
-        if path.starts_with(SALE) {
-            if path == SESSION {
-                request.extensions_mut().insert(Arc::clone(&self.connection));
-                return Box::pin(self.services.sale.clone().call(request));
-            }
+        let answer = if path == SESSION {
+            request.extensions_mut().insert(Arc::clone(&self.connection));
+            self.services.sale.clone().call(request).await
+        } else if path.starts_with(SALE) {
             let time = call_time(&mut request, SALE_CALL_TIME_MAX);
-            return Box::pin(within(time, true, self.services.sale.clone().call(request)));
-        }
-        if path.starts_with(ADMIN) {
+            within(time, true, self.services.sale.clone().call(request)).await
+        } else if path.starts_with(ADMIN) {
             let time = call_time(&mut request, ADMIN_CALL_TIME_MAX);
-            return Box::pin(within(time, false, self.services.rest.clone().call(request)));
+            within(time, false, self.services.rest.clone().call(request)).await
+        } else {
+            // Health and reflection have streams that last.
+            self.services.rest.clone().call(request).await
+        };
+        match answer {
+            Ok(response) => response,
+            Err(never) => match never {},
         }
-        // Health and reflection have streams that last.
-        Box::pin(self.services.rest.clone().call(request))
     }
 }
 

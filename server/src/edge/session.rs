@@ -16,7 +16,7 @@ use std::{
         Arc, Weak,
         atomic::{AtomicU32, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -36,6 +36,7 @@ use super::{
     convert::{self, SessionKind},
     inventory::refuse_other_future,
     limits::{SALE_CALL_TIME_MAX, SALE_MESSAGE_BYTES_MAX, SESSION_SLOTS, SESSIONS_PER_CONNECTION_MAX},
+    outbox::{Farewell, Outbox},
     refusal::{Asked, Refusable, Refusal, in_our_words},
     service::Connection,
     state::{Edge, Phase},
@@ -85,72 +86,6 @@ impl Sessions {
         for outbox in outboxes {
             outbox.tell(farewell);
         }
-    }
-}
-
-/// How a Session is told that the server is stopping.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Farewell {
-    /// It is not.
-    #[default]
-    None,
-    /// Say so to the client.
-    GoingAway,
-    /// And end when all is answered.
-    Close,
-}
-
-/// Where the shards put the answers for one Session.
-#[derive(Default)]
-pub(crate) struct Outbox {
-    state: Mutex<OutboxState>,
-}
-
-#[derive(Default)]
-struct OutboxState {
-    answers: VecDeque<(u64, Answer)>,
-    farewell: Farewell,
-    /// Who waits. Taken by the first answer: a batch wakes once.
-    waker: Option<Waker>,
-}
-
-impl ReplySink for Outbox {
-    fn deliver(&self, tag: u64, answer: Answer) {
-        let waker = {
-            let mut state = self.state.lock();
-            state.answers.push_back((tag, answer));
-            state.waker.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-}
-
-impl Outbox {
-    fn tell(&self, farewell: Farewell) {
-        let waker = {
-            let mut state = self.state.lock();
-            state.farewell = state.farewell.max(farewell);
-            state.waker.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    /// Swaps what is there for the empty `answers`. With nothing there, the caller is woken by what comes.
-    fn take(&self, answers: &mut VecDeque<(u64, Answer)>, context: &Context<'_>) -> Farewell {
-        let mut state = self.state.lock();
-        if state.answers.is_empty() {
-            match &mut state.waker {
-                Some(waker) => waker.clone_from(context.waker()),
-                none => *none = Some(context.waker().clone()),
-            }
-        } else {
-            std::mem::swap(&mut state.answers, answers);
-        }
-        state.farewell
     }
 }
 
