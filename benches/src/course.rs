@@ -4,9 +4,13 @@
 //! Invariant: when the pairs are used up, the sale begins again, off the clock. So however long a measurement takes,
 //! it sees the same states equally often.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use inventory_core::command::Command;
+use smallvec::SmallVec;
 
 use crate::{
     sale::{Pair, Sale},
@@ -15,6 +19,8 @@ use crate::{
 
 /// Commands that are made before the first of them is carried out: few enough to stay in the second-level cache.
 const COMMANDS_AHEAD: usize = 512;
+/// Holds and confirms that are looked ahead at together: 16 commands, as in a shard.
+const PAIRS_AHEAD: usize = 8;
 /// Holds that are live before theirs is confirmed, as if each buyer took so long to pay.
 const HOLDS_BEFORE_CONFIRM: u32 = 512;
 
@@ -98,8 +104,20 @@ impl Course {
                 })
                 .collect();
             left -= holds.len() as u64;
+            let mut pairs: VecDeque<_> = holds.into_iter().zip(confirms).collect();
             let began = Instant::now();
-            for ((held, hold), (sold, confirm)) in holds.into_iter().zip(confirms) {
+            let mut looked_at = 0;
+            loop {
+                if looked_at == 0 {
+                    let next = pairs.iter().take(PAIRS_AHEAD);
+                    looked_at = next.len();
+                    let next: SmallVec<[_; 16]> = next
+                        .flat_map(|((held, hold), (sold, confirm))| [(held.event, hold), (sold.event, confirm)])
+                        .collect();
+                    sale.look_ahead(&next);
+                }
+                looked_at = looked_at.saturating_sub(1);
+                let Some(((held, hold), (sold, confirm))) = pairs.pop_front() else { break };
                 sale.run_and_encode(held.event, &hold);
                 sale.run_and_encode(sold.event, &confirm);
             }

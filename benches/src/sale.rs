@@ -7,6 +7,7 @@
 //! Not here: the log, views and answers (`partition.rs`).
 
 use inventory_core::{
+    ahead::STEPS,
     change::{Change, EventCreated},
     codec,
     command::Command,
@@ -239,6 +240,19 @@ impl Sale {
     pub fn decide(&self, event: u32, command: &Command) -> Result<Decision, Reject> {
         let key = self.keys[event as usize];
         self.slots[usize::from(key.slot().0)].decide(self.now, key, command)
+    }
+
+    /// Looks ahead at commands that come next, as a shard does. At most 16.
+    pub fn look_ahead(&self, commands: &[(u32, &Command)]) {
+        let mut ahead: [_; 16] = std::array::from_fn(|at| {
+            let &(event, command) = commands.get(at)?;
+            let key = self.keys[event as usize];
+            let slot = &self.slots[usize::from(key.slot().0)];
+            Some((slot, slot.look_ahead(key, command)?))
+        });
+        for step in 1..STEPS {
+            ahead.iter_mut().flatten().for_each(|(slot, ahead)| slot.look_on(ahead, step));
+        }
     }
 
     /// Decides and applies a command that changes something.

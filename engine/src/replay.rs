@@ -6,6 +6,7 @@
 use std::fmt;
 
 use inventory_core::{
+    ahead::STEPS,
     change::{Change, Record},
     codec,
     ids::{PlanDigest, SlotIndex, TimestampMs},
@@ -105,7 +106,6 @@ pub(crate) fn replay_run(slot: &mut Slot, run: &RunView<'_>, plans: &dyn PlanSou
             match codec::decode_record(rest) {
                 Ok((record, consumed)) => {
                     rest = &rest[consumed..];
-                    slot.touch(record.event, &record.change);
                     ahead.push(record);
                 }
                 Err(error) => {
@@ -114,6 +114,7 @@ pub(crate) fn replay_run(slot: &mut Slot, run: &RunView<'_>, plans: &dyn PlanSou
                 }
             }
         }
+        look_ahead(slot, &ahead);
         for record in ahead.drain(..) {
             nth += 1;
             replay_record(slot, run.time, &record, plans).map_err(|error| error.map(|what| at(nth, what)))?;
@@ -123,6 +124,16 @@ pub(crate) fn replay_run(slot: &mut Slot, run: &RunView<'_>, plans: &dyn PlanSou
         }
     }
     if rest.is_empty() { Ok(()) } else { Err(ReplayError::Unreadable("a run is longer than its changes".to_owned())) }
+}
+
+/// Asks for the memory that these records will need: see [`inventory_core::ahead`].
+fn look_ahead(slot: &Slot, records: &[Record]) {
+    let mut ahead: [_; RECORDS_AHEAD as usize] = std::array::from_fn(|at| {
+        records.get(at).and_then(|record| slot.look_ahead_to_change(record.event, &record.change))
+    });
+    for step in 1..STEPS {
+        ahead.iter_mut().flatten().for_each(|ahead| slot.look_on(ahead, step));
+    }
 }
 
 fn replay_record(

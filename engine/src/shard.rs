@@ -25,6 +25,7 @@ use std::{
 };
 
 use inventory_core::{
+    ahead::STEPS,
     change::{Change, HoldView},
     command::Command,
     event::Event,
@@ -387,14 +388,18 @@ impl Shard {
         self.queue.pop_front()
     }
 
-    /// Brings what the next commands will need into the processor's caches. All of them in one loop, so that the waits
-    /// for memory run side by side.
+    /// Asks for the memory that the next commands will need: see [`inventory_core::ahead`].
     fn look_up_next(&mut self) {
-        let next = self.queue.iter().take(LOOKED_UP_AT_ONCE);
-        self.looked_up = next.len();
-        for envelope in next {
-            self.slots[self.slot_at(envelope.key)].slot.touch_command(envelope.key, &envelope.command);
+        let slot = |envelope: &Envelope| &self.slots[self.slot_at(envelope.key)].slot;
+        let mut next = self.queue.iter();
+        let mut ahead: [_; LOOKED_UP_AT_ONCE] = std::array::from_fn(|_| {
+            let envelope = next.next()?;
+            Some((slot(envelope), slot(envelope).look_ahead(envelope.key, &envelope.command)?))
+        });
+        for step in 1..STEPS {
+            ahead.iter_mut().flatten().for_each(|(slot, ahead)| slot.look_on(ahead, step));
         }
+        self.looked_up = self.queue.len().min(LOOKED_UP_AT_ONCE);
     }
 
     fn judge(&mut self, envelope: Envelope) {

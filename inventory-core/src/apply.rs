@@ -248,6 +248,7 @@ impl Slot {
             self.live(number, confirmed.hold_id)
         };
         let before = self.holds[at].hash();
+        self.event_mut(number).hash ^= before;
         let (seats, admissions, rest) = {
             let entry = &self.holds[at];
             if whole {
@@ -269,13 +270,14 @@ impl Slot {
         mark(entry, &seats, &admissions, true);
         entry.add_order(&confirmed.order);
         entry.set_request(confirmed.request.or(entry.request()));
-        let after = entry.hash();
-        self.event_mut(number).hash ^= before ^ after;
         probe::sometimes!("confirm: in part", rest > 0);
         probe::sometimes!("confirm: the rest is released", rest > 0 && confirmed.remainder == Remainder::Release);
         probe::sometimes!("confirm: reclaimed", confirmed.reclaimed);
         if rest == 0 || confirmed.remainder == Remainder::Release {
-            self.end(now, at, HoldState::Confirmed, HoldCause::Requested, moves);
+            self.end_taken_out(now, at, HoldState::Confirmed, HoldCause::Requested, moves);
+        } else {
+            let after = self.holds[at].hash();
+            self.event_mut(number).hash ^= after;
         }
     }
 
@@ -311,18 +313,17 @@ impl Slot {
     fn release(&mut self, now: TimestampMs, number: EventNumber, released: &Released, moves: &mut Moves<'_>) {
         let at = self.live(number, released.hold_id);
         let whole = released.seats.is_empty() && released.admissions.is_empty();
-        let before = self.holds[at].hash();
         let entry = &mut self.holds[at];
+        // The request is no part of the hash.
         entry.set_request(released.request.or(entry.request()));
         let named =
             released.seats.len() as u32 + released.admissions.iter().map(|a| u32::from(a.quantity)).sum::<u32>();
         if whole || named == unsold_count(entry) {
-            // The request is no part of the hash.
             self.end(now, at, HoldState::Released, HoldCause::Requested, moves);
             return;
         }
         probe::sometimes!("release: in part");
-        let customer = entry.customer;
+        let (customer, before) = (entry.customer, entry.hash());
         mark(entry, &released.seats, &released.admissions, false);
         let after = entry.hash();
         let event = self.event_mut(number);
@@ -365,8 +366,15 @@ impl Slot {
 
     /// End a live hold: what it has unsold is opened; it stays as a tombstone, or for its sold places.
     fn end(&mut self, now: TimestampMs, at: u32, state: HoldState, cause: HoldCause, moves: &mut Moves<'_>) {
+        let entry = &self.holds[at];
+        let (number, before) = (entry.event, entry.hash());
+        self.event_mut(number).hash ^= before;
+        self.end_taken_out(now, at, state, cause, moves);
+    }
+
+    /// As [`Self::end`], for a hold whose part of the event's hash was taken out of it.
+    fn end_taken_out(&mut self, now: TimestampMs, at: u32, state: HoldState, cause: HoldCause, moves: &mut Moves<'_>) {
         let number = self.holds[at].event;
-        let before = self.holds[at].hash();
         self.deadlines.remove(&mut self.holds, at);
         let entry = &self.holds[at];
         let (customer, places) = (entry.customer, unsold_count(entry));
@@ -395,7 +403,7 @@ impl Slot {
         }
         let event = self.event_mut(number);
         event.tombstones += u32::from(is_tombstone);
-        event.hash ^= before ^ after;
+        event.hash ^= after;
     }
 
     /// Forget every tombstone whose time has come.
@@ -442,6 +450,12 @@ impl Slot {
 
 /// Mark places of a hold as sold, or take them out of it.
 fn mark(entry: &mut Entry, seats: &[u32], admissions: &[Admission], sold: bool) {
+    let places = unsold_count(entry) as usize;
+    let named = seats.len() + admissions.iter().map(|a| usize::from(a.quantity)).sum::<usize>();
+    if sold && named == places && !entry.has_sold() {
+        entry.mark_all_sold();
+        return;
+    }
     let mut seat_words: SmallVec<[u32; 4]> = SmallVec::with_capacity(entry.seat_words().len());
     for &word in entry.seat_words() {
         let chosen = word & SOLD == 0 && seats.contains(&Seat::from_word(word).index);

@@ -14,8 +14,6 @@
 
 use alloc::{boxed::Box, sync::Arc, vec, vec::Vec};
 
-use hashbrown::HashTable;
-
 use crate::{
     bitmap::Planes,
     command::hash_settings,
@@ -26,6 +24,7 @@ use crate::{
     place::{Move, Moved, PlaceState},
     plan::Plan,
     policy::Settings,
+    table::{Cell, Table},
 };
 
 /// Places of an area that are not open.
@@ -70,6 +69,14 @@ struct Customer {
     holds: u32,
 }
 
+impl Cell for Customer {
+    const FREE: Customer = Customer { key: CustomerKey::NONE, places: 0, holds: 0 };
+
+    fn is_free(&self) -> bool {
+        !self.key.is_some()
+    }
+}
+
 /// A request of an ops command, remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OpsRequest {
@@ -96,7 +103,7 @@ pub struct Event {
     pub(crate) owner: Box<[u32]>,
     pub(crate) areas: Vec<AreaCounts>,
     pub(crate) seats: Counts,
-    customers: HashTable<Customer>,
+    customers: Table<Customer>,
     customer_seed: u64,
     pub(crate) live_holds: u32,
     pub(crate) tombstones: u32,
@@ -133,7 +140,7 @@ impl Event {
             owner: vec![NIL; seat_count as usize].into(),
             areas: vec![AreaCounts::default(); plan.areas().len()],
             seats: Counts { open: seat_count, ..Counts::default() },
-            customers: HashTable::new(),
+            customers: Table::new(),
             customer_seed: seed,
             live_holds: 0,
             tombstones: 0,
@@ -404,7 +411,23 @@ impl Event {
     /// Places and live holds of a customer.
     pub(crate) fn customer(&self, key: CustomerKey) -> (u32, u32) {
         let found = self.customers.find(mix(self.customer_seed ^ key.0), |customer| customer.key == key);
-        found.map_or((0, 0), |customer| (customer.places, customer.holds))
+        found.map_or((0, 0), |at| (self.customers.at(at).places, self.customers.at(at).holds))
+    }
+
+    /// Asks for what a move of this seat will need.
+    pub(crate) fn prefetch_seat(&self, seat: u32) {
+        let Some(owner) = self.owner.get(seat as usize) else { return };
+        prefetch::line_of(owner);
+        prefetch::line_of(&self.planes.held()[seat as usize / 64]);
+        prefetch::line_of(&self.planes.sold()[seat as usize / 64]);
+        self.openings.prefetch(&self.plan, seat);
+    }
+
+    /// Asks for what [`Self::count_customer`] will need.
+    pub(crate) fn prefetch_customer(&self, key: CustomerKey) {
+        if key.is_some() {
+            self.customers.prefetch(mix(self.customer_seed ^ key.0));
+        }
     }
 
     /// Add to what a customer has; nobody when none was named.
@@ -414,15 +437,23 @@ impl Event {
         }
         let seed = self.customer_seed;
         let hash = |customer: &Customer| mix(seed ^ customer.key.0);
-        let mut entry = self
-            .customers
-            .entry(mix(seed ^ key.0), |customer| customer.key == key, hash)
-            .or_insert(Customer { key, places: 0, holds: 0 });
-        let customer = entry.get_mut();
-        customer.places = customer.places.checked_add_signed(places).expect("a customer's places are counted");
-        customer.holds = customer.holds.checked_add_signed(holds).expect("a customer's holds are counted");
-        if (customer.places, customer.holds) == (0, 0) {
-            entry.remove();
+        let count = |customer: &mut Customer| {
+            customer.places = customer.places.checked_add_signed(places).expect("a customer's places are counted");
+            customer.holds = customer.holds.checked_add_signed(holds).expect("a customer's holds are counted");
+            (customer.places, customer.holds) == (0, 0)
+        };
+        match self.customers.find(mix(seed ^ key.0), |customer| customer.key == key) {
+            Some(at) => {
+                if count(self.customers.at_mut(at)) {
+                    self.customers.remove(at, hash);
+                }
+            }
+            None => {
+                let mut customer = Customer { key, places: 0, holds: 0 };
+                if !count(&mut customer) {
+                    self.customers.insert(mix(seed ^ key.0), customer, hash);
+                }
+            }
         }
     }
 
@@ -434,6 +465,6 @@ impl Event {
             + (self.planes.held().len() + self.planes.sold().len()) * 8
             + self.openings.allocated_bytes()
             + self.areas.capacity() * size_of::<AreaCounts>()
-            + self.customers.allocation_size()
+            + self.customers.allocated_bytes()
     }
 }

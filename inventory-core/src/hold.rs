@@ -16,14 +16,13 @@
 use alloc::{boxed::Box, vec::Vec};
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use hashbrown::{HashTable, hash_table};
-
 use crate::{
     best_available::Arrangement,
     change::{HoldCause, HoldState},
     digest::{Hasher, mix},
     ids::{CustomerKey, EventNumber, HoldId, OrderRef, RequestId, TimestampMs},
     place::{Admission, SOLD, Seat},
+    table::{Cell, Table},
 };
 
 /// No entry.
@@ -76,6 +75,15 @@ impl PlaceWords {
     fn all(&self) -> &[u32] {
         match self {
             PlaceWords::Few { seats, admissions, words } => &words[..usize::from(*seats) + usize::from(*admissions)],
+            PlaceWords::Many { words, .. } => words,
+        }
+    }
+
+    fn all_mut(&mut self) -> &mut [u32] {
+        match self {
+            PlaceWords::Few { seats, admissions, words } => {
+                &mut words[..usize::from(*seats) + usize::from(*admissions)]
+            }
             PlaceWords::Many { words, .. } => words,
         }
     }
@@ -286,6 +294,11 @@ impl Entry {
         self.words = PlaceWords::new(seats.len(), admissions.len(), all);
     }
 
+    /// Every place is sold; none was.
+    pub(crate) fn mark_all_sold(&mut self) {
+        self.words.all_mut().iter_mut().for_each(|word| *word |= SOLD);
+    }
+
     /// Set all words.
     pub(crate) fn set_words(&mut self, seats: &[u32], admissions: &[u32]) {
         self.words = PlaceWords::new(seats.len(), admissions.len(), seats.iter().chain(admissions).copied());
@@ -362,7 +375,8 @@ impl Entry {
 
     /// What this hold adds to its event's hash: nothing when it is only remembered.
     pub(crate) fn hash(&self) -> u64 {
-        if self.is_tombstone() {
+        let (state, is_live, words) = (self.state(), self.is_live(), self.words());
+        if !is_live && words.iter().all(|word| word & SOLD == 0) {
             return 0;
         }
         let mut hasher = Hasher::new(20);
@@ -370,10 +384,10 @@ impl Entry {
         hasher.word(self.fingerprint);
         hasher.word(self.customer.0);
         hasher.word(self.created_at.0);
-        hasher.word(if self.is_live() { self.until.0 } else { self.ended_at.0 });
+        hasher.word(if is_live { self.until.0 } else { self.ended_at.0 });
         let (seats, admissions) = self.words.counts();
         hasher.word(
-            self.state() as u64
+            state as u64
                 | (self.cause() as u64) << 8
                 | u64::from(self.renewals) << 16
                 | (self.arrangement() as u64) << 24
@@ -381,11 +395,14 @@ impl Entry {
                 | (admissions as u64) << 40
                 | u64::from(self.last_order_index()) << 48,
         );
-        for pair in self.words().chunks(2) {
-            hasher.word(u64::from(pair[0]) | u64::from(pair.get(1).copied().unwrap_or(0)) << 32);
-        }
-        for order in self.orders() {
+        let mut pairs = words.chunks_exact(2);
+        pairs.by_ref().for_each(|pair| hasher.word(u64::from(pair[0]) | u64::from(pair[1]) << 32));
+        pairs.remainder().iter().for_each(|&last| hasher.word(u64::from(last)));
+        if let Some(order) = &self.order {
             hasher.bytes(order.as_str().as_bytes());
+        }
+        if let Some(extras) = &self.extras {
+            extras.more_orders.iter().for_each(|order| hasher.bytes(order.as_str().as_bytes()));
         }
         hasher.finish()
     }
@@ -401,7 +418,7 @@ pub(crate) struct Holds {
     blocks: Vec<Vec<Entry>>,
     free: u32,
     in_use: u32,
-    index: Vec<HashTable<Indexed>>,
+    index: Vec<Table<Indexed>>,
     /// The entry that was found last. A command looks for its hold three times: when it is judged, when its change is
     /// applied, and for its answer. No part of the state; an atomic only so that slots may be shared.
     found: AtomicU32,
@@ -419,9 +436,16 @@ impl Indexed {
         (hash >> 26) as usize % INDEX_TABLES
     }
 
-    /// hashbrown takes its bucket from the low bits and its tag from the top seven.
-    fn spread(hash: u32) -> u64 {
-        u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    fn hash(&self) -> u64 {
+        u64::from(self.hash)
+    }
+}
+
+impl Cell for Indexed {
+    const FREE: Indexed = Indexed { hash: 0, at: NIL };
+
+    fn is_free(&self) -> bool {
+        self.at == NIL
     }
 }
 
@@ -433,7 +457,7 @@ impl Holds {
             blocks: Vec::new(),
             free: NIL,
             in_use: 0,
-            index: core::iter::repeat_with(HashTable::new).take(INDEX_TABLES).collect(),
+            index: core::iter::repeat_with(Table::new).take(INDEX_TABLES).collect(),
             found: AtomicU32::new(NIL),
         }
     }
@@ -449,22 +473,63 @@ impl Holds {
             return Some(last);
         }
         let hash = Self::hash_of(self.seed, event, hold_id);
-        let found = self.index[Indexed::table(hash)]
-            .find(Indexed::spread(hash), |indexed| indexed.hash == hash && self[indexed.at].is_of(event, hold_id));
-        let at = found?.at;
+        let table = &self.index[Indexed::table(hash)];
+        let found =
+            table.find(u64::from(hash), |indexed| indexed.hash == hash && self[indexed.at].is_of(event, hold_id));
+        let at = table.at(found?).at;
         self.found.store(at, Ordering::Relaxed);
         Some(at)
     }
 
-    /// Brings the index of some entries of a list into the processor's caches, side by side. How many, at least one.
+    /// Asks for the table that will be looked into for this hold. Its hash, for [`Holds::prefetch_cell`].
+    pub(crate) fn prefetch_table(&self, event: EventNumber, hold_id: HoldId) -> u32 {
+        let hash = Self::hash_of(self.seed, event, hold_id);
+        prefetch::line_of(&self.index[Indexed::table(hash)]);
+        hash
+    }
+
+    /// Asks for where a look for this hash begins.
+    pub(crate) fn prefetch_cell(&self, hash: u32) {
+        self.index[Indexed::table(hash)].prefetch(u64::from(hash));
+    }
+
+    /// The entry that a look for this hash will most likely find, and asks for it. The entry may be of another hold.
+    pub(crate) fn prefetch_found(&self, hash: u32) -> Option<u32> {
+        let table = &self.index[Indexed::table(hash)];
+        let at = table.at(table.find(u64::from(hash), |indexed| indexed.hash == hash)?).at;
+        prefetch::lines_of(&self[at]);
+        Some(at)
+    }
+
+    /// Asks for what a change of entry `at` will write in its neighbours of the wheel.
+    pub(crate) fn prefetch_neighbours(&self, at: u32) {
+        let entry = &self[at];
+        for neighbour in [entry.next, entry.previous] {
+            if neighbour < FREE {
+                prefetch::line_of(&self[neighbour].next);
+            }
+        }
+    }
+
+    /// Asks for where the next new entry will stand.
+    pub(crate) fn prefetch_free(&self) {
+        if self.free != NIL {
+            prefetch::lines_of(&self[self.free]);
+        } else if let Some(block) = self.blocks.last() {
+            let end = block.as_ptr().wrapping_add(block.len());
+            prefetch::line_at(end);
+            prefetch::line_at(end.wrapping_byte_add(64));
+        }
+    }
+
+    /// Asks for where some entries of a list stand in the index. How many, at least one.
     pub(crate) fn touch_list(&self, first: u32) -> u32 {
         let mut at = first;
         let mut count = 0;
         while at != NIL && count < TOUCHED_MAX {
             let entry = &self[at];
             let hash = Self::hash_of(self.seed, entry.event, entry.hold_id());
-            let table = &self.index[Indexed::table(hash)];
-            core::hint::black_box(table.find(Indexed::spread(hash), |indexed| indexed.at == at).is_some());
+            self.prefetch_cell(hash);
             at = entry.next;
             count += 1;
         }
@@ -492,16 +557,10 @@ impl Holds {
         self.in_use += 1;
         let blocks = &self.blocks;
         let other = |other: u32| &blocks[other as usize / BLOCK_ENTRIES][other as usize % BLOCK_ENTRIES];
-        // One look for both: whether it is there, and where it goes.
-        let place = self.index[Indexed::table(hash)].entry(
-            Indexed::spread(hash),
-            |indexed| indexed.hash == hash && other(indexed.at).is_of(event, hold_id),
-            |indexed| Indexed::spread(indexed.hash),
-        );
-        match place {
-            hash_table::Entry::Vacant(place) => drop(place.insert(Indexed { hash, at })),
-            hash_table::Entry::Occupied(_) => panic!("hold id used twice: {hold_id:?}"),
-        }
+        let table = &mut self.index[Indexed::table(hash)];
+        let is_it = |indexed: &Indexed| indexed.hash == hash && other(indexed.at).is_of(event, hold_id);
+        assert!(table.find(u64::from(hash), is_it).is_none(), "hold id used twice: {hold_id:?}");
+        table.insert(u64::from(hash), Indexed { hash, at }, Indexed::hash);
         self.found.store(at, Ordering::Relaxed);
         at
     }
@@ -511,7 +570,7 @@ impl Holds {
         // Ids are spread evenly over the tables; an eighth more than the share is for the unevenness.
         let share = (more + more / 8) / INDEX_TABLES + 1;
         for table in &mut self.index {
-            table.reserve(share, |indexed| Indexed::spread(indexed.hash));
+            table.reserve(share, Indexed::hash);
         }
     }
 
@@ -519,8 +578,9 @@ impl Holds {
     pub(crate) fn remove(&mut self, at: u32) {
         let (event, hold_id) = (self[at].event, self[at].hold_id());
         let hash = Self::hash_of(self.seed, event, hold_id);
-        let found = self.index[Indexed::table(hash)].find_entry(Indexed::spread(hash), |indexed| indexed.at == at);
-        found.expect("every entry in use is indexed").remove();
+        let table = &mut self.index[Indexed::table(hash)];
+        let found = table.find(u64::from(hash), |indexed| indexed.at == at);
+        table.remove(found.expect("every entry in use is indexed"), Indexed::hash);
         self.found.store(NIL, Ordering::Relaxed);
         let free = self.free;
         let entry = &mut self[at];
@@ -548,7 +608,7 @@ impl Holds {
     /// Bytes allocated for entries and index, without orders and long place lists.
     pub(crate) fn allocated_bytes(&self) -> usize {
         self.blocks.len() * BLOCK_ENTRIES * size_of::<Entry>()
-            + self.index.iter().map(HashTable::allocation_size).sum::<usize>()
+            + self.index.iter().map(Table::allocated_bytes).sum::<usize>()
     }
 }
 

@@ -163,6 +163,13 @@ impl Openings {
         }
     }
 
+    /// Asks for the mask of a seat's stretch.
+    pub(crate) fn prefetch(&self, plan: &Plan, seat: u32) {
+        if let Some(rank) = plan.ranking(false).rank_of(seat) {
+            prefetch::line_of(&self.by_plan.words[(rank / LANES) as usize]);
+        }
+    }
+
     /// By the ranks of [`Plan::ranking`].
     pub(crate) fn tree(&self, zonal: bool) -> &Tree {
         if zonal { &self.by_zone } else { &self.by_plan }

@@ -16,7 +16,6 @@ use hashbrown::HashTable;
 
 use crate::{
     change::{Change, HoldView, ResumeCause, Resumed},
-    command::Command,
     decide::view,
     digest::mix,
     event::Event,
@@ -166,37 +165,6 @@ impl Slot {
     /// All events by number.
     pub fn events(&self) -> impl ExactSizeIterator<Item = &Event> {
         self.events.iter()
-    }
-
-    /// Brings what a change will need into the processor's caches, and changes nothing. Of several changes, touched
-    /// one after the other before the first is applied, the waits for memory run side by side.
-    pub fn touch(&self, number: EventNumber, change: &Change) {
-        let hold_id = match change {
-            Change::Held(held) => held.hold_id,
-            Change::Extended(extended) => extended.hold_id,
-            Change::Confirmed(confirmed) => confirmed.hold_id,
-            Change::Released(released) => released.hold_id,
-            _ => return,
-        };
-        core::hint::black_box(self.holds.find(number, hold_id));
-    }
-
-    /// As [`Slot::touch`], for a command that is about to be judged.
-    pub fn touch_command(&self, key: EventKey, command: &Command) {
-        let hold_id = match command {
-            Command::Hold(hold) => hold.hold_id,
-            Command::Extend(extend) => extend.hold_id,
-            Command::Confirm(confirm) => confirm.hold_id,
-            Command::Release(release) => release.hold_id,
-            Command::GetHold(hold_id) => *hold_id,
-            Command::CreateEvent(_) | Command::UpdateEvent(_) => return,
-        };
-        let Some(number) = self.find(key) else { return };
-        core::hint::black_box(self.holds.find(number, hold_id));
-        if let Command::Hold(hold) = command {
-            let event = &self.events[number.0 as usize];
-            core::hint::black_box(hold.seats.first().and_then(|&seat| event.owner.get(seat as usize)));
-        }
     }
 
     pub(crate) fn add_event(&mut self, event: Event) {

@@ -34,9 +34,11 @@ const EDGE: &[&str] = &["tokio*", "tonic*", "prost*", "hyper*", "h2", "http*", "
 const RULES: &[Rule] = &[
     // Macros that are nothing in a normal build: everything that is simulated may use them.
     Rule { crate_name: "probe", ours: &[], ours_in_tests: &[], others: Others::Only(&[]) },
+    // One instruction that safe code cannot say.
+    Rule { crate_name: "prefetch", ours: &[], ours_in_tests: &[], others: Others::Only(&[]) },
     Rule {
         crate_name: "inventory-core",
-        ours: &["probe"],
+        ours: &["prefetch", "probe"],
         ours_in_tests: &[],
         others: Others::Only(&["hashbrown", "smallvec"]),
     },
