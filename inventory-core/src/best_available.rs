@@ -15,7 +15,7 @@ use core::ops::Range;
 
 use crate::{
     limits::SECTIONS_PER_PLAN_MAX,
-    openings::{Lengths, Openings, Tree, bits_of_stretch},
+    openings::{Lengths, Openings, Tree, bits_of_seats},
     orphan::{Runs, strands_window},
     plan::{ACCESSIBLE, COMPANION, Plan},
     policy::OrphanRule,
@@ -341,8 +341,8 @@ impl<'a> Search<'a> {
         if stretch.count < size {
             return;
         }
-        let open = bits_of_stretch(stretch, |word| self.taken.open_word(word));
-        let plain = bits_of_stretch(stretch, |word| self.plan.plain_words()[word as usize]);
+        let open = bits_of_seats(stretch.first, stretch.count, |word| self.taken.open_word(word));
+        let plain = bits_of_seats(stretch.first, stretch.count, |word| self.plan.plain_words()[word as usize]);
         let mut starts = starts_of_windows(open & plain & self.bits_of_levels(stretch), size);
         if spare_singles {
             // The seat before the window begins its run, or the one behind ends it: that one would be left alone.

@@ -68,21 +68,45 @@ impl Lengths {
         self.0 & other.0 != 0
     }
 
-    /// Of the runs of set bits in `open`. Without a branch: how many runs there are and how long cannot be foretold.
+    /// Of the runs of set bits in `open`.
     fn of_runs(open: u64) -> Self {
-        let (pairs, fours) = (open & open >> 1, open & open >> 1 & open >> 2 & open >> 3);
+        Self(Self::of_runs_that_begin_in(open, 0, 0))
+    }
+
+    /// Of the runs of set bits that begin in `open`, where `after` are the bits that follow it, and the lowest bit of
+    /// `before` is the one before it. Without a branch: how many runs there are and how long cannot be foretold.
+    #[inline]
+    fn of_runs_that_begin_in(open: u64, after: u64, before: u64) -> u8 {
+        // Every bit by the one so many places on.
+        let on = |places: u32| open >> places | after << (64 - places);
+        let ahead_2 = on(1);
+        let (three_on, four_on) = (on(2), on(3));
         // Where runs of so many or more begin, each of the one before.
-        let one = open & !(open << 1);
-        let two = one & open >> 1;
-        let three = two & open >> 2;
-        let four = three & open >> 3;
-        let five = four & open >> 4;
-        let six = five & open >> 5;
-        let eight = six & pairs >> 6;
-        let twelve = eight & fours >> 8;
+        let one = open & !(open << 1 | before & 1);
+        let two = one & ahead_2;
+        let three = two & three_on;
+        let four = three & four_on;
+        let five = four & on(4);
+        let six = five & on(5);
+        let eight = six & on(6) & on(7);
+        let twelve = eight & on(8) & on(9) & on(10) & on(11);
         let ends = [one != two, two != three, three != four, four != five, five != six, six != eight, eight != twelve];
         let lengths = ends.into_iter().fold(0, |lengths, ends| lengths << 1 | u8::from(ends));
-        Self(lengths << 1 | u8::from(twelve != 0))
+        lengths << 1 | u8::from(twelve != 0)
+    }
+
+    /// Of the runs of seats that are more than 64; `word` gives the bits of `64 * word..`.
+    fn of_long(first: u32, count: u32, word: impl Fn(u32) -> u64) -> Self {
+        let chunks = count.div_ceil(64);
+        let chunk = |nth: u32| bits_of_seats(first + nth * 64, (count - nth * 64).min(64), &word);
+        let (mut before, mut open, mut lengths) = (0, chunk(0), 0);
+        for nth in 1..=chunks {
+            let after = if nth < chunks { chunk(nth) } else { 0 };
+            lengths |= Self::of_runs_that_begin_in(open, after, before);
+            before = open >> 63;
+            open = after;
+        }
+        Self(lengths)
     }
 
     #[inline]
@@ -90,7 +114,8 @@ impl Lengths {
         if stretch.has(WITH_SPECIAL) || stretch.count > 64 {
             return Self::of_long_or_special(plan, held, sold, stretch);
         }
-        Self::of_runs(bits_of_stretch(stretch, |word| !(held[word as usize] | sold[word as usize])))
+        let open_word = |word: u32| !(held[word as usize] | sold[word as usize]);
+        Self::of_runs(bits_of_seats(stretch.first, stretch.count, open_word))
     }
 
     #[inline(never)]
@@ -100,30 +125,21 @@ impl Lengths {
             plan.plain_words()[word] & !(held[word] | sold[word])
         };
         let lengths = if stretch.count <= 64 {
-            Self::of_runs(bits_of_stretch(stretch, open_word)).0
+            Self::of_runs(bits_of_seats(stretch.first, stretch.count, open_word)).0
         } else {
-            let (mut lengths, mut run) = (0, 0);
-            for seat in stretch.seats() {
-                if open_word(seat / 64) >> (seat % 64) & 1 == 1 {
-                    run += 1;
-                } else if run > 0 {
-                    lengths |= Self::exactly(run).0;
-                    run = 0;
-                }
-            }
-            if run > 0 { lengths | Self::exactly(run).0 } else { lengths }
+            Self::of_long(stretch.first, stretch.count, open_word).0
         };
         if stretch.has(WITH_SPECIAL) { Self(lengths | lengths << 1) } else { Self(lengths) }
     }
 }
 
-/// The bits of a stretch of at most 64 seats, the first one lowest; `word` gives those of `64 * word..`.
-pub(crate) fn bits_of_stretch(stretch: &Stretch, word: impl Fn(u32) -> u64) -> u64 {
-    let shift = stretch.first % 64;
-    let low = word(stretch.first / 64) >> shift;
-    // The same word again when the stretch ends in it; those bits lie past the stretch.
-    let high = word((stretch.first + stretch.count - 1) / 64) << 1 << (63 - shift);
-    (low | high) & u64::MAX >> (64 - stretch.count)
+/// The bits of 1 to 64 seats, the first one lowest; `word` gives those of `64 * word..`.
+pub(crate) fn bits_of_seats(first: u32, count: u32, word: impl Fn(u32) -> u64) -> u64 {
+    let shift = first % 64;
+    let low = word(first / 64) >> shift;
+    // The same word again when the seats end in it; those bits lie past them.
+    let high = word((first + count - 1) / 64) << 1 << (63 - shift);
+    (low | high) & u64::MAX >> (64 - count)
 }
 
 /// Room in the stretches of an event.
@@ -279,6 +295,38 @@ mod tests {
             let many = bits | bits >> 7 | bits << 9;
             assert_eq!(Lengths::of_runs(bits).0, plainly(bits), "{bits:b}");
             assert_eq!(Lengths::of_runs(many).0, plainly(many), "{many:b}");
+        }
+    }
+
+    #[test]
+    fn lengths_of_long_stretches_are_those_of_the_runs() {
+        let mut bits: u64 = 3;
+        for round in 0..3_000_u32 {
+            let words: alloc::vec::Vec<u64> = (0..6)
+                .map(|_| {
+                    bits = crate::digest::mix(bits);
+                    // From seats here and there to runs over several words.
+                    match round % 4 {
+                        0 => bits,
+                        1 => bits | bits >> 7 | bits << 9,
+                        2 => bits | bits << 1 | bits >> 1 | bits >> 3 | bits << 5 | bits >> 11,
+                        _ => {
+                            if bits >> 60 < 4 {
+                                !(1 << (bits % 64))
+                            } else {
+                                u64::MAX
+                            }
+                        }
+                    }
+                })
+                .collect();
+            let (first, count) = (round * 7 % 64, 65 + bits as u32 % (6 * 64 - 64 - 65));
+            let open = |seat: u32| words[seat as usize / 64] >> (seat % 64) & 1 == 1;
+            let text: alloc::string::String =
+                (first..first + count).map(|seat| if open(seat) { '.' } else { 'x' }).collect();
+            let runs = text.split('x').filter(|run| !run.is_empty());
+            let plainly = runs.fold(0, |lengths, run| lengths | Lengths::exactly(run.len() as u32).0);
+            assert_eq!(Lengths::of_long(first, count, |word| words[word as usize]).0, plainly, "{text}");
         }
     }
 
