@@ -65,6 +65,9 @@ struct Options {
     /// Arrivals a second of the open loops, instead of half of the peak of usherd-unary.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     rate: Option<u64>,
+    /// For children of this program: touch so much memory and hold it until the input ends.
+    #[arg(long, value_name = "MIB", hide = true)]
+    hold_memory: Option<usize>,
 }
 
 const AFTER_HELP: &str = "\
@@ -86,7 +89,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 fn main() -> ExitCode {
-    match bench(&Options::parse()) {
+    let options = Options::parse();
+    if let Some(mib) = options.hold_memory {
+        return memory::hold(mib);
+    }
+    match bench(&options) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -133,12 +140,10 @@ fn bench(options: &Options) -> Result<bool> {
     let about = rounds::expected(plan, seats.len()).as_secs().div_ceil(60);
     eprintln!("{} contestants, {} rounds: about {about} min", seats.len(), plan.rounds);
     let begin = Instant::now();
-    eprintln!(
-        "{} MiB of memory taken and given back in {:.1} s",
-        memory::page_in() >> 20,
-        begin.elapsed().as_secs_f64()
-    );
-    let runs = rounds::run(&site, plan, &mut seats);
+    let program = std::env::current_exe().context("find this program")?;
+    let mut kept = memory::Kept::take(&program)?;
+    eprintln!("{} MiB of memory made ready in {:.1} s", kept.mib(), begin.elapsed().as_secs_f64());
+    let runs = rounds::run(&site, plan, &mut seats, &mut kept)?;
     let report = Report {
         machine: Machine::find(&site, mount.as_ref()),
         rounds: plan.rounds,

@@ -5,7 +5,9 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
 use peers::contestant::{Contestant, Figures};
+use peers::memory::Kept;
 use peers::site::Site;
 use serde::Serialize;
 
@@ -47,50 +49,57 @@ pub(crate) struct Seat {
 }
 
 /// Runs them all.
-pub(crate) fn run(site: &Site, plan: Plan, seats: &mut [Seat]) -> Vec<Run> {
+///
+/// # Errors
+/// When memory cannot be kept ready.
+pub(crate) fn run(site: &Site, plan: Plan, seats: &mut [Seat], kept: &mut Kept) -> Result<Vec<Run>> {
     let mut runs: Vec<Run> = Vec::new();
     let in_all = plan.rounds as usize * seats.len();
     for round in 1..=plan.rounds {
         for seat in seats.iter_mut() {
             if seat.entry.group == PACED && site.pace.get().is_none() {
-                find_pace(site, plan, &runs);
+                find_pace(site, plan, &runs, kept)?;
             }
-            let run = once(plan, round, seat);
+            let run = once(plan, round, seat, kept)?;
             runs.push(run);
             if let Some(run) = runs.last() {
                 eprintln!("{:>3}/{in_all} {}", runs.len(), line(run));
             }
         }
     }
-    runs
+    Ok(runs)
 }
 
 /// Half of the best that usherd has shown so far, in arrivals: each is two commands, a hold and its end. When it has
 /// shown nothing yet, it runs once for this alone.
-fn find_pace(site: &Site, plan: Plan, runs: &[Run]) {
+fn find_pace(site: &Site, plan: Plan, runs: &[Run], kept: &mut Kept) -> Result<()> {
     let shown = runs.iter().filter(|run| run.name == PEAK).filter_map(|run| run.figures.as_ref());
     let mut peak = shown.map(|figures| figures.per_second).fold(0.0, f64::max);
     if let (true, Some(entry)) = (peak == 0.0, roster::find(PEAK)) {
         let mut seat = Seat { entry, contestant: (entry.make)(entry.name, site) };
-        let run = once(plan, 0, &mut seat);
+        let run = once(plan, 0, &mut seat, kept)?;
         eprintln!("        for the rate alone: {}", line(&run));
         peak = run.figures.map_or(0.0, |figures| figures.per_second);
     }
     site.pace.set((peak / 4.0) as u64);
+    Ok(())
 }
 
-fn once(plan: Plan, round: u32, seat: &mut Seat) -> Run {
+fn once(plan: Plan, round: u32, seat: &mut Seat, kept: &mut Kept) -> Result<Run> {
+    kept.fill_up()?;
+    let giving = kept.give();
     let started = seat.contestant.start();
     // Only the run is watched: a start that is slow costs no figure.
     let watch = Watch::start();
     let result = started.and_then(|()| seat.contestant.run(plan.warmup, plan.measured));
     let seen = watch.stop();
+    giving.stop(kept);
     seat.contestant.stop();
     let (figures, error) = match result {
         Ok(figures) => (Some(figures), None),
         Err(error) => (None, Some(format!("{error:#}"))),
     };
-    Run {
+    Ok(Run {
         round,
         name: seat.entry.name.to_owned(),
         figures,
@@ -99,7 +108,7 @@ fn once(plan: Plan, round: u32, seat: &mut Seat) -> Run {
         late_ms: seen.late.as_secs_f64() * 1e3,
         stolen_share: seen.stolen_share,
         others_share: seen.others_share,
-    }
+    })
 }
 
 fn line(run: &Run) -> String {
