@@ -100,7 +100,7 @@ fn fill(file: &mut dyn WriteFile, from: u64, to: u64, hurry: Option<&AtomicBool>
 }
 
 fn prepare(storage: &dyn Storage, name: &str, bytes: u64, hurry: Option<&AtomicBool>) -> io::Result<Prepared> {
-    let mut file = storage.create_new(name)?;
+    let mut file = storage.create_new_paged(name)?;
     let made = fill(file.as_mut(), 0, bytes, hurry).and_then(|()| file.sync_all());
     if let Err(error) = made.and_then(|()| if planted!(NoDirSync) { Ok(()) } else { storage.sync_dir("") }) {
         drop(file);

@@ -5,12 +5,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Advice, FlockOperation};
+use rustix::fs::{Advice, FlockOperation, OFlags};
 
 use crate::error::OpenError;
+use crate::format::PAGE_BYTES;
 
 /// One folder tree, everything the log and the checkpoints need of it.
 pub trait Storage: Send + Sync + 'static {
@@ -25,6 +27,10 @@ pub trait Storage: Send + Sync + 'static {
     }
     /// Creates a file; one that exists already is an error.
     fn create_new(&self, name: &str) -> io::Result<Box<dyn WriteFile>>;
+    /// Creates a file that is only written in whole pages, at offsets of whole pages: it may go past the system's cache.
+    fn create_new_paged(&self, name: &str) -> io::Result<Box<dyn WriteFile>> {
+        self.create_new(name)
+    }
     /// Opens a file for writing, existing or new, without truncating it.
     fn open_write(&self, name: &str) -> io::Result<Box<dyn WriteFile>>;
     /// Renames a file over another.
@@ -181,6 +187,21 @@ impl Storage for FileStorage {
         Ok(Box::new(FileWriter(file)))
     }
 
+    fn create_new_paged(&self, name: &str) -> io::Result<Box<dyn WriteFile>> {
+        let path = self.writable(name)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        let flags = i32::try_from(OFlags::DIRECT.bits()).unwrap_or(0);
+        match options.clone().custom_flags(flags).open(&path) {
+            Ok(file) => Ok(Box::new(PagedWriter::new(file))),
+            // A file system without direct writes says so here, some with the file made.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                Ok(Box::new(FileWriter(options.create_new(false).create(true).open(path)?)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     fn open_write(&self, name: &str) -> io::Result<Box<dyn WriteFile>> {
         let path = self.writable(name)?;
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
@@ -261,6 +282,52 @@ impl WriteFile for FileWriter {
     }
 }
 
+/// A file written in whole pages from memory that begins at a page, past the cache of the system: what is written is
+/// with the device, and a sync has nothing to look for.
+struct PagedWriter {
+    file: File,
+    /// Bytes that are written, at a page of memory in here.
+    buffer: Vec<u8>,
+}
+
+impl PagedWriter {
+    fn new(file: File) -> PagedWriter {
+        PagedWriter { file, buffer: Vec::new() }
+    }
+
+    /// `buf` again, at the beginning of a page of memory: where it stands in `buffer`.
+    fn align(&mut self, buf: &[u8]) -> Range<usize> {
+        if self.buffer.len() < buf.len() + PAGE_BYTES {
+            self.buffer = vec![0; (buf.len() + PAGE_BYTES).next_power_of_two()];
+        }
+        let start = self.buffer.as_ptr().align_offset(PAGE_BYTES);
+        let page = start..start + buf.len();
+        self.buffer[page.clone()].copy_from_slice(buf);
+        page
+    }
+}
+
+impl WriteFile for PagedWriter {
+    fn write_all_at(&mut self, off: u64, buf: &[u8]) -> io::Result<()> {
+        let is_whole = off.is_multiple_of(PAGE_BYTES as u64) && buf.len().is_multiple_of(PAGE_BYTES);
+        assert!(is_whole, "{} bytes at {off} are no whole pages", buf.len());
+        let aligned = self.align(buf);
+        FileExt::write_all_at(&self.file, &self.buffer[aligned], off)
+    }
+
+    fn sync_data(&mut self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn sync_all(&mut self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+}
+
 /// Writes `dir/name` so that a crash leaves the old file, or none, or the whole new one.
 /// What an earlier crash left under the temporary name is replaced.
 pub fn write_file_atomically(storage: &dyn Storage, dir: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -280,6 +347,26 @@ pub fn write_file_atomically(storage: &dyn Storage, dir: &str, name: &str, bytes
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_written_past_the_cache_are_read_through_it() {
+        let folder = std::env::temp_dir().join(format!("usher-paged-{}", std::process::id()));
+        let storage = FileStorage::open(&folder).expect("a folder");
+        let mut file = storage.create_new_paged("pages").expect("a new file");
+        assert!(storage.create_new_paged("pages").is_err(), "it exists");
+        let pages: Vec<u8> = (0..5 * PAGE_BYTES).map(|at| (at / 7) as u8).collect();
+        file.write_all_at(0, &vec![0; 8 * PAGE_BYTES]).expect("room");
+        let reader = storage.open_read("pages").expect("it is there");
+        let mut read = vec![1; 5 * PAGE_BYTES];
+        for at in [0, 3, 2] {
+            file.write_all_at((at * PAGE_BYTES) as u64, &pages).expect("room");
+            file.sync_data().expect("a disk");
+            reader.read_exact_at((at * PAGE_BYTES) as u64, &mut read).expect("what was written");
+            assert!(read == pages, "at page {at}");
+        }
+        assert_eq!(file.len().expect("a file"), 8 * PAGE_BYTES as u64);
+        fs::remove_dir_all(&folder).expect("it is ours");
+    }
 
     #[test]
     fn an_interrupted_call_is_made_again_and_any_other_error_is_told() {
