@@ -1,4 +1,5 @@
-//! The first lines: what was recovered, where the server listens, and how to make a first hold.
+//! The first lines: what was recovered, where the server listens, and, while there are no events, how to make a first
+//! hold.
 
 use std::{fmt::Write as _, net::SocketAddr, path::Path};
 
@@ -39,8 +40,10 @@ pub(crate) fn lines(report: &StartReport, address: SocketAddr, folder: &Path) ->
     }
     let _ = writeln!(text, "usherd: listening on http://{address} (gRPC)");
     let endpoint = if address.port() == 7700 { String::new() } else { format!(" --endpoint http://{address}") };
-    let _ = writeln!(text, "usherd: make a first hold:");
-    let _ = writeln!(text, "  cargo usherctl{endpoint} event create demo --plan plans/theatre-300.json");
-    let _ = writeln!(text, "  cargo usherctl{endpoint} hold demo --best 2");
+    if *events == 0 {
+        let _ = writeln!(text, "usherd: make a first hold:");
+        let _ = writeln!(text, "  cargo usherctl{endpoint} event create demo --plan plans/theatre-300.json");
+        let _ = writeln!(text, "  cargo usherctl{endpoint} hold demo --best 2");
+    }
     text
 }
