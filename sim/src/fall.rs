@@ -306,14 +306,15 @@ impl World {
 
     /// One start. Whether it succeeded; if not, a fault was in the way and the next one may.
     fn try_start(&mut self, found: &VerifyReport) -> Result<bool, Violation> {
-        // A start that was cut short after its last write was one all the same.
-        self.restored = self.restored.filter(|restored| restored.log == found.time);
+        // A start that was cut short after its last write was one all the same, until the power takes what it has not
+        // synced.
+        let restored = self.restored.filter(|restored| restored.log == found.time);
         let wall = self.wall();
         let mut config = self.config();
         let is_new = found.time == TimestampMs(0);
         let day_ms = 24 * 3_600_000;
         // A backup may be old: its restore is what the clock is compared with.
-        let known = self.restored.map_or(found.time, |restored| restored.at.max(found.time));
+        let known = restored.map_or(found.time, |restored| restored.at.max(found.time));
         let jumped = !is_new && (known.since(wall) > day_ms || wall.since(known) > 30 * day_ms);
         config.accept_clock_jump = jumped && (self.random.percent(70) || self.clock_was_refused);
         let accepts = config.accept_clock_jump;
@@ -341,14 +342,14 @@ impl World {
         }
         let given_ms = self.reference.given_ms(found.time);
         probe::sometimes!("world: a start goes on with what another has begun", given_ms > 0);
-        let (most_ms, cause) = match self.restored {
+        let (most_ms, cause) = match restored {
             Some(_) => (u64::MAX, ResumeCause::Restored),
             None => (OUTAGE_GRACE_MS_MAX, ResumeCause::Outage),
         };
         let shift_ms = downtime_ms.min(most_ms).saturating_sub(given_ms);
         self.reference.resume(found.time, shift_ms, cause);
         match result {
-            Ok(opened) => self.adopt(opened, clock, start, downtime_ms, found).map(|()| true),
+            Ok(opened) => self.adopt(opened, clock, start, downtime_ms, found, restored.is_some()).map(|()| true),
             Err(error) => self.after_failed_start(&error).map(|()| false),
         }
     }
@@ -393,6 +394,7 @@ impl World {
         start: TimestampMs,
         downtime_ms: u64,
         found: &VerifyReport,
+        is_restored: bool,
     ) -> Result<(), Violation> {
         let Opened { engine, shards, committer, checkpointer, report } = opened;
         self.counts.cycles += 1;
@@ -409,7 +411,7 @@ impl World {
         claim("every event with live holds is resumed once", report.position == self.reference.position(), || {
             format!("position {}, and it must be {}", report.position, self.reference.position())
         })?;
-        let is_restored = self.restored.take().is_some();
+        self.restored = None;
         claim("a start knows a restored folder", report.restored == is_restored, || format!("{report:?}"))?;
         claim("every future has its own incarnation", engine.incarnation() == self.incarnation, || {
             format!("{}, and it is number {}", engine.incarnation(), self.incarnation)

@@ -297,6 +297,7 @@ impl World {
 
     pub(crate) fn burst(&mut self) -> Result<(), Violation> {
         let count = self.random.within(1..=self.options.burst_max);
+        let mut wishes = Vec::new();
         for _ in 0..count {
             let Some(running) = &self.running else { return Ok(()) };
             let now = running.clock_now();
@@ -307,9 +308,48 @@ impl World {
                 1 => Some(now.plus_ms(2_000)),
                 _ => None,
             };
-            self.submit(wish, deadline)?;
+            wishes.push((wish, deadline));
+        }
+        for together in wishes.chunk_by(|(a, by), (b, also_by)| by == also_by && may_be_batched(a, b)) {
+            match together {
+                [(wish, deadline)] => drop(self.submit(wish.clone(), *deadline)?),
+                batch => self.submit_batch(batch)?,
+            }
         }
         Ok(())
+    }
+
+    /// Gives commands to the engine that it takes together or not at all.
+    fn submit_batch(&mut self, batch: &[(Wish, Option<TimestampMs>)]) -> Result<(), Violation> {
+        let (Some(running), Some((Wish { key, command }, deadline))) = (&mut self.running, batch.first()) else {
+            return Ok(());
+        };
+        let queue = &mut running.queues[running.engine.shard_of(*key)];
+        let max = mailbox_room(self.options.mailbox_commands_max, command);
+        let has_room = queue.len() + batch.len() <= max;
+        let first = self.sent.len();
+        let commands = batch.iter().zip(first..).map(|((wish, _), tag)| {
+            let sink = Arc::clone(&running.inbox) as Arc<dyn engine::ReplySink>;
+            (wish.command.clone(), Reply::Many { sink, tag: tag as u64 })
+        });
+        let taken = running.engine.submit_all(*key, commands, *deadline);
+        self.counts.commands += batch.len() as u64;
+        match taken {
+            Ok(()) => {
+                probe::sometimes!("mailbox: commands are put together");
+                claim("a full mailbox refuses", has_room, || format!("{} of {max} wait, and more", queue.len()))?;
+                for (Wish { key, command }, deadline) in batch {
+                    queue.push_back(self.sent.len());
+                    self.sent.push(Sent::new(*key, command.clone(), *deadline));
+                }
+                Ok(())
+            }
+            Err(Refused::Overloaded { .. }) => {
+                probe::sometimes!("mailbox: full for a batch");
+                claim("a mailbox with room takes", !has_room, || format!("{} of {max} wait", queue.len()))
+            }
+            Err(refused) => Err(Violation { claim: "a serving engine takes commands", seen: format!("{refused:?}") }),
+        }
     }
 
     /// Gives a command to the engine. Whether it was taken.
@@ -334,8 +374,7 @@ impl World {
         let running = self.running.as_mut().expect("it was running a moment ago");
         let shard = running.engine.shard_of(key);
         let queue = &mut running.queues[shard];
-        let room = self.options.mailbox_commands_max;
-        let max = if matches!(command, Command::Hold(_)) { room / 10 * 7 + room % 10 * 7 / 10 } else { room };
+        let max = mailbox_room(self.options.mailbox_commands_max, &command);
         let has_room = queue.len() < max;
         let tag = self.sent.len();
         let reply = Reply::Many { sink: Arc::clone(&running.inbox) as Arc<dyn engine::ReplySink>, tag: tag as u64 };
@@ -614,6 +653,21 @@ impl Running {
     pub(crate) fn clock_now(&self) -> TimestampMs {
         self.engine.clock().now()
     }
+}
+
+/// Commands that may wait when one more of this kind comes: holds leave room for what ends them.
+fn mailbox_room(commands_max: usize, command: &Command) -> usize {
+    if matches!(command, Command::Hold(_)) { commands_max / 10 * 7 + commands_max % 10 * 7 / 10 } else { commands_max }
+}
+
+/// Whether two commands may be in one batch: both of one event, and holds or what becomes of holds.
+fn may_be_batched(a: &Wish, b: &Wish) -> bool {
+    let kind = |wish: &Wish| match wish.command {
+        Command::Hold(_) => Some(true),
+        Command::Extend(_) | Command::Confirm(_) | Command::Release(_) => Some(false),
+        _ => None,
+    };
+    a.key == b.key && kind(a).is_some() && kind(a) == kind(b)
 }
 
 type Told = (&'static str, u64, u64);

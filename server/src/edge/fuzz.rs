@@ -3,17 +3,20 @@
 
 use std::sync::Arc;
 
-use engine::{Engine, EventView};
+use engine::{Answer, Engine, EventView, Refused};
 use inventory_core::{
     command::Command,
     ids::{EventKey, HoldId, TimestampMs},
     plan::Plan,
 };
 use prost::Message;
-use proto::{admin::v1 as admin, inventory::v1 as wire};
+use proto::{
+    admin::v1 as admin,
+    inventory::v1::{self as wire, session_request},
+};
 
 use super::{
-    convert, convert_admin,
+    batch, convert, convert_admin,
     inventory::refuse_other_future,
     refusal::{Asked, Refusable, Refusal},
     session,
@@ -128,9 +131,27 @@ fn read(engine: &Engine, event_id: &str, incarnation: u64, min_position: u64) ->
 }
 
 fn session_message(engine: &Engine, request: wire::SessionRequest) -> Refusable<Asking> {
-    let Some(command) = request.command else { return Ok(None) };
-    let (key, command, ..) = session::command_of(engine, command)?;
-    Ok(Some((key, command)))
+    match request.command {
+        None => Ok(None),
+        Some(session_request::Command::HoldBatch(holds)) => Ok(batch_message(batch::holds(7, &holds)?)),
+        Some(session_request::Command::ResolveBatch(resolves)) => Ok(batch_message(batch::resolves(7, &resolves)?)),
+        Some(command) => {
+            let (key, command, ..) = session::command_of(engine, command)?;
+            Ok(Some((key, command)))
+        }
+    }
+}
+
+/// The first command of a batch, after all of it was answered.
+fn batch_message(parsed: batch::Parsed) -> Asking {
+    let batch::Parsed { event_key, mut batch, commands } = parsed;
+    let count = commands.len();
+    for (nth, (at, _)) in commands.iter().enumerate() {
+        let answer = Answer { result: Err(Refused::Draining), position: 1, time: TimestampMs(1) };
+        assert_eq!(batch.answer(*at, answer), nth + 1 == count, "the last answer completes a batch");
+    }
+    assert!(batch.into_message().correlation_id == 7, "a batch is answered under its own id");
+    commands.into_iter().next().map(|(_, command)| (event_key, command))
 }
 
 fn create_plan(request: &admin::CreatePlanRequest) -> Refusable<Asking> {
