@@ -127,16 +127,34 @@ impl Calls {
     /// Reads on, and hands the call over when its message is complete.
     fn read(&mut self, mut read: Read, context: &mut Context<'_>) {
         match read.message.poll_read(&mut read.body, context) {
-            Poll::Ready(Ok(message)) => {
-                let Read { call, respond, allowed, until, .. } = read;
-                self.hand_over(call, respond, message, allowed, until);
-            }
-            Poll::Ready(Err(Unread::Told(status))) => self.refused.push((read.respond, status)),
-            Poll::Ready(Err(Unread::Gone)) => {}
+            Poll::Ready(message) => self.have_read(read, message),
             Poll::Pending => {
                 self.alarm.expect(read.until);
                 self.reading.push(read);
             }
+        }
+    }
+
+    /// Reads on where something came. Every wake of the connection passes here, so who waits is not moved.
+    fn read_on(&mut self, context: &mut Context<'_>) {
+        let mut at = 0;
+        while let Some(read) = self.reading.get_mut(at) {
+            match read.message.poll_read(&mut read.body, context) {
+                Poll::Ready(message) => {
+                    let read = self.reading.swap_remove(at);
+                    self.have_read(read, message);
+                }
+                Poll::Pending => at += 1,
+            }
+        }
+    }
+
+    fn have_read(&mut self, read: Read, message: Result<Bytes, Unread>) {
+        let Read { call, respond, allowed, until, .. } = read;
+        match message {
+            Ok(message) => self.hand_over(call, respond, message, allowed, until),
+            Err(Unread::Told(status)) => self.refused.push((respond, status)),
+            Err(Unread::Gone) => {}
         }
     }
 
@@ -177,11 +195,7 @@ impl Calls {
 
     /// Tells what there is to tell. Whether that was anything: then the connection has something to write.
     pub(crate) fn poll_tell(&mut self, context: &mut Context<'_>) -> bool {
-        if !self.reading.is_empty() {
-            for read in std::mem::take(&mut self.reading) {
-                self.read(read, context);
-            }
-        }
+        self.read_on(context);
         if self.alarm.poll(context) {
             self.give_up(Instant::now());
             // The alarm was set again and must be looked at once.
