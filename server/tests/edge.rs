@@ -288,3 +288,218 @@ async fn the_limits_are_on_the_wire() {
     }
     server.stop().await;
 }
+
+/// A client that does what it likes with its streams.
+struct Rough {
+    client: h2::client::SendRequest<Bytes>,
+    address: std::net::SocketAddr,
+    connection: tokio::task::JoinHandle<Result<(), h2::Error>>,
+}
+
+type Sent = (h2::client::ResponseFuture, h2::SendStream<Bytes>);
+
+impl Rough {
+    async fn connect(server: &TestServer, builder: &h2::client::Builder) -> Rough {
+        let address = server.running.as_ref().unwrap().address();
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let (client, connection) = builder.handshake(stream).await.unwrap();
+        Rough { client, address, connection: tokio::spawn(connection) }
+    }
+
+    async fn begin(&mut self, method: &str, headers: &[(&str, &str)], is_over: bool) -> Sent {
+        let mut request = http::Request::builder().method(method).uri(format!("http://{}{HOLD}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut client = support::soon(self.client.clone().ready()).await.unwrap();
+        client.send_request(request.body(()).unwrap(), is_over).unwrap()
+    }
+
+    /// A whole Hold in one piece.
+    async fn hold(&mut self, server: &TestServer, seat: u32, headers: &[(&str, &str)]) -> Code {
+        let (response, mut body) = self.begin("POST", headers, false).await;
+        body.send_data(hold_frame(server, seat), true).unwrap();
+        code_of(response).await.unwrap()
+    }
+}
+
+fn hold_frame(server: &TestServer, seat: u32) -> Bytes {
+    let message = prost::Message::encode_to_vec(&hold_of("show", &server.id(), &[seat]));
+    let mut frame = vec![0, 0, 0, 0, u8::try_from(message.len()).unwrap()];
+    frame.extend(message);
+    frame.into()
+}
+
+/// What an answer says, in its headers or its trailers.
+async fn code_of(response: h2::client::ResponseFuture) -> Result<Code, h2::Error> {
+    let mut response = support::soon(response).await?;
+    if let Some(status) = Status::from_header_map(response.headers()) {
+        return Ok(status.code());
+    }
+    while let Some(data) = support::soon(response.body_mut().data()).await {
+        response.body_mut().flow_control().release_capacity(data?.len())?;
+    }
+    let trailers = support::soon(response.body_mut().trailers()).await?;
+    Ok(trailers.and_then(|trailers| Status::from_header_map(&trailers)).map_or(Code::Unknown, |status| status.code()))
+}
+
+#[tokio::test]
+async fn odd_requests_for_a_hold_are_answered_and_harm_no_other() {
+    let server = TestServer::with_show().await;
+    let mut rough = Rough::connect(&server, &h2::client::Builder::new()).await;
+    for method in ["GET", "HEAD", "OPTIONS", "PUT"] {
+        let (response, _) = rough.begin(method, &[], true).await;
+        assert!(code_of(response).await.is_ok(), "{method}");
+    }
+    // A peer that has not begun its message is told so, and may end its side or not.
+    let (response, _) = rough.begin("POST", &[], true).await;
+    assert_eq!(code_of(response).await.unwrap(), Code::Internal);
+    let (response, _body) = rough.begin("POST", &[("grpc-timeout", "0m")], false).await;
+    assert_eq!(code_of(response).await.unwrap(), Code::DeadlineExceeded);
+    // Too much, before the end of the body.
+    let (response, mut body) = rough.begin("POST", &[], false).await;
+    body.send_data([hold_frame(&server, 0), Bytes::from_static(&[0])].concat().into(), false).unwrap();
+    assert_eq!(code_of(response).await.unwrap(), Code::InvalidArgument);
+    // Compressed without a word, and with one.
+    let mut compressed = hold_frame(&server, 0).to_vec();
+    compressed[0] = 1;
+    for (headers, code) in [(&[][..], Code::Internal), (&[("grpc-encoding", "gzip")], Code::Unimplemented)] {
+        let (response, mut body) = rough.begin("POST", headers, false).await;
+        body.send_data(compressed.clone().into(), true).unwrap();
+        assert_eq!(code_of(response).await.unwrap(), code);
+    }
+    assert_eq!(rough.hold(&server, 1, &[("grpc-encoding", "identity")]).await, Code::Ok);
+    assert_eq!(rough.hold(&server, 2, &[("content-type", "text/html"), ("grpc-timeout", "99999999H")]).await, Code::Ok);
+    // Headers that are too long.
+    let (response, _) = rough.begin("POST", &[("x", &"x".repeat(9_000))], true).await;
+    assert_eq!(support::soon(response).await.unwrap().status(), 431);
+    // Trailers at the end, an empty end, and byte after byte.
+    let (response, mut body) = rough.begin("POST", &[], false).await;
+    body.send_data(hold_frame(&server, 3), false).unwrap();
+    body.send_trailers(http::HeaderMap::new()).unwrap();
+    assert_eq!(code_of(response).await.unwrap(), Code::Ok);
+    let (response, mut body) = rough.begin("POST", &[], false).await;
+    for byte in hold_frame(&server, 4) {
+        body.send_data(vec![byte].into(), false).unwrap();
+    }
+    body.send_data(Bytes::new(), true).unwrap();
+    assert_eq!(code_of(response).await.unwrap(), Code::Ok);
+    assert_eq!(server.event("show").await.counts.unwrap().held, 4);
+    server.stop().await;
+}
+
+/// A stop waits for all that counts as in flight, up to the ten seconds of the configuration: a count that leaked.
+async fn stops_early(server: TestServer) {
+    tokio::time::timeout(Duration::from_secs(8), server.stop()).await.expect("a count of what is in flight leaked");
+}
+
+/// Calls that were handed over and reset are judged; the connection and its counts live on.
+#[tokio::test]
+async fn calls_that_are_reset_leave_nothing_behind() {
+    let server = TestServer::with_show().await;
+    let mut rough = Rough::connect(&server, &h2::client::Builder::new()).await;
+    for round in 0..300 {
+        let mut sent = Vec::new();
+        for _ in 0..10 {
+            let (response, mut body) = rough.begin("POST", &[], false).await;
+            let frame = hold_frame(&server, round % 20);
+            body.send_data(if round % 2 == 0 { frame } else { frame.slice(..9) }, round % 2 == 0).unwrap();
+            sent.push((response, body));
+        }
+        // Told once: all of them were taken in.
+        assert_ne!(rough.hold(&server, 0, &[]).await, Code::Unknown);
+        sent.iter_mut().for_each(|(_, body)| body.send_reset(h2::Reason::CANCEL));
+    }
+    assert!(!rough.connection.is_finished());
+    stops_early(server).await;
+}
+
+/// Many messages that never end, each given up and told; the connection serves on meanwhile and after.
+#[tokio::test]
+async fn a_thousand_messages_that_stall() {
+    let server = TestServer::with_show().await;
+    let mut rough = Rough::connect(&server, h2::client::Builder::new().initial_max_send_streams(1_023)).await;
+    let mut stalled = Vec::new();
+    for index in 0..1_000_u32 {
+        let timeout = format!("{}m", 300 + index % 7 * 100);
+        let (response, mut body) = rough.begin("POST", &[("grpc-timeout", &timeout)], false).await;
+        body.send_data(Bytes::from_static(&[0, 0, 0, 0, 50]), false).unwrap();
+        stalled.push((response, body));
+    }
+    assert_eq!(rough.hold(&server, 1, &[]).await, Code::Ok);
+    for (response, _body) in stalled {
+        assert_eq!(code_of(response).await.unwrap(), Code::DeadlineExceeded);
+    }
+    assert_eq!(rough.hold(&server, 2, &[]).await, Code::Ok);
+    stops_early(server).await;
+}
+
+/// A peer that gives no window gets its answers when it does; nothing else waits for it, a stop least of all.
+#[tokio::test]
+async fn answers_wait_for_a_window() {
+    let server = TestServer::with_show().await;
+    let mut shut = Rough::connect(&server, h2::client::Builder::new().initial_window_size(0)).await;
+    let mut waiting = Vec::new();
+    for seat in 0..500 {
+        let (response, mut body) = shut.begin("POST", &[], false).await;
+        body.send_data(hold_frame(&server, seat % 20), true).unwrap();
+        waiting.push(support::soon(response).await.unwrap());
+    }
+    let mut other = Rough::connect(&server, &h2::client::Builder::new()).await;
+    assert_ne!(other.hold(&server, 1, &[]).await, Code::Ok);
+    stops_early(server).await;
+}
+
+/// A client that goes away in the middle of everything.
+#[tokio::test]
+async fn a_socket_that_closes_in_the_middle() {
+    let server = TestServer::with_show().await;
+    for round in 0..50 {
+        let mut rough = Rough::connect(&server, &h2::client::Builder::new()).await;
+        let (_response, mut body) = rough.begin("POST", &[], false).await;
+        body.send_data(hold_frame(&server, round % 20), round % 2 == 0).unwrap();
+        let (_relayed, mut body) = rough.begin("POST", &[("grpc-encoding", "identity")], false).await;
+        body.send_data(hold_frame(&server, round % 20).slice(..9), false).unwrap();
+        tokio::task::yield_now().await;
+        rough.connection.abort();
+    }
+    stops_early(server).await;
+}
+
+/// Sessions of a peer that reads nothing end with a reset and are counted no more.
+#[tokio::test]
+async fn sessions_that_nobody_reads_end_with_a_reset() {
+    let server = TestServer::with_show().await;
+    let rough = Rough::connect(&server, h2::client::Builder::new().initial_window_size(0)).await;
+    let opens = wire::SessionRequest {
+        correlation_id: 1,
+        command: Some(wire::session_request::Command::Open(wire::SessionOpen::default())),
+        ..Default::default()
+    };
+    let message = prost::Message::encode_to_vec(&opens);
+    let mut frame = vec![0, 0, 0, 0, u8::try_from(message.len()).unwrap()];
+    frame.extend(message);
+    let wait = async |sessions: u32| {
+        let mut admin = server.admin.clone();
+        while admin.server_status(admin::ServerStatusRequest {}).await.unwrap().into_inner().sessions != sessions {
+            tokio::task::yield_now().await;
+        }
+    };
+    for _ in 0..20 {
+        let mut open = Vec::new();
+        for _ in 0..3 {
+            let uri = format!("http://{}/usher.inventory.v1.InventoryService/Session", rough.address);
+            let mut client = support::soon(rough.client.clone().ready()).await.unwrap();
+            let (response, mut body) = client.send_request(http::Request::post(uri).body(()).unwrap(), false).unwrap();
+            body.send_data(frame.clone().into(), false).unwrap();
+            // What is no message at all, behind an answer that nobody takes.
+            body.send_data(frame.repeat(9).into(), false).unwrap();
+            open.push((support::soon(response).await.unwrap(), body));
+        }
+        support::soon(wait(3)).await;
+        open.iter_mut().for_each(|(_, body)| body.send_reset(h2::Reason::CANCEL));
+        support::soon(wait(0)).await;
+    }
+    drop(rough);
+    stops_early(server).await;
+}
