@@ -196,10 +196,9 @@ impl Calls {
     /// Tells what there is to tell. Whether that was anything: then the connection has something to write.
     pub(crate) fn poll_tell(&mut self, context: &mut Context<'_>) -> bool {
         self.read_on(context);
-        if self.alarm.poll(context) {
+        // Set again it must be looked at once more, and may ring at once: a ring that is passed over is lost.
+        while self.alarm.poll(context) {
             self.give_up(Instant::now());
-            // The alarm was set again and must be looked at once.
-            let _rings = self.alarm.poll(context);
         }
         let mut told = !self.refused.is_empty();
         for (respond, status) in self.refused.drain(..) {
