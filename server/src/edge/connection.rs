@@ -62,7 +62,12 @@ pub(crate) async fn serve(
     services: &Services,
     mut drain: watch::Receiver<bool>,
 ) -> Result<(), ConnectionFault> {
-    let handshake = timeout(PREFACE_TIMEOUT, builder().handshake(stream)).await;
+    let handshake = tokio::select! {
+        biased;
+        handshake = timeout(PREFACE_TIMEOUT, builder().handshake(stream)) => handshake,
+        // It has begun nothing.
+        () = begun(&mut drain) => return Ok(()),
+    };
     let mut h2 = handshake.map_err(|_| ConnectionFault::NoPreface)??;
     let pings = h2.ping_pong();
     let mut connection =
