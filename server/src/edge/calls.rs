@@ -64,6 +64,27 @@ struct Read {
     message: Message,
     allowed: Duration,
     until: Instant,
+    /// Bytes that count as in flight because the message came in pieces and the rest is awaited; none before.
+    counted: Option<usize>,
+}
+
+impl Read {
+    /// Counts the message among what is in flight, once a part of it is here and waits for the rest.
+    fn count(&mut self, edge: &Edge) -> Refusable<()> {
+        if let (None, Some(bytes)) = (self.counted, self.message.announced()) {
+            edge.admission.take(bytes)?;
+            self.counted = Some(bytes);
+        }
+        Ok(())
+    }
+
+    /// It waits no more: what it has waited is gone from its time.
+    fn uncount(&mut self, edge: &Edge) {
+        if let Some(bytes) = self.counted.take() {
+            edge.admission.give_back(1, bytes);
+            self.allowed = self.until.saturating_duration_since(Instant::now());
+        }
+    }
 }
 
 /// A call that was handed over.
@@ -120,7 +141,15 @@ impl Calls {
             return;
         }
         let until = Instant::now() + allowed;
-        let read = Read { call, respond, body: request.into_body(), message: Message::default(), allowed, until };
+        let read = Read {
+            call,
+            respond,
+            body: request.into_body(),
+            message: Message::default(),
+            allowed,
+            until,
+            counted: None,
+        };
         self.read(read, context);
     }
 
@@ -128,10 +157,13 @@ impl Calls {
     fn read(&mut self, mut read: Read, context: &mut Context<'_>) {
         match read.message.poll_read(&mut read.body, context) {
             Poll::Ready(message) => self.have_read(read, message),
-            Poll::Pending => {
-                self.alarm.expect(read.until);
-                self.reading.push(read);
-            }
+            Poll::Pending => match read.count(&self.edge) {
+                Ok(()) => {
+                    self.alarm.expect(read.until);
+                    self.reading.push(read);
+                }
+                Err(refusal) => self.refused.push((read.respond, refusal.into_status())),
+            },
         }
     }
 
@@ -144,12 +176,19 @@ impl Calls {
                     let read = self.reading.swap_remove(at);
                     self.have_read(read, message);
                 }
-                Poll::Pending => at += 1,
+                Poll::Pending => match read.count(&self.edge) {
+                    Ok(()) => at += 1,
+                    Err(refusal) => {
+                        let read = self.reading.swap_remove(at);
+                        self.refused.push((read.respond, refusal.into_status()));
+                    }
+                },
             }
         }
     }
 
-    fn have_read(&mut self, read: Read, message: Result<Bytes, Unread>) {
+    fn have_read(&mut self, mut read: Read, message: Result<Bytes, Unread>) {
+        read.uncount(&self.edge);
         let Read { call, respond, allowed, until, .. } = read;
         match message {
             Ok(message) => self.hand_over(call, respond, message, allowed, until),
@@ -224,7 +263,8 @@ impl Calls {
         let (over, reading): (Vec<Read>, Vec<Read>) =
             std::mem::take(&mut self.reading).into_iter().partition(|read| read.until <= now);
         self.reading = reading;
-        for read in over {
+        for mut read in over {
+            read.uncount(&self.edge);
             self.refused.push((read.respond, Refusal::deadline(Executed::False).into_status()));
         }
         for asking in self.slots.take_if(|asking| asking.until <= now) {
@@ -242,6 +282,7 @@ impl Drop for Calls {
     fn drop(&mut self) {
         // What was handed over is judged all the same; its answers find nobody.
         self.slots.taken().for_each(|asking| self.edge.admission.give_back(1, asking.bytes));
+        self.reading.iter_mut().for_each(|read| read.uncount(&self.edge));
     }
 }
 
