@@ -6,7 +6,7 @@
 use std::fmt;
 
 use inventory_core::{
-    ahead::STEPS,
+    ahead::{AHEAD_MAX, STEPS},
     change::{Change, Record},
     codec,
     ids::{PlanDigest, SlotIndex, TimestampMs},
@@ -90,19 +90,15 @@ impl ReplayError {
     }
 }
 
-/// Records that are read before the first of them is applied: the memory that each needs is asked for together, and not
-/// one after the other. More than a processor has loads under way is no use.
-const RECORDS_AHEAD: u32 = 16;
-
 /// Applies one run to its slot.
 pub(crate) fn replay_run(slot: &mut Slot, run: &RunView<'_>, plans: &dyn PlanSource) -> Result<(), ReplayError> {
     let at = |nth: u32, what: String| format!("change {nth} of slot {}: {what}", run.slot.0);
     let mut rest = run.records;
-    let mut ahead = Vec::with_capacity(RECORDS_AHEAD as usize);
+    let mut ahead = Vec::with_capacity(AHEAD_MAX);
     let mut nth = 0;
     while nth < run.count {
         let mut unreadable = None;
-        for _ in 0..RECORDS_AHEAD.min(run.count - nth) {
+        for _ in 0..(AHEAD_MAX as u32).min(run.count - nth) {
             match codec::decode_record(rest) {
                 Ok((record, consumed)) => {
                     rest = &rest[consumed..];
@@ -128,7 +124,7 @@ pub(crate) fn replay_run(slot: &mut Slot, run: &RunView<'_>, plans: &dyn PlanSou
 
 /// Asks for the memory that these records will need: see [`inventory_core::ahead`].
 fn look_ahead(slot: &Slot, records: &[Record]) {
-    let mut ahead: [_; RECORDS_AHEAD as usize] = std::array::from_fn(|at| {
+    let mut ahead: [_; AHEAD_MAX] = std::array::from_fn(|at| {
         records.get(at).and_then(|record| slot.look_ahead_to_change(record.event, &record.change))
     });
     for step in 1..STEPS {

@@ -25,7 +25,7 @@ use std::{
 };
 
 use inventory_core::{
-    ahead::STEPS,
+    ahead::{AHEAD_MAX, STEPS},
     change::{Change, HoldView},
     command::Command,
     event::Event,
@@ -53,8 +53,6 @@ use crate::{
 
 /// Floors that one slot may raise when a turn touches it: each drops the memory of many ended holds.
 const FLOORS_PER_TOUCH_MAX: usize = 64;
-/// Commands that are looked at before it is their turn: about as many loads as a processor has under way.
-const LOOKED_UP_AT_ONCE: usize = 16;
 /// How long a full memory is left alone when nothing in it may be forgotten yet.
 const FLOOR_REST_MS: u64 = 1_000;
 /// A slot that remembers no more ended holds than this has no share of their memory to speak of.
@@ -392,14 +390,14 @@ impl Shard {
     fn look_up_next(&mut self) {
         let slot = |envelope: &Envelope| &self.slots[self.slot_at(envelope.key)].slot;
         let mut next = self.queue.iter();
-        let mut ahead: [_; LOOKED_UP_AT_ONCE] = std::array::from_fn(|_| {
+        let mut ahead: [_; AHEAD_MAX] = std::array::from_fn(|_| {
             let envelope = next.next()?;
             Some((slot(envelope), slot(envelope).look_ahead(envelope.key, &envelope.command)?))
         });
         for step in 1..STEPS {
             ahead.iter_mut().flatten().for_each(|(slot, ahead)| slot.look_on(ahead, step));
         }
-        self.looked_up = self.queue.len().min(LOOKED_UP_AT_ONCE);
+        self.looked_up = self.queue.len().min(AHEAD_MAX);
     }
 
     fn judge(&mut self, envelope: Envelope) {

@@ -17,6 +17,9 @@ use crate::{
 /// Steps of looking ahead, to be taken in this order: [`Slot::look_ahead`] begins, [`Slot::look_on`] is the others.
 pub const STEPS: u32 = 4;
 
+/// How many to look ahead at: a processor has no more loads under way.
+pub const AHEAD_MAX: usize = 16;
+
 /// What is looked ahead at: a command that will be judged, or a change that will be applied again.
 #[derive(Clone, Copy, Debug)]
 pub enum Next<'a> {
@@ -109,6 +112,25 @@ impl Slot {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// All steps for holds of an event that will end, at most [`AHEAD_MAX`].
+    pub(crate) fn look_ahead_to_ends(&self, event: EventNumber, hold_ids: &[HoldId]) {
+        let mut hashes = [0; AHEAD_MAX];
+        for (hash, &hold_id) in hashes.iter_mut().zip(hold_ids) {
+            *hash = self.holds.prefetch_table(event, hold_id);
+        }
+        let hashes = &hashes[..hold_ids.len()];
+        hashes.iter().for_each(|&hash| self.holds.prefetch_cell(hash));
+        let mut found = [None; AHEAD_MAX];
+        for (found, &hash) in found.iter_mut().zip(hashes) {
+            *found = self.holds.prefetch_found(hash);
+        }
+        for at in found.into_iter().flatten() {
+            let entry = &self.holds[at];
+            self.holds.prefetch_neighbours(at);
+            self.prefetch_places(event, entry.customer, entry.unsold_seats().next().map(|seat| seat.index));
         }
     }
 

@@ -8,6 +8,7 @@ use alloc::{sync::Arc, vec::Vec};
 use smallvec::SmallVec;
 
 use crate::{
+    ahead::AHEAD_MAX,
     change::{Change, Confirmed, EventCreated, EventUpdated, Extended, Held, HoldCause, HoldState, Released, Resumed},
     command::Remainder,
     decide::unsold_count,
@@ -55,9 +56,12 @@ impl Slot {
             Change::Confirmed(confirmed) => self.confirm(now, number, confirmed, &mut moves),
             Change::Released(released) => self.release(now, number, released, &mut moves),
             Change::Expired(ids) => {
-                for &id in ids {
-                    let at = self.live(number, id);
-                    self.end(now, at, HoldState::Expired, HoldCause::Deadline, &mut moves);
+                for ids in ids.chunks(AHEAD_MAX) {
+                    self.look_ahead_to_ends(number, ids);
+                    for &id in ids {
+                        let at = self.live(number, id);
+                        self.end(now, at, HoldState::Expired, HoldCause::Deadline, &mut moves);
+                    }
                 }
             }
             Change::Resumed(resumed) => self.resume(number, *resumed),
