@@ -22,7 +22,7 @@ use engine::{LoggedBatch, Rebuild, Until};
 use inventory_core::{ids::CustomerKey, image, plan_codec::encode_plan};
 use wal::{
     BatchContent, BatchKind, BatchView, Chain, CheckpointMeta, CheckpointWriter, FileStorage, LogIdentity,
-    MemoryStorage, RecoverFrom, list_checkpoints, recover,
+    MemoryStorage, RecoverFrom, Storage as _, list_checkpoints, recover,
 };
 
 const EVENTS: u32 = 1_000;
@@ -147,6 +147,8 @@ impl Checkpointed {
         let (rebuild, _) = log.replay();
         rebuild.write(&storage, START.plus_ms(1_000_000)).expect("the disk works");
         let name = list_checkpoints(&storage).expect("the disk works").remove(0);
+        let bytes = storage.open_read(&name).and_then(|file| file.len()).expect("it was just written");
+        println!("a checkpoint of {HOLDS} holds has {} KiB", bytes >> 10);
         Checkpointed { _dir: dir, storage, name }
     }
 
