@@ -286,13 +286,14 @@ impl WriteFile for FileWriter {
 /// with the device, and a sync has nothing to look for.
 struct PagedWriter {
     file: File,
+    is_direct: bool,
     /// Bytes that are written, at a page of memory in here.
     buffer: Vec<u8>,
 }
 
 impl PagedWriter {
     fn new(file: File) -> PagedWriter {
-        PagedWriter { file, buffer: Vec::new() }
+        PagedWriter { file, is_direct: true, buffer: Vec::new() }
     }
 
     /// `buf` again, at the beginning of a page of memory: where it stands in `buffer`.
@@ -312,7 +313,15 @@ impl WriteFile for PagedWriter {
         let is_whole = off.is_multiple_of(PAGE_BYTES as u64) && buf.len().is_multiple_of(PAGE_BYTES);
         assert!(is_whole, "{} bytes at {off} are no whole pages", buf.len());
         let aligned = self.align(buf);
-        FileExt::write_all_at(&self.file, &self.buffer[aligned], off)
+        match FileExt::write_all_at(&self.file, &self.buffer[aligned.clone()], off) {
+            // Some file systems and devices say only here that they take no such pages.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput && self.is_direct => {
+                rustix::fs::fcntl_setfl(&self.file, OFlags::empty())?;
+                self.is_direct = false;
+                FileExt::write_all_at(&self.file, &self.buffer[aligned], off)
+            }
+            result => result,
+        }
     }
 
     fn sync_data(&mut self) -> io::Result<()> {

@@ -29,8 +29,6 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// A new connection must have sent the HTTP/2 preface by then.
 pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of the HTTP/2 preface.
-pub const PREFACE_BYTES: u64 = 24;
 
 /// Largest message of a sale call.
 pub const SALE_MESSAGE_BYTES_MAX: usize = 64 << 10;

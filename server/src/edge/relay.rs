@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, server::SendResponse};
 use http::{HeaderMap, Request};
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, Frame};
 
 use super::service::ConnectionService;
 
@@ -144,9 +144,5 @@ impl Body for Incoming {
 
     fn is_end_stream(&self) -> bool {
         self.stream.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::default()
     }
 }
