@@ -1,7 +1,9 @@
 //! `usherctl status`: how the server is.
 
 use client::Client;
-use proto::admin::v1::{ArchiveStatus, ServerState, ServerStatusRequest, ServerStatusResponse};
+use proto::admin::v1::{
+    ArchiveStatus, PartitionStatus, ServerState, ServerStatusRequest, ServerStatusResponse, TurnsWithin,
+};
 use serde_json::{Value, json};
 
 use crate::duration;
@@ -88,11 +90,44 @@ fn text(answer: &ServerStatusResponse) -> String {
         text.push_str(&columns(&header, &rows));
     }
     for one in &answer.partitions {
+        text.push_str(&turns_text(one));
         if let Some(archive) = &one.archive {
             text.push_str(&archive_text(one.partition, archive));
         }
     }
     text
+}
+
+/// One line a partition: its longest turn.
+fn turns_text(partition: &PartitionStatus) -> String {
+    let longest = |counts: fn(&TurnsWithin) -> u64| {
+        let last = partition.turns.iter().rfind(|turns| counts(turns) > 0);
+        std::time::Duration::from_nanos(last.map_or(0, within_ns))
+    };
+    let (wall, processor) = (longest(|turns| turns.turns), longest(|turns| turns.processor_turns));
+    if wall.is_zero() {
+        return String::new();
+    }
+    let turns: u64 = partition.turns.iter().map(|turns| turns.turns).sum();
+    format!(
+        "turns of partition {}: {}, the longest took {wall:.1?}; on the processor {processor:.1?}\n",
+        partition.partition,
+        grouped(turns)
+    )
+}
+
+fn within_ns(turns: &TurnsWithin) -> u64 {
+    let within = turns.within.unwrap_or_default();
+    let (seconds, nanos) = (u64::try_from(within.seconds).unwrap_or(0), u64::try_from(within.nanos).unwrap_or(0));
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+}
+
+fn turns_json(turns: &TurnsWithin) -> Value {
+    json!({
+        "within_ns": within_ns(turns),
+        "turns": turns.turns,
+        "processor_turns": turns.processor_turns,
+    })
 }
 
 /// One line a partition, and why the last try failed.
@@ -136,6 +171,7 @@ fn json(answer: &ServerStatusResponse) -> Value {
             "log_bytes": one.log_bytes,
             "shards": one.shards,
             "archive": one.archive.as_ref().map(archive_json),
+            "turns": one.turns.iter().map(turns_json).collect::<Vec<_>>(),
         })
     });
     json!({

@@ -32,6 +32,7 @@ use crate::{
     edge::{health::Health, limits_check, listen, service::Services, state::Edge},
     fault::{EXIT_IO, StartFault},
     start_report,
+    turn_times::TurnTimes,
 };
 
 /// How often a condition is looked at while stopping.
@@ -136,7 +137,7 @@ pub fn boot(config: &Config, options: Options) -> Result<Running, StartFault> {
     // Before anything is removed.
     let archive = archive.map(|store| start_archive(config, &engine, &storage, store)).transpose()?;
     let log = start_log_threads(committer, checkpointer, on_log_fault)?;
-    let wakes = deal_shards(&mut cores, &engine, shards);
+    let wakes = deal_shards(&mut cores, &engine, shards, &edge.turn_times);
 
     edge.serve(Arc::clone(&engine), storage);
     control.handle.block_on(health.serving(true));
@@ -244,13 +245,18 @@ fn start_log_threads(
 }
 
 /// Shard i belongs to core i modulo the cores.
-fn deal_shards(cores: &mut [Core], engine: &Arc<Engine>, shards: Vec<Shard>) -> Vec<Arc<Notify>> {
+fn deal_shards(
+    cores: &mut [Core],
+    engine: &Arc<Engine>,
+    shards: Vec<Shard>,
+    times: &Arc<TurnTimes>,
+) -> Vec<Arc<Notify>> {
     let mut dealt: Vec<Vec<DrivenShard>> = cores.iter().map(|_| Vec::new()).collect();
     let mut wakes = Vec::with_capacity(shards.len());
     let count = dealt.len();
     for shard in shards {
         let core = shard.index() % count;
-        let (driven, wake) = DrivenShard::new(engine, shard);
+        let (driven, wake) = DrivenShard::new(engine, shard, times);
         dealt[core].push(driven);
         wakes.push(wake);
     }

@@ -13,9 +13,12 @@ use tokio::{
     task::yield_now,
 };
 
-use crate::edge::{
-    listen::{self, CoreDoor},
-    service::Services,
+use crate::{
+    edge::{
+        listen::{self, CoreDoor},
+        service::Services,
+    },
+    turn_times::TurnTimes,
 };
 
 /// A started core.
@@ -32,15 +35,18 @@ pub(crate) struct DrivenShard {
     shard: Shard,
     engine: Arc<Engine>,
     wake: Arc<Notify>,
+    times: Arc<TurnTimes>,
 }
 
 impl DrivenShard {
     /// Takes the shard's wakes. Also gives a way to wake it by hand.
-    pub(crate) fn new(engine: &Arc<Engine>, shard: Shard) -> (DrivenShard, Arc<Notify>) {
+    pub(crate) fn new(engine: &Arc<Engine>, shard: Shard, times: &Arc<TurnTimes>) -> (DrivenShard, Arc<Notify>) {
         let wake = Arc::new(Notify::new());
         let woken = Arc::clone(&wake);
         engine.set_wake(shard.index(), Arc::new(move || woken.notify_one()));
-        (DrivenShard { shard, engine: Arc::clone(engine), wake: Arc::clone(&wake) }, wake)
+        let driven =
+            DrivenShard { shard, engine: Arc::clone(engine), wake: Arc::clone(&wake), times: Arc::clone(times) };
+        (driven, wake)
     }
 }
 
@@ -88,11 +94,13 @@ impl Core {
 
 /// Calls the shard's turn whenever it should be.
 async fn drive(driven: DrivenShard) {
-    let DrivenShard { mut shard, engine, wake } = driven;
+    let DrivenShard { mut shard, engine, wake, times } = driven;
     loop {
         // Everyone else who is ready first: what they hand over is judged in one turn.
         yield_now().await;
+        let begun = times.begin();
         let next = shard.turn();
+        times.end(&begun);
         if next.again {
             continue;
         }

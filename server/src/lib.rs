@@ -12,6 +12,7 @@ pub mod edge;
 mod fault;
 pub mod logs;
 mod start_report;
+mod turn_times;
 
 #[doc(hidden)]
 pub use edge::fuzz;

@@ -415,7 +415,7 @@ pub struct ListEventsResponse {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ServerStatusRequest {}
 /// How one partition of the log is.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PartitionStatus {
     /// Number of the partition.
     #[prost(uint32, tag = "1")]
@@ -438,6 +438,22 @@ pub struct PartitionStatus {
     /// How far it is archived. Not set: it is not.
     #[prost(message, optional, tag = "7")]
     pub archive: ::core::option::Option<ArchiveStatus>,
+    /// How many turns of its shards took how long, since the start. Only classes that are not empty, shortest first.
+    #[prost(message, repeated, tag = "8")]
+    pub turns: ::prost::alloc::vec::Vec<TurnsWithin>,
+}
+/// Turns of about the same length. A turn judges what waits at a shard, and everything at that shard waits for it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TurnsWithin {
+    /// None of them took longer. The classes grow by at most a quarter.
+    #[prost(message, optional, tag = "1")]
+    pub within: ::core::option::Option<::prost_types::Duration>,
+    /// So many took so long on the wall.
+    #[prost(uint64, tag = "2")]
+    pub turns: u64,
+    /// So many took so long on the processor: the rest of the time it was given to others.
+    #[prost(uint64, tag = "3")]
+    pub processor_turns: u64,
 }
 /// How far a log is archived.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -25,6 +25,7 @@ use super::{
     snapshot,
     state::{Edge, PLAN_WORK_MIB, Phase},
 };
+use crate::turn_times::TurnsWithin;
 
 /// Bytes that a command with a plan stands for in the count of what is in flight.
 const COMMAND_BYTES: usize = 4_096;
@@ -184,6 +185,7 @@ impl Admin {
             shards: u32::try_from(status.shards.len()).unwrap_or(u32::MAX),
             partition: 0,
             archive: status.archive.as_ref().map(|archive| archive_message(archive, &status)),
+            turns: self.edge.turn_times.read().into_iter().map(turns_message).collect(),
         }];
         response
     }
@@ -334,6 +336,14 @@ fn said<T>(result: Refusable<T>) -> Result<Response<T>, Status> {
 
 fn time_of<T>(request: &Request<T>) -> Option<CallTime> {
     request.extensions().get::<CallTime>().cloned()
+}
+
+fn turns_message(turns: TurnsWithin) -> wire::TurnsWithin {
+    wire::TurnsWithin {
+        within: prost_types::Duration::try_from(turns.within).ok(),
+        turns: turns.wall,
+        processor_turns: turns.processor,
+    }
 }
 
 fn archive_message(archive: &ArchiveStatus, status: &engine::Status) -> wire::ArchiveStatus {

@@ -16,6 +16,7 @@ use super::{
     refusal::{Refusable, Refusal},
     session::Sessions,
 };
+use crate::turn_times::TurnTimes;
 
 /// What the server does now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub(crate) struct Edge {
     pub(crate) plan_work: Arc<Semaphore>,
     /// Snapshots are made one at a time.
     pub(crate) snapshot_work: Arc<Semaphore>,
+    /// How long turns take.
+    pub(crate) turn_times: Arc<TurnTimes>,
 }
 
 /// MiB of plan documents that are read at a time: one of the largest.
@@ -66,6 +69,7 @@ impl Edge {
             sessions: Sessions::default(),
             plan_work: Arc::new(Semaphore::new(PLAN_WORK_MIB as usize)),
             snapshot_work: Arc::new(Semaphore::new(1)),
+            turn_times: Arc::default(),
         }
     }
 
