@@ -451,7 +451,7 @@ impl Event {
             None => {
                 let mut customer = Customer { key, places: 0, holds: 0 };
                 if !count(&mut customer) {
-                    self.customers.insert(mix(seed ^ key.0), customer, hash);
+                    self.customers.insert(mix(seed ^ key.0), customer, |_| false, hash);
                 }
             }
         }

@@ -8,8 +8,8 @@
 //!
 //! - H1. An id of an event has at most one entry; every entry in use is in the index.
 //! - H2. A live entry is in the deadline wheel, a tombstone in the forget wheel, others in none.
-//! - H3. Blocks are 512 entries (52 KiB) and are never moved; the index is split in 64 tables,
-//!   so that no growth stops a turn for long: at 1,000,000 entries a table rehashes 16,000.
+//! - H3. Blocks are 512 entries (52 KiB) and are never moved, and the index grows part by part, so that no growth
+//!   stops a turn for long.
 //!
 //! Not here: whose places are whose (`event.rs`), when a hold ends (`expiry.rs`).
 
@@ -29,7 +29,6 @@ use crate::{
 pub(crate) const NIL: u32 = u32::MAX;
 
 const BLOCK_ENTRIES: usize = 512;
-const INDEX_TABLES: usize = 64;
 
 /// Words of places: seats first, then admissions. Up to three stand in the entry itself.
 #[derive(Clone, Debug)]
@@ -418,7 +417,7 @@ pub(crate) struct Holds {
     blocks: Vec<Vec<Entry>>,
     free: u32,
     in_use: u32,
-    index: Vec<Table<Indexed>>,
+    index: Table<Indexed>,
     /// The entry that was found last. A command looks for its hold three times: when it is judged, when its change is
     /// applied, and for its answer. No part of the state; an atomic only so that slots may be shared.
     found: AtomicU32,
@@ -432,10 +431,6 @@ struct Indexed {
 }
 
 impl Indexed {
-    fn table(hash: u32) -> usize {
-        (hash >> 26) as usize % INDEX_TABLES
-    }
-
     fn hash(&self) -> u64 {
         u64::from(self.hash)
     }
@@ -452,14 +447,7 @@ impl Cell for Indexed {
 impl Holds {
     /// None yet. `seed` is a secret of the instance: callers choose the ids.
     pub(crate) fn new(seed: u64) -> Self {
-        Self {
-            seed,
-            blocks: Vec::new(),
-            free: NIL,
-            in_use: 0,
-            index: core::iter::repeat_with(Table::new).take(INDEX_TABLES).collect(),
-            found: AtomicU32::new(NIL),
-        }
+        Self { seed, blocks: Vec::new(), free: NIL, in_use: 0, index: Table::new(), found: AtomicU32::new(NIL) }
     }
 
     fn hash_of(seed: u64, event: EventNumber, hold_id: HoldId) -> u32 {
@@ -473,30 +461,28 @@ impl Holds {
             return Some(last);
         }
         let hash = Self::hash_of(self.seed, event, hold_id);
-        let table = &self.index[Indexed::table(hash)];
-        let found =
-            table.find(u64::from(hash), |indexed| indexed.hash == hash && self[indexed.at].is_of(event, hold_id));
-        let at = table.at(found?).at;
+        let is_it = |indexed: &Indexed| indexed.hash == hash && self[indexed.at].is_of(event, hold_id);
+        let at = self.index.at(self.index.find(u64::from(hash), is_it)?).at;
         self.found.store(at, Ordering::Relaxed);
         Some(at)
     }
 
-    /// Asks for the table that will be looked into for this hold. Its hash, for [`Holds::prefetch_cell`].
+    /// Asks for the part of the index that will be looked into for this hold. Its hash, for [`Holds::prefetch_cell`].
     pub(crate) fn prefetch_table(&self, event: EventNumber, hold_id: HoldId) -> u32 {
         let hash = Self::hash_of(self.seed, event, hold_id);
-        prefetch::line_of(&self.index[Indexed::table(hash)]);
+        self.index.prefetch_part(u64::from(hash));
         hash
     }
 
     /// Asks for where a look for this hash begins.
     pub(crate) fn prefetch_cell(&self, hash: u32) {
-        self.index[Indexed::table(hash)].prefetch(u64::from(hash));
+        self.index.prefetch(u64::from(hash));
     }
 
     /// The entry that a look for this hash will most likely find, and asks for it. The entry may be of another hold.
     pub(crate) fn prefetch_found(&self, hash: u32) -> Option<u32> {
-        let table = &self.index[Indexed::table(hash)];
-        let at = table.at(table.find(u64::from(hash), |indexed| indexed.hash == hash)?).at;
+        let found = self.index.find(u64::from(hash), |indexed| indexed.hash == hash)?;
+        let at = self.index.at(found).at;
         prefetch::lines_of(&self[at]);
         Some(at)
     }
@@ -557,30 +543,24 @@ impl Holds {
         self.in_use += 1;
         let blocks = &self.blocks;
         let other = |other: u32| &blocks[other as usize / BLOCK_ENTRIES][other as usize % BLOCK_ENTRIES];
-        let table = &mut self.index[Indexed::table(hash)];
         let is_it = |indexed: &Indexed| indexed.hash == hash && other(indexed.at).is_of(event, hold_id);
-        assert!(table.find(u64::from(hash), is_it).is_none(), "hold id used twice: {hold_id:?}");
-        table.insert(u64::from(hash), Indexed { hash, at }, Indexed::hash);
+        let is_new = self.index.insert(u64::from(hash), Indexed { hash, at }, is_it, Indexed::hash);
+        assert!(is_new, "hold id used twice: {hold_id:?}");
         self.found.store(at, Ordering::Relaxed);
         at
     }
 
     /// Make room in the index for so many more, so that it does not grow step by step.
     pub(crate) fn reserve(&mut self, more: usize) {
-        // Ids are spread evenly over the tables; an eighth more than the share is for the unevenness.
-        let share = (more + more / 8) / INDEX_TABLES + 1;
-        for table in &mut self.index {
-            table.reserve(share, Indexed::hash);
-        }
+        self.index.reserve(more, Indexed::hash);
     }
 
     /// Forget an entry, which must be in no wheel.
     pub(crate) fn remove(&mut self, at: u32) {
         let (event, hold_id) = (self[at].event, self[at].hold_id());
         let hash = Self::hash_of(self.seed, event, hold_id);
-        let table = &mut self.index[Indexed::table(hash)];
-        let found = table.find(u64::from(hash), |indexed| indexed.at == at);
-        table.remove(found.expect("every entry in use is indexed"), Indexed::hash);
+        let found = self.index.find(u64::from(hash), |indexed| indexed.at == at);
+        self.index.remove(found.expect("every entry in use is indexed"), Indexed::hash);
         self.found.store(NIL, Ordering::Relaxed);
         let free = self.free;
         let entry = &mut self[at];
@@ -607,8 +587,7 @@ impl Holds {
 
     /// Bytes allocated for entries and index, without orders and long place lists.
     pub(crate) fn allocated_bytes(&self) -> usize {
-        self.blocks.len() * BLOCK_ENTRIES * size_of::<Entry>()
-            + self.index.iter().map(Table::allocated_bytes).sum::<usize>()
+        self.blocks.len() * BLOCK_ENTRIES * size_of::<Entry>() + self.index.allocated_bytes()
     }
 }
 

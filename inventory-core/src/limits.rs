@@ -47,7 +47,7 @@ pub const EXPIRED_HOLDS_PER_CHANGE_MAX: usize = 64;
 /// Holds that one turn expires before it must end: about 1 ms of work.
 pub const EXPIRIES_PER_TURN_MAX: usize = 4_096;
 /// Commands that one turn judges. 4,096 are about 1 ms of work, under half a slow sync.
-pub const COMMANDS_PER_TURN_MAX: usize = 4_096;
+pub const COMMANDS_PER_TURN_MAX: usize = 1_024;
 
 /// Bytes of one encoded change with its header: its length is a `u16`.
 pub const RECORD_BYTES_MAX: usize = 65_535;
