@@ -47,6 +47,8 @@ pub struct Config {
     pub checkpoint_segments: usize,
     /// Memory that state may use.
     pub memory_budget_bytes: u64,
+    /// Memory that is touched before the server serves, and kept.
+    pub memory_ready_bytes: u64,
     /// How the log lines look.
     pub log_format: LogFormat,
     /// Which log lines there are.
@@ -169,6 +171,7 @@ const SHARDS: &str = "shards";
 const SEGMENT_BYTES: &str = "segment_bytes";
 const CHECKPOINT_SEGMENTS: &str = "checkpoint_segments";
 const MEMORY_BUDGET: &str = "memory_budget";
+const MEMORY_READY: &str = "memory_ready";
 const LOG_FORMAT: &str = "log_format";
 const LOG_LEVEL: &str = "log_level";
 const INSECURE_NO_AUTH: &str = "insecure_no_auth";
@@ -234,6 +237,14 @@ const SETTINGS: &[Setting] = &[
         default: || "4GiB".to_owned(),
         is_switch: false,
         help: "Memory that the inventory may use",
+    },
+    Setting {
+        key: MEMORY_READY,
+        flag: "memory-ready",
+        value_name: "BYTES",
+        default: || "0".to_owned(),
+        is_switch: false,
+        help: "Memory to touch before serving and to keep, so that no command waits for the system to find some",
     },
     Setting {
         key: LOG_FORMAT,
@@ -494,6 +505,7 @@ impl Effective {
             checkpoint_segments: self.parse(CHECKPOINT_SEGMENTS, "1 to 1024", |text| within(text, 1, 1_024))?,
             memory_budget_bytes: self
                 .parse(MEMORY_BUDGET, "at least 64MiB", |text| bytes(text).filter(|bytes| *bytes >= 64 << 20))?,
+            memory_ready_bytes: self.parse(MEMORY_READY, "a number of bytes, like 2GiB", bytes)?,
             log_format: self.parse(LOG_FORMAT, "text or json", |text| match text {
                 "text" => Some(LogFormat::Text),
                 "json" => Some(LogFormat::Json),

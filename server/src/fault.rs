@@ -129,6 +129,12 @@ impl StartFault {
         )
     }
 
+    /// The memory to touch.
+    #[must_use]
+    pub fn memory(error: io::Error) -> StartFault {
+        StartFault::new(EXIT_CONFIG, format!("{error}; set less"))
+    }
+
     /// The operating system gave no thread, runtime or signal handler.
     pub(crate) fn system(what: &str, error: &io::Error) -> StartFault {
         StartFault::new(EXIT_OS, format!("{what}: {error}; raise the limits of this process"))

@@ -1,5 +1,7 @@
 //! `usherd`: parses, boots, waits for a signal, stops.
 
+mod ready_memory;
+
 use std::{io, process::ExitCode, sync::mpsc, thread};
 
 use server::{
@@ -36,6 +38,9 @@ fn main() -> ExitCode {
             return ExitCode::from(server::EXIT_OS);
         }
     };
+    if let Err(fault) = ready_memory(&config) {
+        return refuse(&fault);
+    }
     match boot(&config, Options::default()) {
         Ok(running) => {
             logs::settings(&effective);
@@ -49,6 +54,14 @@ fn configure(matches: &clap::ArgMatches) -> Result<(Effective, Config), ConfigFa
     let effective = Effective::gather(matches)?;
     let config = effective.config()?;
     Ok((effective, config))
+}
+
+fn ready_memory(config: &Config) -> Result<(), StartFault> {
+    if config.memory_ready_bytes > 0 {
+        let time = ready_memory::touch(config.memory_ready_bytes).map_err(StartFault::memory)?;
+        tracing::info!(bytes = config.memory_ready_bytes, ?time, "memory was touched");
+    }
+    Ok(())
 }
 
 fn refuse(fault: &StartFault) -> ExitCode {

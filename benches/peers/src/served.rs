@@ -85,6 +85,8 @@ const CAPACITY: u64 = 1_000_000;
 const LOADGEN_CONNECTIONS: u32 = 4;
 /// As much as no run needs.
 const MEMORY_BUDGET: &str = "8GiB";
+/// What a run of some seconds grows by. The peers' memory is ready as well: see `memory.rs`.
+const MEMORY_READY: &str = "1536MiB";
 /// Reasons of a refusal when there is no place.
 const NO_PLACE: [&str; 2] = ["NOT_ENOUGH_PLACES", "SOLD_OUT"];
 
@@ -310,6 +312,8 @@ impl Serving {
                 &cores,
                 "--memory-budget",
                 MEMORY_BUDGET,
+                "--memory-ready",
+                MEMORY_READY,
                 "--log-level",
                 "warn",
             ]),

@@ -85,6 +85,7 @@ pub fn config(folder: &Path) -> Config {
         segment_bytes: 4 << 20,
         checkpoint_segments: 32,
         memory_budget_bytes: 256 << 20,
+        memory_ready_bytes: 0,
         log_format: LogFormat::Text,
         log_level: "warn".to_owned(),
         insecure_no_auth: false,
