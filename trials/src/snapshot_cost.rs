@@ -119,7 +119,9 @@ impl Trial {
     fn course(&self, time: Duration, with_snapshot: bool) -> Result<Course> {
         let data = self.folder.join("measured");
         let out = self.folder.join("measured.snapshot");
-        let start = self.start(&data);
+        let mut start = self.start(&data);
+        // What is measured is the snapshot, not how the system finds memory.
+        start.more = ["--memory-ready", "2GiB"].map(str::to_owned).to_vec();
         let mut server = start.serving()?;
         let endpoint = start.endpoint();
         let mut load = self.load(&start, time, &self.folder.join("rate.json"))?;
