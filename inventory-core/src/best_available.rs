@@ -1,4 +1,4 @@
-//! Choosing seats: the best that are open, by distance, without stranding single seats.
+//! Choosing adjacent seats: the best that are open, by distance, without stranding single seats.
 //!
 //! A search asks the event's openings for stretches with room, nearest first, and ends at the first whose nearest seat
 //! is too far: it looks at no stretch that is full, or too full for the party, however late in the sale. It is made
@@ -7,8 +7,8 @@
 //!
 //! Sums are integers, so that mirrored picks are equal and plan order decides between them.
 //!
-//! Not here: what strands a seat (`orphan.rs`), where room is (`openings.rs`), distances (`plan.rs`) and their order
-//! (`stretch.rs`), taking what was chosen (`event.rs`).
+//! Not here: the rungs (`ladder.rs`), what strands a seat (`orphan.rs`), where room is (`openings.rs`), distances
+//! (`plan.rs`) and their order (`stretch.rs`), taking what was chosen (`event.rs`).
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -17,9 +17,8 @@ use crate::{
     limits::SECTIONS_PER_PLAN_MAX,
     openings::{Lengths, Openings, Tree, bits_of_seats},
     orphan::{Runs, strands_window},
-    plan::{ACCESSIBLE, COMPANION, Plan},
-    policy::OrphanRule,
-    stretch::{Ranking, Stretch, VALLEY, WITH_ACCESSIBLE},
+    plan::{ACCESSIBLE, Block, COMPANION, Plan},
+    stretch::{RING, Ranking, Stretch, VALLEY, WITH_ACCESSIBLE},
 };
 
 /// How chosen seats lie.
@@ -108,37 +107,6 @@ pub struct Wanted {
     pub accessible_count: u32,
 }
 
-/// The best adjacent seats of one row (rungs 1 and 2 of the ladder), in plan order, or `None`.
-///
-/// With a zone, only rows of sections of that zone, by the distance from its focal point. A pick has
-/// exactly `accessible_count` accessible seats. A companion seat is picked only beside an accessible
-/// seat of the same pick: the one before or after it in the row, with no aisle between. A seat
-/// marked both ways counts as an accessible one.
-///
-/// `openings` are those of the planes of `taken`.
-#[must_use]
-pub fn best_available(
-    plan: &Plan,
-    openings: &Openings,
-    taken: Taken<'_>,
-    wanted: &Wanted,
-    rule: OrphanRule,
-) -> Option<(Vec<u32>, Arrangement)> {
-    if wanted.quantity == 0 || wanted.accessible_count > wanted.quantity {
-        return None;
-    }
-    let search = Search::new(plan, openings, taken, wanted);
-    let size = wanted.quantity;
-    let spare_singles = rule != OrphanRule::Off;
-    // Rungs 3 and 4 go on from here: rung 3 asks `best_window` for smaller sizes.
-    let (window, arrangement) = match search.best_window(size, spare_singles) {
-        Some(window) => (window, Arrangement::Contiguous),
-        None if spare_singles => (search.best_window(size, false)?, Arrangement::Stranding),
-        None => return None,
-    };
-    Some(((window.first..window.first + size).collect(), arrangement))
-}
-
 /// The bits of `open`, of which the first in a word is the lowest, at which `size` set bits follow each other.
 fn starts_of_windows(open: u64, size: u32) -> u64 {
     let mut starts = open;
@@ -152,17 +120,17 @@ fn starts_of_windows(open: u64, size: u32) -> u64 {
     starts
 }
 
-/// Adjacent open seats that fit the wish. Ordered as "best" is: by sum, then in plan order (a seat
+/// Adjacent open seats that fit the wish, from `first` on; at a table they may go around its end. Ordered as "best" is: by sum, then in plan order (a seat
 /// of a lower row has a lower index).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Window {
+pub(crate) struct Window {
     sum: u64,
-    first: u32,
+    pub(crate) first: u32,
 }
 
 /// The best window found so far.
 #[derive(Default)]
-struct Best(Option<Window>);
+pub(crate) struct Best(pub(crate) Option<Window>);
 
 impl Best {
     fn offer(&mut self, window: Window) {
@@ -178,7 +146,12 @@ impl Best {
 }
 
 /// A wish, made ready for the loop.
-struct Search<'a> {
+///
+/// With a zone, only rows of sections of that zone, by the distance from its focal point. A pick has
+/// exactly `accessible_count` accessible seats. A companion seat is picked only beside an accessible
+/// seat of the same pick: the one before or after it in the row, with no aisle between. A seat
+/// marked both ways counts as an accessible one.
+pub(crate) struct Search<'a> {
     plan: &'a Plan,
     taken: Taken<'a>,
     distances: &'a [u64],
@@ -186,6 +159,7 @@ struct Search<'a> {
     /// Those of the zone that is asked for, or all.
     ranks: Range<u32>,
     openings: &'a Tree,
+    tables: &'a Tree,
     /// One bit a price level; `None`: any.
     levels: Option<[u64; 4]>,
     /// Bits of the levels, as a stretch has them.
@@ -196,7 +170,8 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(plan: &'a Plan, openings: &'a Openings, taken: Taken<'a>, wanted: &'a Wanted) -> Self {
+    /// `openings` are those of the planes of `taken`.
+    pub(crate) fn new(plan: &'a Plan, openings: &'a Openings, taken: Taken<'a>, wanted: &'a Wanted) -> Self {
         let mut levels = [0; 4];
         let mut levels_of_stretch = 0;
         for &level in &wanted.levels {
@@ -222,6 +197,7 @@ impl<'a> Search<'a> {
             ranking: plan.ranking(zonal),
             ranks: plan.ranking(zonal).ranks(wanted.zone),
             openings: openings.tree(zonal),
+            tables: openings.tables(zonal),
             levels: (!any_level).then_some(levels),
             levels_of_stretch: if any_level { u8::MAX } else { levels_of_stretch },
             sections,
@@ -229,8 +205,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The best window of `size` seats, when `spare_singles` of those that strand none.
-    fn best_window(&self, size: u32, spare_singles: bool) -> Option<Window> {
+    /// The best window of `size` seats of a row, when `spare_singles` of those that strand none.
+    pub(crate) fn best_window(&self, size: u32, spare_singles: bool) -> Option<Window> {
         if self.ranks.is_empty() {
             return None;
         }
@@ -252,6 +228,74 @@ impl<'a> Search<'a> {
         best.0
     }
 
+    /// Offer the best window of `size` seats of a table.
+    pub(crate) fn best_at_tables(&self, size: u32, best: &mut Best) {
+        if !self.ranking.has_tables() || self.ranks.is_empty() {
+            return;
+        }
+        let look = |rank: u32, best: &mut Best| {
+            let stretch = &self.ranking.stretches()[rank as usize];
+            if stretch.has(RING) && self.passes(stretch) {
+                self.go_around(stretch, size, best);
+            }
+        };
+        // Openings are of seats that are not accessible, and of those that the command does not move.
+        if self.accessible_count > 0 {
+            self.ranks.clone().for_each(|rank| look(rank, best));
+            return;
+        }
+        for &seat in self.taken.also.iter().chain(self.taken.except) {
+            let rank = self.ranking.rank_of(seat);
+            if self.ranks.contains(&rank) {
+                look(rank, best);
+            }
+        }
+        let mut from = self.ranks.start;
+        while let Some(rank) =
+            self.tables.next(from, Lengths::with_window(size)).filter(|&rank| rank < self.ranks.end)
+        {
+            if best.is_nearer_than(&self.ranking.stretches()[rank as usize], size) {
+                return;
+            }
+            look(rank, best);
+            from = rank + 1;
+        }
+    }
+
+    /// Offer the best window of a table: every start is tried, tables are small.
+    fn go_around(&self, table: &Stretch, size: u32, best: &mut Best) {
+        if table.count < size {
+            return;
+        }
+        let seats = |start: u32| (0..size).map(move |nth| table.first + (start + nth) % table.count);
+        for start in 0..table.count {
+            let fits = seats(start).all(|seat| self.taken.is_open(seat) && self.has_level(seat))
+                && seats(start).map(|seat| self.accessible(seat)).sum::<u32>() == self.accessible_count
+                && (0..size).all(|nth| self.may_stand_at(table, start, nth, size));
+            if fits {
+                let sum = seats(start).map(|seat| self.distances[seat as usize]).sum();
+                best.offer(Window { sum, first: table.first + start });
+            }
+        }
+    }
+
+    /// Whether the seat that is `nth` of a pick from a table is no companion seat, or beside its accessible one.
+    fn may_stand_at(&self, table: &Stretch, start: u32, nth: u32, size: u32) -> bool {
+        let seat = |nth: u32| table.first + (start + nth) % table.count;
+        // In a pick of the whole table the first and the last are neighbours.
+        let before = if nth > 0 { Some(nth - 1) } else { (size == table.count).then_some(size - 1) };
+        let after = if nth + 1 < size { Some(nth + 1) } else { (size == table.count).then_some(0) };
+        let is_accessible = |nth: Option<u32>| nth.is_some_and(|nth| self.accessible(seat(nth)) == 1);
+        !self.companion_only(seat(nth)) || is_accessible(before) || is_accessible(after)
+    }
+
+    /// The seats of a window.
+    pub(crate) fn seats_of(&self, window: Window, size: u32) -> impl Iterator<Item = u32> + use<> {
+        let stretch = self.ranking.stretches()[self.ranking.rank_of(window.first) as usize];
+        let start = window.first - stretch.first;
+        (0..size).map(move |nth| stretch.first + (start + nth) % stretch.count)
+    }
+
     /// Look at stretches with such runs, nearest first, until none can be better.
     fn walk(&self, lengths: Lengths, size: u32, spare_singles: bool, best: &mut Best) {
         let mut from = self.ranks.start;
@@ -270,10 +314,7 @@ impl<'a> Search<'a> {
         let Some(section) = self.plan.sections().get(usize::from(section)) else { return };
         let mut seat = section.seats.start;
         while seat < section.seats.end {
-            let Some(rank) = self.ranking.rank_of(seat) else {
-                seat += 1;
-                continue;
-            };
+            let rank = self.ranking.rank_of(seat);
             let stretch = &self.ranking.stretches()[rank as usize];
             let has_room = self.ranks.contains(&rank) && self.openings.get(rank).meet(lengths);
             if has_room && !best.is_nearer_than(stretch, size) {
@@ -307,7 +348,7 @@ impl<'a> Search<'a> {
             // In a sorted list the seats of a stretch follow each other.
             let mut last = None;
             for &seat in list {
-                let rank = self.ranking.rank_of(seat).filter(|rank| self.ranks.contains(rank));
+                let rank = Some(self.ranking.rank_of(seat)).filter(|rank| self.ranks.contains(rank));
                 if let Some(rank) = rank.filter(|_| last != rank) {
                     self.look(&self.ranking.stretches()[rank as usize], size, spare_singles, best);
                 }
@@ -316,12 +357,16 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Offer the best window of a stretch that the filters let through.
-    fn look(&self, stretch: &Stretch, size: u32, spare_singles: bool, best: &mut Best) {
+    /// Whether the filters let the stretch through, or seats of it.
+    fn passes(&self, stretch: &Stretch) -> bool {
         let section = usize::from(stretch.section);
-        if stretch.levels & self.levels_of_stretch == 0
-            || self.sections.is_some_and(|(_, bits)| bits[section / 64] >> (section % 64) & 1 == 0)
-        {
+        stretch.levels & self.levels_of_stretch != 0
+            && self.sections.is_none_or(|(_, bits)| bits[section / 64] >> (section % 64) & 1 == 1)
+    }
+
+    /// Offer the best window of a stretch of a row that the filters let through.
+    fn look(&self, stretch: &Stretch, size: u32, spare_singles: bool, best: &mut Best) {
+        if stretch.has(RING) || !self.passes(stretch) {
             return;
         }
         if stretch.has(VALLEY) && stretch.count <= 64 && self.accessible_count == 0 {
@@ -406,6 +451,32 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// Whether the seat has a level that is asked for.
+    fn has_level(&self, seat: u32) -> bool {
+        let level = self.plan.seat_level(seat);
+        self.levels.is_none_or(|bits| bits[usize::from(level / 64)] >> (level % 64) & 1 == 1)
+    }
+
+    /// How many seats of a section are open that the filters let through, whether they are adjacent or not.
+    pub(crate) fn open_in_section(&self, section: u16) -> u32 {
+        let blocks = self.plan.blocks();
+        let first = blocks.partition_point(|block| block.section < section);
+        let of_section = blocks[first..].iter().take_while(|block| block.section == section);
+        of_section.filter(|block| self.has_level(block.first)).map(|block| self.open_in(block)).sum()
+    }
+
+    fn open_in(&self, block: &Block) -> u32 {
+        let open_word = |word: u32| {
+            let plain = if self.accessible_count > 0 { u64::MAX } else { self.plan.plain_words()[word as usize] };
+            self.taken.open_word(word) & plain
+        };
+        let chunk = |nth: u32| {
+            let first = block.first + nth * 64;
+            bits_of_seats(first, (block.count - nth * 64).min(64), open_word).count_ones()
+        };
+        (0..block.count.div_ceil(64)).map(chunk).sum()
+    }
+
     fn accessible(&self, seat: u32) -> u32 {
         u32::from(self.plan.seat_attributes(seat) & ACCESSIBLE)
     }
@@ -416,8 +487,7 @@ impl<'a> Search<'a> {
 
     /// Whether any pick of this run may contain the seat.
     fn may_pick(&self, seat: u32, run: &Range<u32>) -> bool {
-        let level = self.plan.seat_level(seat);
-        if self.levels.is_some_and(|bits| bits[usize::from(level / 64)] >> (level % 64) & 1 == 0) {
+        if !self.has_level(seat) {
             return false;
         }
         if self.accessible_count == 0 {

@@ -4,23 +4,26 @@
 //! refusal: shape; event; id (a known id answers before the rest); plan revision and unknown places;
 //! event state and window; allocation; places per hold; availability; orphan rule; customer limits.
 //!
-//! Not here: making changes true (`apply.rs`), choosing seats (`best_available.rs`). Allocations and
-//! the orphan rule for explicit picks have their place in the order and no rule yet.
+//! Not here: making changes true (`apply.rs`), choosing seats (`ladder.rs`). Allocations have their place in the order
+//! and no rule yet.
 
 use alloc::{boxed::Box, vec::Vec};
 
 use smallvec::SmallVec;
 
 use crate::{
-    best_available::{Arrangement, Taken, Wanted, best_available},
+    best_available::{Arrangement, Taken, Wanted},
     change::{Change, Confirmed, EventCreated, EventUpdated, Extended, Held, HoldCause, HoldState, HoldView, Released},
     command::{AreaName, BestAvailable, Command, Confirm, CreateEvent, Extend, Hold, Part, Release, UpdateEvent},
     event::Event,
     hold::Entry,
+    ladder,
     ids::{EventKey, HoldId, RequestId, TimestampMs},
     limits::{ID_AHEAD_MS_MAX, OPS_REQUESTS_PER_EVENT_MAX, PLACES_PER_HOLD_MAX, policy as bounds},
+    orphan::{self, Piece, Runs},
     place::{Admission, Admissions, Moved, PlaceState, SOLD, Seat, SeatIndexes, Seats},
-    policy::EventState,
+    plan::{ACCESSIBLE, COMPANION, RowKind},
+    policy::{EventState, OrphanRule},
     reject::{Field, PlaceInTheWay, Reject},
     slot::{Decision, Slot},
 };
@@ -102,7 +105,7 @@ impl Slot {
             return Err(Reject::TooManyPlaces { places_max: quantity_max });
         }
 
-        let admissions = admit(event, hold, &areas, replaced)?;
+        let mut admissions = admit(event, hold, &areas, replaced)?;
         let mut except: Vec<u32> =
             replaced.iter().flat_map(|entry| entry.unsold_seats()).map(|seat| seat.index).collect();
         except.sort_unstable();
@@ -111,21 +114,28 @@ impl Slot {
         if !in_the_way.is_empty() {
             return Err(Reject::PlacesUnavailable { places: in_the_way });
         }
+        let explicit_count = explicit.len();
         let mut seats = explicit;
         let mut arrangement = Arrangement::None;
         if let Some(wanted) = wanted {
             let mut also: Vec<u32> = seats.iter().map(|seat| seat.index).collect();
             also.sort_unstable();
             let taken = Taken { held: event.planes.held(), sold: event.planes.sold(), also: &also, except: &except };
-            let Some((chosen, how)) =
-                best_available(&event.plan, &event.openings, taken, &wanted, policies.orphan_rule)
-            else {
-                return Err(nothing_fits(event, &wanted, hold.best.as_ref()));
-            };
-            arrangement = how;
             let kinds = hold.ticket_types.iter().skip(seats.len()).copied().chain(core::iter::repeat(0));
-            seats.extend(chosen.into_iter().zip(kinds).map(|(index, ticket_type)| Seat { index, ticket_type }));
+            match choose(event, hold, taken, &wanted, &admissions, replaced) {
+                Some((Chosen::Seats(chosen), how)) => {
+                    arrangement = how;
+                    seats.extend(chosen.into_iter().zip(kinds).map(|(index, ticket_type)| Seat { index, ticket_type }));
+                }
+                Some((Chosen::Area(area), how)) => {
+                    arrangement = how;
+                    let persons = kinds.take(wanted.quantity as usize);
+                    persons.for_each(|ticket_type| admit_more(&mut admissions, area, ticket_type, 1));
+                }
+                None => return Err(nothing_fits(event, &wanted, hold.best.as_ref())),
+            }
         }
+        judge_orphans(event, &seats[..explicit_count], &except)?;
         self.judge_customer(event, hold, &seats, &admissions, replaced)?;
         if self.memory_is_full(now) {
             probe::sometimes!("hold: refused, what ends cannot be remembered");
@@ -577,12 +587,101 @@ fn admit(event: &Event, hold: &Hold, areas: &[u16], replaced: Option<&Entry>) ->
         }
         // At most 64 in all: the shape check has counted.
         let quantity = u32::from(wanted.quantity).min(open) as u8;
-        match granted.iter_mut().find(|a| (a.area, a.ticket_type) == (area, wanted.ticket_type)) {
-            Some(same) => same.quantity += quantity,
-            None => granted.push(Admission { area, ticket_type: wanted.ticket_type, quantity }),
-        }
+        admit_more(&mut granted, area, wanted.ticket_type, quantity);
     }
     Ok(granted)
+}
+
+/// One entry for each area and ticket type.
+fn admit_more(admissions: &mut Admissions, area: u16, ticket_type: u8, quantity: u8) {
+    match admissions.iter_mut().find(|a| (a.area, a.ticket_type) == (area, ticket_type)) {
+        Some(same) => same.quantity += quantity,
+        None => admissions.push(Admission { area, ticket_type, quantity }),
+    }
+}
+
+/// What best available takes.
+enum Chosen {
+    Seats(Vec<u32>),
+    /// General admission for the whole party.
+    Area(u16),
+}
+
+/// The first rung that fits.
+fn choose(
+    event: &Event,
+    hold: &Hold,
+    taken: Taken<'_>,
+    wanted: &Wanted,
+    admissions: &[Admission],
+    replaced: Option<&Entry>,
+) -> Option<(Chosen, Arrangement)> {
+    let (plan, openings, rule) = (&event.plan, &event.openings, event.settings.policies.orphan_rule);
+    if let Some((seats, how)) = ladder::adjacent(plan, openings, taken, wanted, rule) {
+        return Some((Chosen::Seats(seats), how));
+    }
+    let asked = hold.best.as_ref()?;
+    if asked.contiguous_only {
+        return None;
+    }
+    if let Some(seats) = ladder::split(plan, openings, taken, wanted) {
+        probe::sometimes!("hold: the party is split");
+        return Some((Chosen::Seats(seats), Arrangement::Split));
+    }
+    if asked.seats_only || wanted.accessible_count > 0 || !wanted.sections.is_empty() {
+        return None;
+    }
+    let area = ladder::nearest_area(plan, wanted, |area| {
+        let freed = admissions_of(area, replaced.iter().flat_map(|entry| entry.unsold_admissions()));
+        let given = admissions_of(area, admissions.iter().copied());
+        event.area_open(area) + freed >= given + wanted.quantity
+    })?;
+    probe::sometimes!("hold: general admission instead of seats");
+    Some((Chosen::Area(area), Arrangement::General))
+}
+
+/// Whether explicit picks leave a single seat alone where others would not: ADR-0030. `except`: sorted.
+fn judge_orphans(event: &Event, explicit: &[Seat], except: &[u32]) -> Result<(), Reject> {
+    let rule = event.settings.policies.orphan_rule;
+    if rule == OrphanRule::Off || explicit.is_empty() {
+        return Ok(());
+    }
+    let mut picked: SmallVec<[u32; 16]> = explicit.iter().map(|seat| seat.index).collect();
+    picked.sort_unstable();
+    let taken = Taken { held: event.planes.held(), sold: event.planes.sold(), also: &[], except };
+    let mut stranding = orphan::stranding_pieces(&event.plan, taken, &picked);
+    if stranding.any(|piece| has_alternative(event, taken, &piece, rule)) {
+        probe::sometimes!("hold: a single seat would be left alone");
+        return Err(Reject::WouldStrand);
+    }
+    Ok(())
+}
+
+/// Whether the run, or by the strict rule the section, offers as many seats of these price levels that strand none.
+fn has_alternative(event: &Event, taken: Taken<'_>, piece: &Piece, rule: OrphanRule) -> bool {
+    let plan = &event.plan;
+    let size = piece.seats.end - piece.seats.start;
+    let is_special = |seat: u32| plan.seat_attributes(seat) & (ACCESSIBLE | COMPANION) != 0;
+    let may_be_special = piece.seats.clone().any(is_special);
+    let mut levels: Vec<u8> = piece.seats.clone().map(|seat| plan.seat_level(seat)).collect();
+    levels.sort_unstable();
+    levels.dedup();
+    let allowed = |seat: u32| levels.contains(&plan.seat_level(seat)) && (may_be_special || !is_special(seat));
+    if orphan::run_offers(&piece.run, size, allowed) {
+        return true;
+    }
+    if rule != OrphanRule::Strict {
+        return false;
+    }
+    let section = plan.rows()[plan.row_of(piece.seats.start) as usize].section;
+    if may_be_special {
+        let rows = plan.sections()[usize::from(section)].rows.clone();
+        let rows = rows.map(|row| &plan.rows()[row as usize]).filter(|row| row.kind == RowKind::Row);
+        let mut runs = rows.flat_map(|row| Runs::of_row(plan, taken, row));
+        return runs.any(|run| orphan::run_offers(&run, size, allowed));
+    }
+    let wanted = Wanted { quantity: size, levels: levels.clone(), sections: [section].into(), ..Wanted::default() };
+    ladder::has_adjacent(plan, &event.openings, taken, &wanted)
 }
 
 fn admissions_of(area: u16, admissions: impl Iterator<Item = Admission>) -> u32 {

@@ -337,8 +337,9 @@ impl Event {
         for seat in seats {
             if matters && !seats_there.contains(&seat) {
                 self.update_openings(there);
-                there = self.plan.ranking(false).rank_of(seat);
-                seats_there = there.map_or(0..0, |rank| self.plan.ranking(false).stretches()[rank as usize].seats());
+                let rank = self.plan.ranking(false).rank_of(seat);
+                there = Some(rank);
+                seats_there = self.plan.ranking(false).stretches()[rank as usize].seats();
             }
             self.move_seat(seat, from, to, owner, moves);
         }

@@ -18,6 +18,7 @@ pub mod ahead;
 mod decide;
 pub mod openings;
 pub mod best_available;
+pub mod ladder;
 pub mod orphan;
 mod apply;
 pub mod codec;

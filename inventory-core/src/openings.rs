@@ -24,7 +24,7 @@ use alloc::{boxed::Box, vec};
 use crate::{
     limits::PLACES_PER_EVENT_MAX,
     plan::Plan,
-    stretch::{Ranking, Stretch, WITH_SPECIAL},
+    stretch::{RING, Ranking, Stretch, WITH_SPECIAL},
 };
 
 /// Masks of a word.
@@ -95,6 +95,31 @@ impl Lengths {
         lengths << 1 | u8::from(twelve != 0)
     }
 
+    /// Of the runs of a ring of 1 to 64 seats: turned so that a run that goes around its end is whole.
+    fn of_ring(open: u64, count: u32) -> Self {
+        let all = u64::MAX >> (64 - count);
+        // A ring without a gap is one run of all its seats.
+        let gap = (!open & all).trailing_zeros();
+        if gap >= count {
+            return Self::exactly(count);
+        }
+        Self::of_runs((open >> gap | open << 1 << (count - gap - 1)) & all)
+    }
+
+    /// Of the runs of a table.
+    #[inline(never)]
+    fn of_table(plan: &Plan, held: &[u64], sold: &[u64], stretch: &Stretch) -> Self {
+        if stretch.count > 64 {
+            // Too much is promised, which only costs a look.
+            return Self(u8::MAX);
+        }
+        let open_word = |word: u32| {
+            let word = word as usize;
+            plan.plain_words()[word] & !(held[word] | sold[word])
+        };
+        Self::of_ring(bits_of_seats(stretch.first, stretch.count, open_word), stretch.count)
+    }
+
     /// Of the runs of seats that are more than 64; `word` gives the bits of `64 * word..`.
     fn of_long(first: u32, count: u32, word: impl Fn(u32) -> u64) -> Self {
         let chunks = count.div_ceil(64);
@@ -147,54 +172,81 @@ pub(crate) fn bits_of_seats(first: u32, count: u32, word: impl Fn(u32) -> u64) -
 pub struct Openings {
     by_plan: Tree,
     by_zone: Tree,
+    /// Those of tables, which only the third rung looks at; empty when there are none. In the others they have no room.
+    tables_by_plan: Tree,
+    tables_by_zone: Tree,
 }
 
 impl Openings {
     /// What the planes say: see [`crate::best_available::Taken`].
     #[must_use]
     pub fn new(plan: &Plan, held: &[u64], sold: &[u64]) -> Self {
-        let tree = |ranking: &Ranking| {
-            let mut tree = Tree::new(ranking.stretches().len() as u32);
-            for (stretch, rank) in ranking.stretches().iter().zip(0..) {
-                tree.set(rank, Lengths::of_stretch(plan, held, sold, stretch));
+        let tree = |ranking: &Ranking, ring: bool| {
+            let has_any = !ring || ranking.has_tables();
+            let mut tree = Tree::new(if has_any { ranking.stretches().len() as u32 } else { 0 });
+            let stretches = ranking.stretches().iter().zip(0..).filter(|(stretch, _)| stretch.has(RING) == ring);
+            for (stretch, rank) in stretches {
+                tree.set(rank, lengths_of(plan, held, sold, stretch));
             }
             tree
         };
-        Self { by_plan: tree(plan.ranking(false)), by_zone: tree(plan.ranking(true)) }
+        let (by_plan, by_zone) = (plan.ranking(false), plan.ranking(true));
+        Self {
+            by_plan: tree(by_plan, false),
+            by_zone: tree(by_zone, false),
+            tables_by_plan: tree(by_plan, true),
+            tables_by_zone: tree(by_zone, true),
+        }
     }
 
     /// Seats of the stretch of this rank (by [`Ranking::new`]) were opened or taken: what the planes say of it now.
     #[inline]
     pub(crate) fn update(&mut self, plan: &Plan, held: &[u64], sold: &[u64], rank: u32) {
         let stretch = &plan.ranking(false).stretches()[rank as usize];
-        let lengths = Lengths::of_stretch(plan, held, sold, stretch);
-        if self.by_plan.get(rank) == lengths {
+        let lengths = lengths_of(plan, held, sold, stretch);
+        let (by_plan, by_zone) = if stretch.has(RING) {
+            (&mut self.tables_by_plan, &mut self.tables_by_zone)
+        } else {
+            (&mut self.by_plan, &mut self.by_zone)
+        };
+        if by_plan.get(rank) == lengths {
             return;
         }
-        self.by_plan.set(rank, lengths);
-        if self.by_zone.has_masks()
-            && let Some(rank) = plan.ranking(true).rank_of(stretch.first)
-        {
-            self.by_zone.set(rank, lengths);
+        by_plan.set(rank, lengths);
+        if by_zone.has_masks() {
+            by_zone.set(plan.ranking(true).rank_of(stretch.first), lengths);
         }
     }
 
     /// Asks for the mask of a seat's stretch.
     pub(crate) fn prefetch(&self, plan: &Plan, seat: u32) {
-        if let Some(rank) = plan.ranking(false).rank_of(seat) {
-            prefetch::line_of(&self.by_plan.words[(rank / LANES) as usize]);
-        }
+        prefetch::line_of(&self.by_plan.words[(plan.ranking(false).rank_of(seat) / LANES) as usize]);
     }
 
-    /// By the ranks of [`Plan::ranking`].
+    /// Rows, by the ranks of [`Plan::ranking`].
     pub(crate) fn tree(&self, zonal: bool) -> &Tree {
         if zonal { &self.by_zone } else { &self.by_plan }
+    }
+
+    /// Tables, by the same ranks.
+    pub(crate) fn tables(&self, zonal: bool) -> &Tree {
+        if zonal { &self.tables_by_zone } else { &self.tables_by_plan }
     }
 
     /// Bytes allocated.
     #[must_use]
     pub fn allocated_bytes(&self) -> usize {
-        (self.by_plan.words.len() + self.by_zone.words.len()) * 8
+        let trees = [&self.by_plan, &self.by_zone, &self.tables_by_plan, &self.tables_by_zone];
+        trees.iter().map(|tree| tree.words.len() * 8).sum()
+    }
+}
+
+#[inline]
+fn lengths_of(plan: &Plan, held: &[u64], sold: &[u64], stretch: &Stretch) -> Lengths {
+    if stretch.has(RING) {
+        Lengths::of_table(plan, held, sold, stretch)
+    } else {
+        Lengths::of_stretch(plan, held, sold, stretch)
     }
 }
 
@@ -276,6 +328,8 @@ impl Tree {
 
 #[cfg(test)]
 mod tests {
+    use alloc::borrow::ToOwned;
+
     use super::*;
 
     fn plainly(open: u64) -> u8 {
@@ -295,6 +349,26 @@ mod tests {
             let many = bits | bits >> 7 | bits << 9;
             assert_eq!(Lengths::of_runs(bits).0, plainly(bits), "{bits:b}");
             assert_eq!(Lengths::of_runs(many).0, plainly(many), "{many:b}");
+        }
+    }
+
+    #[test]
+    fn lengths_of_a_ring_go_around_its_end() {
+        assert_eq!(Lengths::of_ring(0b1000_0011, 8).0, plainly(0b111), "a run of three around the end");
+        assert_eq!(Lengths::of_ring(0b1111, 4), Lengths::exactly(4));
+        assert_eq!(Lengths::of_ring(u64::MAX, 64), Lengths::exactly(64));
+        assert_eq!((Lengths::of_ring(0, 7).0, Lengths::of_ring(0, 64).0), (0, 0));
+        let mut bits: u64 = 7;
+        for count in (1..=64).cycle().take(10_000) {
+            bits = crate::digest::mix(bits);
+            let open = (bits | bits >> 9 | bits << 11) & u64::MAX >> (64 - count);
+            let ring: alloc::string::String =
+                (0..count).map(|bit| if open >> bit & 1 == 1 { '.' } else { 'x' }).collect();
+            let Some(gap) = ring.find('x') else { continue };
+            let turned = ring[gap..].to_owned() + &ring[..gap];
+            let runs = turned.split('x').filter(|run| !run.is_empty());
+            let plainly = runs.fold(0, |lengths, run| lengths | Lengths::exactly(run.len() as u32).0);
+            assert_eq!(Lengths::of_ring(open, count).0, plainly, "{ring}");
         }
     }
 

@@ -52,6 +52,59 @@ pub fn run_has_clean_window(length: u32, size: u32) -> bool {
     length >= size && length - size != 1
 }
 
+/// Adjacent picked seats, and the run of open seats they are taken out of, both as seat indexes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The run, before the pick.
+    pub run: Range<u32>,
+    /// The seats.
+    pub seats: Range<u32>,
+}
+
+/// The pieces of a pick that leave a seat beside them alone. `picked`: sorted, and open in `taken`. Those at tables
+/// leave none.
+pub fn stranding_pieces(plan: &Plan, taken: Taken<'_>, picked: &[u32]) -> impl Iterator<Item = Piece> {
+    let mut rest = picked;
+    core::iter::from_fn(move || {
+        while let Some(&first) = rest.first() {
+            let row = &plan.rows()[plan.row_of(first) as usize];
+            // Whether two seats of the row that follow each other are neighbours.
+            let are_joined = |seat: u32| row.seats().contains(&(seat + 1)) && !plan.aisle_after(seat);
+            let count = 1 + rest.windows(2).take_while(|pair| pair[0] + 1 == pair[1] && are_joined(pair[0])).count();
+            rest = &rest[count..];
+            if row.kind == RowKind::Table {
+                continue;
+            }
+            let seats = first..first + count as u32;
+            let stays = |seat: u32| taken.is_open(seat) && picked.binary_search(&seat).is_err();
+            let before = |seat: u32| (seat > row.first && !plan.aisle_after(seat - 1)).then(|| seat - 1);
+            let behind = |seat: u32| are_joined(seat).then_some(seat + 1);
+            // The seat beside the piece stays open, and the one beyond it does not.
+            let left = before(seats.start).filter(|&seat| stays(seat));
+            let right = behind(seats.end - 1).filter(|&seat| stays(seat));
+            if left.is_some_and(|seat| !before(seat).is_some_and(stays))
+                || right.is_some_and(|seat| !behind(seat).is_some_and(stays))
+            {
+                return Some(Piece { run: run_of(plan, taken, first), seats });
+            }
+        }
+        None
+    })
+}
+
+/// Whether a run has a window of `size` that strands none by itself, of seats that are all `allowed`.
+#[must_use]
+pub fn run_offers(run: &Range<u32>, size: u32, allowed: impl Fn(u32) -> bool) -> bool {
+    let mut first = run.start;
+    run.clone().any(|seat| {
+        if !allowed(seat) {
+            first = seat + 1;
+        }
+        // The last window of allowed seats that ends here.
+        seat + 1 - first >= size && !strands_window(run, &(seat + 1 - size..seat + 1))
+    })
+}
+
 /// The run of open seats a seat stands in; empty when it is taken.
 #[must_use]
 pub fn run_of(plan: &Plan, taken: Taken<'_>, seat: u32) -> Range<u32> {

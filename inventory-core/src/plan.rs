@@ -264,7 +264,9 @@ pub struct Plan {
     from_plan: Vec<u64>,
     /// Empty when it would equal `from_plan`.
     from_zone: Vec<u64>,
-    /// One bit a seat: it stands in a row, and is neither accessible nor for a companion.
+    /// Distances of the areas' centres: from the plan's focal point, and from the zone's.
+    areas_from: [Vec<u64>; 2],
+    /// One bit a seat: it is neither accessible nor for a companion.
     plain: Vec<u64>,
     ranking: Ranking,
     /// Empty when no section has a zone.
@@ -499,6 +501,7 @@ impl Plan {
             key_index: HashTable::with_capacity(seat_count),
             from_plan: Vec::new(),
             from_zone: Vec::new(),
+            areas_from: [Vec::new(), Vec::new()],
             plain: vec![0; seat_count.div_ceil(64)],
             ranking: Ranking::default(),
             ranking_by_zone: Ranking::default(),
@@ -529,7 +532,7 @@ impl Plan {
                 if seat.aisle_after {
                     self.aisle_after[index / 64] |= 1 << (index % 64);
                 }
-                if row.kind == RowKind::Row && seat.attributes & (ACCESSIBLE | COMPANION) == 0 {
+                if seat.attributes & (ACCESSIBLE | COMPANION) == 0 {
                     self.plain[index / 64] |= 1 << (index % 64);
                 }
                 self.at.push(seat.at);
@@ -577,6 +580,12 @@ impl Plan {
         }
         self.from_plan = from_plan;
         self.from_zone = from_zone;
+        for area in &self.areas {
+            let own = zone_focal(area.zone);
+            let general = self.focal_point.or(own).unwrap_or(top);
+            self.areas_from[0].push(area.centre.distance(general));
+            self.areas_from[1].push(area.centre.distance(own.unwrap_or(general)));
+        }
     }
 
     fn rank_stretches(&mut self) {
@@ -774,13 +783,19 @@ impl Plan {
         if zonal && !self.from_zone.is_empty() { &self.from_zone } else { &self.from_plan }
     }
 
+    /// The same for the centres of areas.
+    #[must_use]
+    pub fn area_distances(&self, zonal: bool) -> &[u64] {
+        &self.areas_from[usize::from(zonal)]
+    }
+
     /// All stretches by their nearest seat; when `zonal` (as in [`Self::distances`]) zone by zone, and none when no
     /// section has a zone.
     pub(crate) fn ranking(&self, zonal: bool) -> &Ranking {
         if zonal { &self.ranking_by_zone } else { &self.ranking }
     }
 
-    /// One bit a seat by index: it stands in a row, and is neither accessible nor for a companion.
+    /// One bit a seat by index: it is neither accessible nor for a companion.
     pub(crate) fn plain_words(&self) -> &[u64] {
         &self.plain
     }

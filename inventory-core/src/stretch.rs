@@ -1,9 +1,10 @@
 //! Stretches: seats of a row without an aisle between them, each the neighbour of the next. A row without aisles is
-//! one, and adjacent seats lie in one. They are ranked by distance once, for all searches in all events of a plan.
+//! one, and adjacent seats lie in one. A table is one too: a ring, whose last seat is the neighbour of its first. They are
+//! ranked by distance once, for all searches in all events of a plan.
 //!
 //! Invariants of a [`Ranking`]:
 //!
-//! - R1. Every seat of a row lies in one stretch; a seat of a table in none.
+//! - R1. Every seat lies in one stretch.
 //! - R2. Stretches stand nearest first, ties in plan order; with `by_zone` those of a zone stand together.
 //!
 //! Not here: which seats of a stretch are open (`openings.rs`), distances (`plan.rs`).
@@ -19,9 +20,8 @@ pub(crate) const VALLEY: u8 = 1;
 pub(crate) const WITH_ACCESSIBLE: u8 = 2;
 /// Has an accessible or a companion seat.
 pub(crate) const WITH_SPECIAL: u8 = 4;
-
-/// No rank: the seats of a table.
-const UNRANKED: u32 = u32::MAX;
+/// The seats of a table.
+pub(crate) const RING: u8 = 8;
 
 /// A stretch with the distance of its nearest seat: no pick of `k` seats in it sums to less than `k * nearest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(crate) struct Stretch {
     pub(crate) section: u16,
     /// Bit `level % 8` of every price level in it.
     pub(crate) levels: u8,
-    /// [`VALLEY`] | [`WITH_ACCESSIBLE`] | [`WITH_SPECIAL`].
+    /// [`VALLEY`] | [`WITH_ACCESSIBLE`] | [`WITH_SPECIAL`] | [`RING`].
     pub(crate) flags: u8,
 }
 
@@ -70,6 +70,7 @@ pub(crate) struct Ranking {
     rank_of: Vec<u32>,
     /// Where the ranks of each zone end; empty when zones do not matter.
     zone_ends: Vec<u32>,
+    has_tables: bool,
 }
 
 impl Ranking {
@@ -88,29 +89,33 @@ impl Ranking {
     }
 
     fn sorted(columns: &Columns<'_>, distances: &[u64], group: impl Fn(u16) -> usize) -> Self {
-        let cut = |row: &Row| {
-            let section = row.section;
-            stretches_of(row, columns.aisle_after).map(move |seats| stretch(columns, distances, section, seats))
-        };
-        let rows = columns.rows.iter().filter(|row| row.kind == RowKind::Row);
-        let mut stretches: Vec<Stretch> = rows.flat_map(cut).collect();
+        let mut stretches = Vec::new();
+        for row in columns.rows {
+            let of_row = stretches_of(row, columns.aisle_after);
+            stretches.extend(of_row.map(|seats| stretch(columns, distances, row, seats)));
+        }
         stretches.sort_unstable_by_key(|stretch| (group(stretch.section), stretch.nearest, stretch.first));
         stretches.shrink_to_fit();
-        let mut rank_of = vec![UNRANKED; distances.len()];
+        let mut rank_of = vec![0; distances.len()];
         for (stretch, rank) in stretches.iter().zip(0..) {
             rank_of[stretch.first as usize..][..stretch.count as usize].fill(rank);
         }
-        Self { stretches, rank_of, zone_ends: Vec::new() }
+        let has_tables = stretches.iter().any(|stretch| stretch.has(RING));
+        Self { stretches, rank_of, zone_ends: Vec::new(), has_tables }
     }
 
     pub(crate) fn stretches(&self) -> &[Stretch] {
         &self.stretches
     }
 
-    /// Rank of the stretch of a seat; none for that of a table.
-    pub(crate) fn rank_of(&self, seat: u32) -> Option<u32> {
-        let rank = self.rank_of[seat as usize];
-        (rank != UNRANKED).then_some(rank)
+    /// Rank of the stretch of a seat.
+    pub(crate) fn rank_of(&self, seat: u32) -> u32 {
+        self.rank_of[seat as usize]
+    }
+
+    /// Whether any is a table.
+    pub(crate) fn has_tables(&self) -> bool {
+        self.has_tables
     }
 
     /// All ranks, or those of a zone.
@@ -125,11 +130,12 @@ impl Ranking {
     }
 }
 
-/// A row cut at its aisles.
+/// A row cut at its aisles, or a whole table.
 fn stretches_of<'a>(row: &Row, aisle_after: &'a [u64]) -> impl Iterator<Item = Range<u32>> + use<'a> {
     let mut rest = row.seats();
+    let is_row = row.kind == RowKind::Row;
     core::iter::from_fn(move || {
-        let ends = |seat: u32| aisle_after[seat as usize / 64] >> (seat % 64) & 1 == 1;
+        let ends = |seat: u32| is_row && aisle_after[seat as usize / 64] >> (seat % 64) & 1 == 1;
         let start = rest.start;
         let end = rest.clone().find(|&seat| ends(seat)).map_or(rest.end, |seat| seat + 1);
         rest.start = end;
@@ -137,7 +143,7 @@ fn stretches_of<'a>(row: &Row, aisle_after: &'a [u64]) -> impl Iterator<Item = R
     })
 }
 
-fn stretch(columns: &Columns<'_>, distances: &[u64], section: u16, seats: Range<u32>) -> Stretch {
+fn stretch(columns: &Columns<'_>, distances: &[u64], row: &Row, seats: Range<u32>) -> Stretch {
     let range = seats.start as usize..seats.end as usize;
     let (distances, attributes) = (&distances[range.clone()], &columns.attributes[range.clone()]);
     // A stretch has a seat. Of equally near ones the first: `min_by_key` keeps it.
@@ -150,10 +156,11 @@ fn stretch(columns: &Columns<'_>, distances: &[u64], section: u16, seats: Range<
         first: seats.start,
         count: seats.end - seats.start,
         nearest_at: nearest_at as u32,
-        section,
+        section: row.section,
         levels: columns.levels[range].iter().fold(0, |bits, level| bits | 1 << (level % 8)),
         flags: flag(VALLEY, is_valley)
             | flag(WITH_ACCESSIBLE, any(ACCESSIBLE))
-            | flag(WITH_SPECIAL, any(ACCESSIBLE | COMPANION)),
+            | flag(WITH_SPECIAL, any(ACCESSIBLE | COMPANION))
+            | flag(RING, row.kind == RowKind::Table),
     }
 }

@@ -4,7 +4,8 @@
 mod world;
 
 use inventory_core::{
-    best_available::{self, Taken, best_available},
+    best_available::{self, Taken},
+    ladder::adjacent,
     openings::Openings,
     plan::{PlanSpec, Point, RowKind, SectionSpec, Zone},
     policy::OrphanRule,
@@ -76,7 +77,7 @@ fn the_core_chooses_what_trying_every_window_chooses() {
             };
             let rule = *rng.pick(&[OrphanRule::Off, OrphanRule::Lenient, OrphanRule::Strict]);
             let taken = Taken { held: &held, sold: &sold, also: &also, except: &except };
-            let found = best_available(&plan, &Openings::new(&plan, &held, &sold), taken, &wanted, rule);
+            let found = adjacent(&plan, &Openings::new(&plan, &held, &sold), taken, &wanted, rule);
             let expected = pick(&plan, &open, &naive, rule);
             assert_eq!(
                 found,

@@ -13,7 +13,8 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use inventory_core::{
-    best_available::{Arrangement, Taken, Wanted, best_available},
+    best_available::{Arrangement, Taken, Wanted},
+    ladder::adjacent,
     ids::PlanDigest,
     openings::Openings,
     plan::{ACCESSIBLE, COMPANION, Plan, PlanSpec, Point, RowKind, RowSpec, SeatSpec, SectionSpec, Zone},
@@ -227,7 +228,7 @@ impl Story {
         let mut picture = picture(&before, self.focal, &self.zone_focals);
         picture.planes.also.clone_from(&self.also);
         picture.planes.except.clone_from(&self.except);
-        let found = best_available(
+        let found = adjacent(
             &picture.plan,
             &picture.planes.openings(&picture.plan),
             picture.planes.taken(),
