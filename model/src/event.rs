@@ -1,6 +1,6 @@
 //! One event: every command in the contract's order of judgement (shape has been judged; then id;
-//! plan revision and unknown places; state and window; places per hold; availability; customer
-//! limits).
+//! plan revision and unknown places; state and window; places per hold; availability, best available
+//! last; orphan rule; customer limits).
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -20,6 +20,7 @@ use crate::{
     Answer,
     content::{self, Content},
     hold::{Admitted, Fate, HeldSeat, Hold},
+    orphans,
     pick::{self, Wanted},
 };
 
@@ -49,6 +50,15 @@ struct Asked {
     /// For each admission of the command its area.
     areas: Vec<u16>,
     best: Option<Wanted>,
+}
+
+/// What best available found: seats, or an area for all.
+#[derive(Default)]
+struct Chosen {
+    /// In plan order.
+    seats: Vec<u32>,
+    area: Option<u16>,
+    arrangement: Arrangement,
 }
 
 pub(crate) fn check_ttl(ttl_ms: u32) -> Result<(), Reject> {
@@ -113,16 +123,27 @@ impl Event {
         let asked = self.resolve(command)?;
         self.check_on_sale(now)?;
         let admitted: usize = command.admissions.iter().map(|wanted| usize::from(wanted.quantity)).sum();
-        let chosen = asked.best.as_ref().map_or(0, |best| best.quantity);
-        if asked.seats.len() + chosen + admitted > policies.places_per_hold_max as usize {
+        let party = asked.best.as_ref().map_or(0, |best| best.quantity);
+        if asked.seats.len() + party + admitted > policies.places_per_hold_max as usize {
             return Err(Reject::TooManyPlaces { places_max: policies.places_per_hold_max });
         }
-        let admissions = self.find_admissions(command, &asked, command.replace)?;
-        let (seats, arrangement) = self.find_seats(command, &asked, command.replace)?;
+        let mut admissions = self.find_admissions(command, &asked, command.replace)?;
+        self.check_explicit(&asked.seats, command.replace)?;
+        let chosen = self.choose(command, &asked, &admissions, command.replace)?;
+        self.check_orphans(&asked.seats, command.replace)?;
 
         let kind = |at: usize| command.ticket_types.get(at).copied().unwrap_or(0);
-        let seats: Vec<HeldSeat> = seats
+        if let Some(area) = chosen.area {
+            let key = &self.plan.areas()[usize::from(area)].key;
+            for person in 0..party {
+                let ticket_type = kind(asked.seats.len() + person);
+                admissions.entry((key.to_string(), ticket_type)).or_default().held += 1;
+            }
+        }
+        let seats: Vec<HeldSeat> = asked
+            .seats
             .iter()
+            .chain(&chosen.seats)
             .enumerate()
             .map(|(at, &seat)| HeldSeat {
                 key: self.plan.seat_key(seat).to_owned(),
@@ -152,7 +173,7 @@ impl Event {
             orders: Vec::new(),
             order_last: None,
             request_last: None,
-            arrangement,
+            arrangement: chosen.arrangement,
             dropped: false,
         };
         self.check_customer_places(hold.customer, hold.held_count(), command.replace)?;
@@ -286,33 +307,65 @@ impl Event {
         Ok(found)
     }
 
-    /// The seats the hold gets: explicit ones, then chosen ones. Those of the replaced hold count
-    /// as open.
-    fn find_seats(
-        &self,
-        command: &command::Hold,
-        asked: &Asked,
-        replaced: Option<HoldId>,
-    ) -> Result<(Vec<u32>, Arrangement), Reject> {
+    /// Seats this command could hold: those of the replaced hold are open.
+    fn open_seats(&self, replaced: Option<HoldId>) -> Vec<bool> {
+        self.seat_states(replaced).into_iter().map(|state| state == PlaceState::Open).collect()
+    }
+
+    /// Every explicit seat can be held.
+    fn check_explicit(&self, seats: &[u32], replaced: Option<HoldId>) -> Result<(), Reject> {
         let states = self.seat_states(replaced);
-        let in_the_way: Vec<PlaceInTheWay> = asked
-            .seats
+        let in_the_way: Vec<PlaceInTheWay> = seats
             .iter()
             .filter(|&&seat| states[seat as usize] != PlaceState::Open)
             .map(|&seat| PlaceInTheWay { place: Moved::Seat(seat), state: states[seat as usize] })
             .collect();
-        if !in_the_way.is_empty() {
-            return Err(Reject::PlacesUnavailable { places: in_the_way });
+        if in_the_way.is_empty() { Ok(()) } else { Err(Reject::PlacesUnavailable { places: in_the_way }) }
+    }
+
+    /// The explicit seats together are one pick. What best available chose does not count.
+    fn check_orphans(&self, seats: &[u32], replaced: Option<HoldId>) -> Result<(), Reject> {
+        let rule = self.settings.policies.orphan_rule;
+        if orphans::would_strand(&self.plan, &self.open_seats(replaced), seats, rule) {
+            return Err(Reject::WouldStrand);
         }
-        let mut seats = asked.seats.clone();
-        let Some(wanted) = &asked.best else {
-            return Ok((seats, Arrangement::None));
+        Ok(())
+    }
+
+    /// Best available, rung by rung: it sees the explicit seats and the command's own `admissions` as
+    /// taken, and those of the replaced hold as open.
+    fn choose(
+        &self,
+        command: &command::Hold,
+        asked: &Asked,
+        admissions: &BTreeMap<(String, u8), Admitted>,
+        replaced: Option<HoldId>,
+    ) -> Result<Chosen, Reject> {
+        let (Some(best), Some(wanted)) = (&command.best, &asked.best) else {
+            return Ok(Chosen::default());
         };
-        let mut open: Vec<bool> = states.iter().map(|&state| state == PlaceState::Open).collect();
-        seats.iter().for_each(|&seat| open[seat as usize] = false);
-        if let Some((window, arrangement)) = pick::pick(&self.plan, &open, wanted, self.settings.policies.orphan_rule) {
-            seats.extend(window);
-            return Ok((seats, arrangement));
+        let mut open = self.open_seats(replaced);
+        asked.seats.iter().for_each(|&seat| open[seat as usize] = false);
+        if let Some((seats, arrangement)) = pick::pick(&self.plan, &open, wanted, self.settings.policies.orphan_rule) {
+            return Ok(Chosen { seats, area: None, arrangement });
+        }
+        if !best.contiguous_only
+            && let Some(seats) = pick::split(&self.plan, &open, wanted)
+        {
+            return Ok(Chosen { seats, area: None, arrangement: Arrangement::Split });
+        }
+        let general =
+            !best.contiguous_only && !best.seats_only && best.sections.is_empty() && best.accessible_count == 0;
+        let counts = self.area_counts(replaced);
+        let fits = |area: u16| {
+            let spec = &self.plan.areas()[usize::from(area)];
+            let (held, sold) = counts[usize::from(area)];
+            let ours: u32 =
+                admissions.iter().filter(|((key, _), _)| **key == *spec.key).map(|(_, admitted)| admitted.held).sum();
+            wanted.quantity as u32 + ours + held + sold <= spec.capacity
+        };
+        if general && let Some(area) = pick::nearest_area(&self.plan, wanted, fits) {
+            return Ok(Chosen { seats: Vec::new(), area: Some(area), arrangement: Arrangement::General });
         }
         // Evidence is what the public sees: the replaced hold is still there.
         let states = self.seat_states(None);
@@ -321,9 +374,6 @@ impl Event {
             seats.filter(|&seat| wanted.admits(&self.plan, seat)).count()
         };
         let (mut held, mut open) = (matching(PlaceState::Held), matching(PlaceState::Open));
-        let general = command.best.as_ref().is_some_and(|best| {
-            !best.seats_only && !best.contiguous_only && best.accessible_count == 0 && best.sections.is_empty()
-        });
         if general {
             for (area, (in_holds, sold)) in self.plan.areas().iter().zip(self.area_counts(None)) {
                 if wanted.admits_area(area) {
@@ -836,5 +886,236 @@ fn mark_part(hold: &mut Hold, plan: &Plan, part: &Part, fate: Fate) {
         if fate == Fate::Sold {
             admitted.sold += quantity;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use inventory_core::{
+        command::{AdmissionWanted, BestAvailable},
+        ids::{EventId, EventKey},
+        place::Admission,
+        plan::{PlanSpec, Point},
+        policy::OrphanRule,
+    };
+
+    use super::*;
+    use crate::drawn::{area, build, drawn};
+
+    const NOW: TimestampMs = TimestampMs(1_700_000_000_000);
+
+    /// Holds on one event. Seats drawn as taken are in a hold.
+    #[derive(Clone)]
+    struct Sale {
+        event: Event,
+        holds: u64,
+    }
+
+    impl Sale {
+        fn of(text: &str, areas: &[(&str, u32)], set: impl Fn(&mut Settings)) -> Self {
+            let (mut spec, open): (PlanSpec, _) = drawn(text);
+            for (number, (key, capacity)) in (1..).zip(areas) {
+                spec.areas.push(area(key, *capacity, Point { x: 0, y: 10_000 * number }));
+            }
+            let mut settings = Settings::default();
+            settings.policies.places_per_hold_max = 64;
+            settings.policies.orphan_rule = OrphanRule::Off;
+            let create = |settings: &Settings| CreateEvent {
+                id: EventId::parse("drawn").expect("a name"),
+                key: EventKey(1),
+                plan: Arc::new(build(&spec)),
+                settings: settings.clone(),
+            };
+            let made_of = content::of_create(&create(&settings));
+            let mut sale = Self { event: Event::new(&create(&settings), made_of), holds: 0 };
+            let taken: Vec<u32> = (0..).zip(&open).filter(|(_, open)| !**open).map(|(seat, _)| seat).collect();
+            if !taken.is_empty() {
+                sale.hold(|hold| hold.seats = taken.iter().copied().collect()).expect("they are open");
+            }
+            set(&mut settings);
+            sale.event.settings = settings;
+            sale
+        }
+
+        fn hold(&mut self, ask: impl FnOnce(&mut command::Hold)) -> Result<HoldView, Reject> {
+            self.holds += 1;
+            let id = u128::from(NOW.0) << 80 | 7 << 76 | 0b10 << 62 | u128::from(self.holds);
+            let mut hold = command::Hold {
+                hold_id: HoldId(id),
+                seats: Default::default(),
+                seat_keys: Vec::new(),
+                admissions: Vec::new(),
+                best: None,
+                ticket_types: Vec::new(),
+                customer: CustomerKey(9),
+                ttl_ms: 0,
+                replace: None,
+                plan_revision: 0,
+            };
+            ask(&mut hold);
+            hold.check().expect("of the right shape");
+            match self.event.hold(NOW, &hold)? {
+                Answer::Hold { view, replayed: false } => Ok(view),
+                other => panic!("a new hold, not {other:?}"),
+            }
+        }
+    }
+
+    fn best(quantity: u8) -> Option<BestAvailable> {
+        Some(BestAvailable { quantity, ..BestAvailable::default() })
+    }
+
+    fn admit(area: u16, quantity: u8, ticket_type: u8) -> AdmissionWanted {
+        AdmissionWanted { area: AreaName::Index(area), quantity, quantity_min: 0, ticket_type }
+    }
+
+    fn seats(view: &HoldView) -> Vec<(u32, u8)> {
+        view.seats.iter().map(|seat| (seat.index, seat.ticket_type)).collect()
+    }
+
+    fn admissions(view: &HoldView) -> Vec<(u16, u8, u8)> {
+        view.admissions.iter().map(|one: &Admission| (one.area, one.ticket_type, one.quantity)).collect()
+    }
+
+    #[test]
+    fn a_split_party_has_its_ticket_types_in_plan_order() {
+        let mut sale = Sale::of("hall\n  ...\n  x..", &[], |_| {});
+        let view = sale
+            .hold(|hold| {
+                hold.seats = [2].into_iter().collect();
+                hold.best = best(4);
+                hold.ticket_types = vec![9, 1, 2, 3, 4];
+            })
+            .expect("there are two pairs");
+        assert_eq!(view.arrangement, Arrangement::Split);
+        assert_eq!(seats(&view), [(2, 9), (0, 1), (1, 2), (4, 3), (5, 4)]);
+    }
+
+    #[test]
+    fn a_party_that_must_sit_together_is_not_split() {
+        let mut sale = Sale::of("hall\n  ...\n  ...", &[("floor", 9)], |_| {});
+        let refused = sale.hold(|hold| {
+            hold.best = best(4);
+            hold.best.as_mut().expect("just set").contiguous_only = true;
+        });
+        assert_eq!(refused, Err(Reject::NotEnoughPlaces { held_unpaid: 0 }));
+    }
+
+    #[test]
+    fn general_admission_comes_last_and_joins_what_was_asked() {
+        let mut sale = Sale::of("hall\n  ...", &[("bar", 3), ("floor", 9), ("hill", 9)], |_| {});
+        let view = sale
+            .hold(|hold| {
+                hold.admissions = vec![admit(1, 2, 7), admit(0, 1, 5)];
+                hold.seats = [1].into_iter().collect();
+                hold.best = best(4);
+                hold.ticket_types = vec![3, 8, 7, 8, 8];
+            })
+            .expect("the floor has room");
+        assert_eq!(view.arrangement, Arrangement::General);
+        assert_eq!(seats(&view), [(1, 3)]);
+        assert_eq!(admissions(&view), [(0, 5, 1), (1, 7, 3), (1, 8, 3)]);
+        assert_eq!(sale.event.area_counts(None), [(1, 0), (6, 0), (0, 0)]);
+        // Three are open on the floor; four fit on the hill only.
+        let view = sale.hold(|hold| hold.best = best(4)).expect("the hill has room");
+        assert_eq!(admissions(&view), [(2, 0, 4)]);
+    }
+
+    #[test]
+    fn a_party_fits_beside_the_general_admission_of_its_command() {
+        let ask = |more: u8| {
+            let mut sale = Sale::of("hall\n  .", &[("floor", 9)], |_| {});
+            sale.hold(|hold| {
+                hold.admissions = vec![admit(0, more, 0)];
+                hold.best = best(4);
+            })
+        };
+        assert_eq!(admissions(&ask(5).expect("nine fit")), [(0, 0, 9)]);
+        assert_eq!(ask(6), Err(Reject::NotEnoughPlaces { held_unpaid: 0 }));
+    }
+
+    #[test]
+    fn general_admission_is_no_answer_to_a_wish_for_seats() {
+        let wishes: [fn(&mut BestAvailable); 4] = [
+            |best| best.seats_only = true,
+            |best| best.contiguous_only = true,
+            |best| best.sections = vec!["hall".into()],
+            |best| best.accessible_count = 1,
+        ];
+        for wish in wishes {
+            let mut sale = Sale::of("hall\n  .", &[("floor", 9)], |_| {});
+            let refused = sale.hold(|hold| {
+                hold.best = best(2);
+                wish(hold.best.as_mut().expect("just set"));
+            });
+            assert_eq!(refused, Err(Reject::NotEnoughPlaces { held_unpaid: 0 }));
+        }
+    }
+
+    #[test]
+    fn a_replaced_hold_gives_back_before_anything_is_chosen() {
+        let mut sale = Sale::of("hall\n  ..", &[("floor", 4)], |_| {});
+        let old = sale.hold(|hold| hold.admissions = vec![admit(0, 4, 0)]).expect("four fit");
+        assert_eq!(sale.hold(|hold| hold.best = best(4)), Err(Reject::NotEnoughPlaces { held_unpaid: 4 }));
+        let view = sale.hold(|hold| {
+            hold.best = best(4);
+            hold.replace = Some(old.hold_id);
+        });
+        assert_eq!(admissions(&view.expect("the four are its own")), [(0, 0, 4)]);
+    }
+
+    #[test]
+    fn explicit_seats_are_judged_with_the_places_of_the_replaced_hold_open() {
+        let mut sale = Sale::of("hall\n  ....", &[], |settings| settings.policies.orphan_rule = OrphanRule::Lenient);
+        let pick = |seats: &[u32], replace| {
+            let seats: Vec<u32> = seats.to_vec();
+            move |hold: &mut command::Hold| {
+                hold.seats = seats.iter().copied().collect();
+                hold.replace = replace;
+            }
+        };
+        assert_eq!(sale.hold(pick(&[2], None)), Err(Reject::WouldStrand));
+        let old = sale.hold(pick(&[0, 1], None)).expect("two are left").hold_id;
+        // Beside the old hold a run of two is left, in which nothing else could be picked.
+        assert!(sale.clone().hold(pick(&[2], None)).is_ok());
+        // Instead of it the run is four.
+        assert_eq!(sale.clone().hold(pick(&[2], Some(old))), Err(Reject::WouldStrand));
+        assert!(sale.hold(pick(&[2, 3], Some(old))).is_ok());
+    }
+
+    #[test]
+    fn what_best_available_takes_strands_nobody_for_the_explicit_seats() {
+        let mut sale = Sale::of("hall\n  .....", &[], |settings| settings.policies.orphan_rule = OrphanRule::Lenient);
+        let view = sale.hold(|hold| {
+            hold.seats = [4].into_iter().collect();
+            hold.best = best(3);
+        });
+        let view = view.expect("4 alone strands nobody");
+        assert_eq!((seats(&view).len(), view.arrangement), (4, Arrangement::Stranding));
+        let refused = Sale::of("hall\n  .....", &[], |settings| settings.policies.orphan_rule = OrphanRule::Lenient)
+            .hold(|hold| {
+                hold.seats = [1].into_iter().collect();
+                hold.best = best(1);
+            });
+        // That best available takes the seat left alone is no excuse.
+        assert_eq!(refused, Err(Reject::WouldStrand));
+    }
+
+    #[test]
+    fn the_orphan_rule_is_judged_after_availability_and_before_the_limits_of_the_customer() {
+        let set = |settings: &mut Settings| {
+            settings.policies.orphan_rule = OrphanRule::Strict;
+            settings.policies.places_per_customer_max = 1;
+        };
+        let mut sale = Sale::of("hall\n  ....", &[], set);
+        let refused = sale.hold(|hold| {
+            hold.seats = [1].into_iter().collect();
+            hold.best = best(4);
+        });
+        assert_eq!(refused, Err(Reject::NotEnoughPlaces { held_unpaid: 0 }));
+        let refused = sale.hold(|hold| hold.seats = [1, 2].into_iter().collect());
+        assert_eq!(refused, Err(Reject::WouldStrand));
+        let refused = sale.hold(|hold| hold.seats = [0, 1].into_iter().collect());
+        assert_eq!(refused, Err(Reject::CustomerLimit { places_max: 1 }));
     }
 }

@@ -5,15 +5,18 @@
 //! sold when a hold has sold it, open otherwise. Places are kept by key, so a new plan moves
 //! nothing here.
 //!
-//! Not here (yet): payments, allocations, kills, orders and returns, the orphan rule for explicit
-//! picks, rungs 3 and 4 of best available, the budget of tombstones (a floor is told, see
-//! [`Model::raise_floor`]).
+//! Not here (yet): payments, allocations, kills, orders and returns, the budget of tombstones (a floor
+//! is told, see [`Model::raise_floor`]).
 
 mod content;
 mod contract;
 mod event;
 mod hold;
+pub mod orphans;
 pub mod pick;
+
+#[cfg(test)]
+mod drawn;
 
 use std::collections::BTreeMap;
 
