@@ -251,8 +251,7 @@ impl<'a> Search<'a> {
             }
         }
         let mut from = self.ranks.start;
-        while let Some(rank) =
-            self.tables.next(from, Lengths::with_window(size)).filter(|&rank| rank < self.ranks.end)
+        while let Some(rank) = self.tables.next(from, Lengths::with_window(size)).filter(|&rank| rank < self.ranks.end)
         {
             if best.is_nearer_than(&self.ranking.stretches()[rank as usize], size) {
                 return;
@@ -270,6 +269,7 @@ impl<'a> Search<'a> {
         let seats = |start: u32| (0..size).map(move |nth| table.first + (start + nth) % table.count);
         for start in 0..table.count {
             let fits = seats(start).all(|seat| self.taken.is_open(seat) && self.has_level(seat))
+                && seats(start).take(size as usize - 1).all(|seat| !self.plan.aisle_after(seat))
                 && seats(start).map(|seat| self.accessible(seat)).sum::<u32>() == self.accessible_count
                 && (0..size).all(|nth| self.may_stand_at(table, start, nth, size));
             if fits {
@@ -282,9 +282,10 @@ impl<'a> Search<'a> {
     /// Whether the seat that is `nth` of a pick from a table is no companion seat, or beside its accessible one.
     fn may_stand_at(&self, table: &Stretch, start: u32, nth: u32, size: u32) -> bool {
         let seat = |nth: u32| table.first + (start + nth) % table.count;
-        // In a pick of the whole table the first and the last are neighbours.
-        let before = if nth > 0 { Some(nth - 1) } else { (size == table.count).then_some(size - 1) };
-        let after = if nth + 1 < size { Some(nth + 1) } else { (size == table.count).then_some(0) };
+        // In a pick of the whole table the first and the last are neighbours, if it is no table of one.
+        let is_ring = size == table.count && !self.plan.aisle_after(seat(size - 1));
+        let before = if nth > 0 { Some(nth - 1) } else { is_ring.then_some(size - 1) };
+        let after = if nth + 1 < size { Some(nth + 1) } else { is_ring.then_some(0) };
         let is_accessible = |nth: Option<u32>| nth.is_some_and(|nth| self.accessible(seat(nth)) == 1);
         !self.companion_only(seat(nth)) || is_accessible(before) || is_accessible(after)
     }

@@ -266,8 +266,7 @@ fn find_the_last_run(rows: usize, seats_per_row: usize, sizes: &[u32]) {
             run.iter().for_each(|&seat| planes.set(seat, 0));
             let in_one_row = hall.plan.row_of(first) == hall.plan.row_of(first + size - 1);
             let expected = in_one_row.then_some((run, Arrangement::Contiguous));
-            let found =
-                adjacent(&hall.plan, &planes.openings(&hall.plan), planes.taken(), &wanted, OrphanRule::Strict);
+            let found = adjacent(&hall.plan, &planes.openings(&hall.plan), planes.taken(), &wanted, OrphanRule::Strict);
             assert_eq!(found, expected, "{size} from {first}");
         }
     }

@@ -1,11 +1,11 @@
-//! Rungs 1 and 2 of best available: the core's choice is the naive one, on random plans with random
-//! seats taken.
+//! Best available: the core's choice is the naive one on every rung that picks seats, on random plans with random seats
+//! taken.
 
 mod world;
 
 use inventory_core::{
     best_available::{self, Taken},
-    ladder::adjacent,
+    ladder::{adjacent, split},
     openings::Openings,
     plan::{PlanSpec, Point, RowKind, SectionSpec, Zone},
     policy::OrphanRule,
@@ -79,13 +79,17 @@ fn the_core_chooses_what_trying_every_window_chooses() {
             let taken = Taken { held: &held, sold: &sold, also: &also, except: &except };
             let found = adjacent(&plan, &Openings::new(&plan, &held, &sold), taken, &wanted, rule);
             let expected = pick(&plan, &open, &naive, rule);
-            assert_eq!(
-                found,
-                expected,
-                "core, then model; seed {seed} step {step}: {wanted:?} {rule:?}\n{}\n\
-                 again: MODEL_SEED={seed} cargo test -p model --test best_available",
-                picture(&spec, &open)
-            );
+            let what = || {
+                format!(
+                    "core, then model; seed {seed} step {step}: {wanted:?} {rule:?}\n{}\n\
+                     again: MODEL_SEED={seed} cargo test -p model --test best_available",
+                    picture(&spec, &open)
+                )
+            };
+            assert_eq!(found, expected, "{}", what());
+            // As the ladder asks for it, and also when there were adjacent seats.
+            let pieces = split(&plan, &Openings::new(&plan, &held, &sold), taken, &wanted);
+            assert_eq!(pieces, pick::split(&plan, &open, &naive), "in pieces: {}", what());
         }
     }
 }

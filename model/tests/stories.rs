@@ -22,12 +22,12 @@ use inventory_core::{
     },
     ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, SlotIndex, TimestampMs},
     place::{Admission, Moved, PlaceState, Seat},
-    plan::PlanSpec,
-    policy::{EventState, Settings},
+    plan::{PlanSpec, Point},
+    policy::{EventState, OrphanRule, Policies, Settings},
     reject::{PlaceInTheWay, Reject},
 };
 use model::{Answer, Model};
-use world::{build, core::Core, field, hall, house, one_row};
+use world::{area, build, core::Core, field, hall, house, one_row, row, section, table};
 
 const START: TimestampMs = TimestampMs(1_700_000_000_000);
 const KEY: EventKey = EventKey(0x101);
@@ -271,6 +271,7 @@ fn best_available_is_nearest_and_strands_nobody_if_it_can() {
     check(
         &one_row("......"),
         "
+           0ms update request=1 orphans=lenient -> done
            0ms hold a best=2 -> held 2,3 until 600000ms, stranding nobody
            0ms hold b best=1 -> held 1 until 600000ms, stranding one
            0ms hold c best=3 -> not enough places, 3 held
@@ -488,11 +489,13 @@ impl Stage {
     fn new(plan: &PlanSpec) -> Self {
         let mut stage =
             Self { core: Core::new(SlotIndex(1), 1_000, 7), model: Model::new(), now: START, ids: BTreeMap::new() };
+        // Most stories are about something else than single seats.
+        let policies = Policies { orphan_rule: OrphanRule::Off, ..Policies::default() };
         let create = CreateEvent {
             id: EventId::parse("story").expect("a right id"),
             key: KEY,
             plan: build(plan, 0),
-            settings: Settings::default(),
+            settings: Settings { policies, ..Settings::default() },
         };
         let answer = stage.both(&Command::CreateEvent(Box::new(create)), "the event");
         assert_eq!(answer, Ok(Answer::Event { replayed: false }));
@@ -607,7 +610,8 @@ impl Stage {
             best: words.number("best").map(|quantity| BestAvailable {
                 quantity,
                 accessible_count: words.number("accessible").unwrap_or(0),
-                contiguous_only: true,
+                contiguous_only: !words.has("anyhow"),
+                seats_only: words.has("seated"),
                 ..BestAvailable::default()
             }),
             ticket_types: Vec::new(),
@@ -643,6 +647,12 @@ impl Stage {
             }),
             ..UpdateEvent::default()
         };
+        update.policies.orphan_rule = words.value("orphans").map(|rule| match rule {
+            "off" => OrphanRule::Off,
+            "lenient" => OrphanRule::Lenient,
+            "strict" => OrphanRule::Strict,
+            _ => panic!("no rule {rule}"),
+        });
         update.policies.retry_window_s = words.number("retry_window");
         update.policies.lifetime_s_max = words.number("lifetime");
         update.policies.hold_ttl_s = words.number("ttl");
@@ -690,6 +700,8 @@ impl Stage {
         match view.arrangement {
             Arrangement::Contiguous if view.state == HoldState::Active => text + ", stranding nobody",
             Arrangement::Stranding if view.state == HoldState::Active => text + ", stranding one",
+            Arrangement::Split if view.state == HoldState::Active => text + ", in pieces",
+            Arrangement::General if view.state == HoldState::Active => text + ", without seats",
             _ => text,
         }
     }
@@ -741,6 +753,92 @@ impl Stage {
             _ => words,
         }
     }
+}
+
+#[test]
+fn explicit_seats_that_leave_one_alone_are_refused_where_the_run_has_others() {
+    check(
+        &one_row("......|..."),
+        "
+           0ms update request=1 orphans=lenient -> done
+           0ms hold a 1 -> would strand
+           0ms hold a 1,2 -> would strand
+           0ms hold a 0,1,3,4 -> would strand
+           0ms hold a 0,1,2,4,5 -> would strand
+           0ms hold a 0,1,2,3,4 -> held 0,1,2,3,4 until 600000ms
+           0ms hold b 7 -> would strand
+           0ms hold b 6,7 -> held 6,7 until 600000ms
+           0ms hold c 5 -> held 5 until 600000ms
+           0ms hold d 8 -> held 8 until 600000ms
+           1ms release b -> released
+           1ms release d -> released
+        map hhhhhh...
+           2ms hold e 7 replacing=a -> would strand
+           2ms hold f 6,7,8 replacing=a -> held 6,7,8 until 600000ms
+        map .....hhhh
+           3ms update request=2 orphans=off -> done
+           3ms hold g 1 -> held 1 until 600003ms
+        map .h...hhhh
+           4ms update request=3 orphans=lenient -> done
+           4ms hold h 3 -> would strand
+           4ms hold h 2,3,4 -> held 2,3,4 until 600004ms
+    ",
+    );
+}
+
+#[test]
+fn a_strict_house_looks_in_the_whole_section_and_its_price_levels() {
+    let rows = vec![
+        row("A", Point { x: 0, y: 0 }, "..."),
+        row("B", Point { x: 0, y: 1_000 }, "::::"),
+        row("C", Point { x: 0, y: 2_000 }, "....a"),
+    ];
+    let other = section("other", None, vec![row("E", Point { x: 0, y: 4_000 }, "....")]);
+    let plan = PlanSpec { sections: vec![section("all", None, rows), other], ..one_row("") };
+    check(
+        &plan,
+        "
+           0ms update request=1 orphans=lenient -> done
+           0ms hold a 0,1 -> held 0,1 until 600000ms
+           1ms release a -> released
+           2ms update request=2 orphans=strict -> done
+           2ms hold b 0,1 -> would strand
+           2ms hold c 7,8 -> held 7,8 until 600002ms
+           2ms hold d 9,10 -> held 9,10 until 600002ms
+           2ms hold e 0,1 -> held 0,1 until 600002ms
+           2ms hold f 3,4,5 -> held 3,4,5 until 600002ms
+    ",
+    );
+}
+
+#[test]
+fn a_party_without_adjacent_seats_gets_pieces_then_general_admission() {
+    let rows = vec![row("A", Point { x: 0, y: 1_000 }, "..."), row("B", Point { x: 0, y: 2_000 }, "...")];
+    let tables = section("tables", None, vec![table("T", Point { x: 0, y: 9_000 }, "....")]);
+    let plan = PlanSpec {
+        focal_point: Some(Point { x: 0, y: 0 }),
+        sections: vec![section("all", None, rows), tables],
+        areas: vec![area("floor", None, 0, 6, 0), area("hill", None, 1, 3, 100)],
+        ..one_row("")
+    };
+    check(
+        &plan,
+        "
+           0ms hold a best=4 -> not enough places, 0 held
+           0ms hold a best=4 anyhow -> held 6,7,8,9 until 600000ms, in pieces
+           0ms hold b best=4 anyhow -> held 0,1,3,4 until 600000ms, in pieces
+        map hh.hh.hhhh
+           0ms hold c best=2 -> not enough places, 8 held
+           0ms hold c best=2 anyhow -> held 2,5 until 600000ms, in pieces
+           0ms hold d best=2 anyhow seated -> not enough places, 10 held
+           0ms hold d best=2 floor=3 anyhow -> held floor*5 until 600000ms, without seats
+           0ms hold e best=2 anyhow -> held hill*2 until 600000ms, without seats
+           0ms hold f best=2 anyhow -> not enough places, 17 held
+           1ms release a -> released
+           1ms hold g 6,8 -> held 6,8 until 600001ms
+           1ms hold h best=2 anyhow seated -> held 7,9 until 600001ms, in pieces
+    ",
+    );
 }
 
 #[test]

@@ -176,10 +176,17 @@ fn when_the_seats_are_gone_general_admission_serves_the_party() {
     let key = sale.plan.areas()[usize::from(area)].key.clone();
     let full = sale.plan.areas()[usize::from(area)].capacity as u8 - 3 - 1;
     for quantity in [full / 2, full - full / 2] {
-        let wanted = AdmissionWanted { area: inventory_core::command::AreaName::Key(key.clone()), quantity, quantity_min: 0, ticket_type: 0 };
-        sale.hold(|hold| hold.admissions = (0..1).map(|_| wanted.clone()).collect()).map(drop).unwrap_or_else(|reject| {
-            assert!(matches!(reject, Reject::TooManyPlaces { .. }), "{reject:?}");
-        });
+        let wanted = AdmissionWanted {
+            area: inventory_core::command::AreaName::Key(key.clone()),
+            quantity,
+            quantity_min: 0,
+            ticket_type: 0,
+        };
+        sale.hold(|hold| hold.admissions = (0..1).map(|_| wanted.clone()).collect()).map(drop).unwrap_or_else(
+            |reject| {
+                assert!(matches!(reject, Reject::TooManyPlaces { .. }), "{reject:?}");
+            },
+        );
     }
 }
 
@@ -211,7 +218,8 @@ fn a_table_serves_a_party_around_its_end() {
     let seats: Vec<u32> = hold.seats.iter().map(|seat| seat.index).collect();
     assert!(seats.iter().all(|&seat| sale.plan.row_of(seat) == sale.plan.row_of(seats[0])), "one table: {seats:?}");
     // A single seat at a table is nobody's loss.
-    let other: Vec<u32> = sale.plan.rows()[1].seats().chain(table.seats()).filter(|seat| !seats.contains(seat)).collect();
+    let other: Vec<u32> =
+        sale.plan.rows()[1].seats().chain(table.seats()).filter(|seat| !seats.contains(seat)).collect();
     let every_other: Vec<u32> = other.into_iter().step_by(2).collect();
     sale.hold(|hold| hold.seats = every_other.into_iter().collect()).expect("no orphan rule at tables");
 }

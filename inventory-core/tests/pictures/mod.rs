@@ -14,8 +14,8 @@
 
 use inventory_core::{
     best_available::{Arrangement, Taken, Wanted},
-    ladder::adjacent,
     ids::PlanDigest,
+    ladder::adjacent,
     openings::Openings,
     plan::{ACCESSIBLE, COMPANION, Plan, PlanSpec, Point, RowKind, RowSpec, SeatSpec, SectionSpec, Zone},
     policy::OrphanRule,

@@ -69,15 +69,15 @@ pub fn row(label: &str, at: Point, text: &str) -> RowSpec {
     RowSpec { label: label.into(), kind: RowKind::Row, seats }
 }
 
-fn table(label: &str, at: Point, text: &str) -> RowSpec {
+pub fn table(label: &str, at: Point, text: &str) -> RowSpec {
     RowSpec { kind: RowKind::Table, ..row(label, at, text) }
 }
 
-fn section(key: &str, zone: Option<u8>, rows: Vec<RowSpec>) -> SectionSpec {
+pub fn section(key: &str, zone: Option<u8>, rows: Vec<RowSpec>) -> SectionSpec {
     SectionSpec { key: key.into(), label: key.into(), zone, rows }
 }
 
-fn area(key: &str, zone: Option<u8>, level: u8, capacity: u32, x: i32) -> Area {
+pub fn area(key: &str, zone: Option<u8>, level: u8, capacity: u32, x: i32) -> Area {
     Area { key: key.into(), label: key.into(), zone, level, capacity, centre: Point { x, y: 20_000 } }
 }
 
