@@ -55,9 +55,11 @@ pub fn split(plan: &Plan, openings: &Openings, taken: Taken<'_>, wanted: &Wanted
     let mut also = taken.also.to_vec();
     let mut chosen: Vec<u32> = Vec::with_capacity(wanted.quantity as usize);
     let (mut persons, mut accessible) = (wanted.quantity, wanted.accessible_count);
+    let mut none_from = u32::MAX;
     while persons > 0 {
         let is_first = chosen.is_empty();
-        let piece = best_piece(plan, openings, Taken { also: &also, ..taken }, &mut wanted, persons, accessible)?;
+        let taken_now = Taken { also: &also, ..taken };
+        let piece = best_piece(plan, openings, taken_now, &mut wanted, persons, accessible, &mut none_from)?;
         if is_first {
             let section = plan.rows()[plan.row_of(piece.seats[0]) as usize].section;
             wanted.accessible_count = accessible;
@@ -82,7 +84,8 @@ struct Piece {
     accessible: u32,
 }
 
-/// The best piece of the size that comes first, of rows and tables. `wanted` is used for its filters.
+/// The best piece of the size that comes first, of rows and tables. `wanted` is used for its filters. `none_from`: there
+/// are no so many adjacent seats, nor more, and picking makes no room.
 fn best_piece(
     plan: &Plan,
     openings: &Openings,
@@ -90,8 +93,13 @@ fn best_piece(
     wanted: &mut Wanted,
     persons: u32,
     accessible: u32,
+    none_from: &mut u32,
 ) -> Option<Piece> {
+    let is_plain = accessible == 0;
     for size in sizes(persons) {
+        if is_plain && size >= *none_from {
+            continue;
+        }
         let mut best: Option<(Window, u32)> = None;
         // While accessible seats are missing a piece has some, and leaves no more missing than persons.
         let least = u32::from(accessible > 0).max(accessible.saturating_sub(persons - size));
@@ -109,6 +117,9 @@ fn best_piece(
         if let Some((window, count)) = best {
             let search = Search::new(plan, openings, taken, wanted);
             return Some(Piece { seats: search.seats_of(window, size).collect(), accessible: count });
+        }
+        if is_plain {
+            *none_from = (*none_from).min(size);
         }
     }
     None

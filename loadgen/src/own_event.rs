@@ -1,6 +1,7 @@
 use anyhow::{Context, bail};
 use client::{Client, IdMaker};
 use proto::admin::v1::{CreateEventRequest, CreatePlanRequest, EventPolicies, PlanFormat, ProblemSeverity};
+use proto::inventory::v1::OrphanRule;
 use serde_json::Value;
 
 use crate::patience::Patience;
@@ -32,6 +33,7 @@ pub(crate) async fn create_event(
     client: &Client,
     name: &str,
     plan_digest: &str,
+    policies: EventPolicies,
     patience: Patience,
 ) -> anyhow::Result<String> {
     let event_id = new_id(name, client.ids());
@@ -39,7 +41,7 @@ pub(crate) async fn create_event(
         event_id: event_id.clone(),
         plan: Some(proto::admin::v1::create_event_request::Plan::PlanDigest(plan_digest.to_owned())),
         display_name: format!("Load: {name}"),
-        policies: Some(EventPolicies::default()),
+        policies: Some(policies),
         ..CreateEventRequest::default()
     };
     patience
@@ -50,6 +52,11 @@ pub(crate) async fn create_event(
         .await
         .context("cannot make an event")?;
     Ok(event_id)
+}
+
+/// For scenarios whose picks are made without a look at the rows.
+pub(crate) fn without_orphan_rule() -> EventPolicies {
+    EventPolicies { orphan_rule: OrphanRule::Off as i32, ..EventPolicies::default() }
 }
 
 fn new_id(name: &str, ids: &IdMaker) -> String {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use client::Client;
 use parking_lot::Mutex;
+use proto::admin::v1::EventPolicies;
 use proto::inventory::v1::GetSeatMapResponse;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -243,7 +244,7 @@ async fn open(options: &Options) -> anyhow::Result<(House, Ledger, u64)> {
         None => {
             let plan = made_venue::sale_plan(options.places.unwrap_or(50_000));
             let digest = own_event::create_plan(&client, &plan, patience).await?;
-            own_event::create_event(&client, "sale", &digest, patience).await?
+            own_event::create_event(&client, "sale", &digest, EventPolicies::default(), patience).await?
         }
     };
     let house = patience

@@ -203,7 +203,8 @@ impl Asker<'_> {
             Kind::HoldBest => {
                 hold.best = Some(BestAvailable {
                     quantity: self.random.within(1..=4) as u8,
-                    contiguous_only: true,
+                    contiguous_only: self.random.percent(50),
+                    seats_only: self.random.percent(30),
                     accessible_count: u8::from(self.random.percent(10)),
                     ..BestAvailable::default()
                 });

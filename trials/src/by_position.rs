@@ -491,7 +491,11 @@ fn command_of(call: &Call) -> Option<Command> {
                 })
                 .into_iter()
                 .collect(),
-            best: (*best > 0).then(|| BestAvailable { quantity: small(*best), ..BestAvailable::default() }),
+            best: (*best > 0).then(|| BestAvailable {
+                quantity: small(*best),
+                contiguous_only: true,
+                ..BestAvailable::default()
+            }),
             ticket_types: Vec::new(),
             customer: CustomerKey::NONE,
             ttl_ms: u32::try_from(*ttl_ms).unwrap_or(u32::MAX),

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use client::{Client, Config, RetryPolicy};
 use proto::admin::v1::{CreateEventRequest, CreatePlanRequest, EventPolicies, PlanFormat, create_event_request::Plan};
+use proto::inventory::v1::OrphanRule;
 
 use crate::dice::Dice;
 use crate::hall::{self, FLOOR, RENEWALS_MAX, ROW_SEATS, SEATS};
@@ -238,7 +239,12 @@ pub(crate) async fn make_event(client: &Client, event_id: &str) -> Result<()> {
             let event = CreateEventRequest {
                 event_id: event_id.to_owned(),
                 plan: Some(Plan::PlanDigest(stored.plan_digest)),
-                policies: Some(EventPolicies { renewals_max: Some(RENEWALS_MAX), ..EventPolicies::default() }),
+                policies: Some(EventPolicies {
+                    renewals_max: Some(RENEWALS_MAX),
+                    // The second judge of histories knows no rows.
+                    orphan_rule: OrphanRule::Off as i32,
+                    ..EventPolicies::default()
+                }),
                 ..CreateEventRequest::default()
             };
             client.unary().create_event(event).await

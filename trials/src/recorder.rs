@@ -8,7 +8,7 @@ use std::time::Instant;
 use client::{
     Client, ConfirmRequest, Error, ExtendRequest, HoldId, HoldRequest, PlaceInTheWay, Reason, ReleaseRequest,
 };
-use proto::inventory::v1::{GaItem, GetSeatMapRequest, Hold, HoldState, PlaceState, Remainder, SeatMap};
+use proto::inventory::v1::{BestAvailable, GaItem, GetSeatMapRequest, Hold, HoldState, PlaceState, Remainder, SeatMap};
 
 use crate::history::{Call, HoldTold, Id, Operation, Outcome, Part, Phase, Told};
 
@@ -51,7 +51,9 @@ impl Recorder {
                         request.ga_item(GaItem { quantity: *floor, min_quantity: *floor_min, ..GaItem::default() });
                 }
                 if *best > 0 {
-                    request = request.best_available(*best);
+                    // What the judges of histories know: adjacent seats.
+                    let adjacent = BestAvailable { quantity: *best, contiguous_only: true, ..BestAvailable::default() };
+                    request = request.best_available_of(adjacent);
                 }
                 if let Some(old) = replace {
                     request = request.replace(hold_id(*old));
