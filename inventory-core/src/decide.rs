@@ -663,7 +663,7 @@ fn has_alternative(event: &Event, taken: Taken<'_>, piece: &Piece, rule: OrphanR
     let size = piece.seats.end - piece.seats.start;
     let is_special = |seat: u32| plan.seat_attributes(seat) & (ACCESSIBLE | COMPANION) != 0;
     let may_be_special = piece.seats.clone().any(is_special);
-    let mut levels: Vec<u8> = piece.seats.clone().map(|seat| plan.seat_level(seat)).collect();
+    let mut levels: SmallVec<[u8; 16]> = piece.seats.clone().map(|seat| plan.seat_level(seat)).collect();
     levels.sort_unstable();
     levels.dedup();
     let allowed = |seat: u32| levels.contains(&plan.seat_level(seat)) && (may_be_special || !is_special(seat));
@@ -680,7 +680,7 @@ fn has_alternative(event: &Event, taken: Taken<'_>, piece: &Piece, rule: OrphanR
         let mut runs = rows.flat_map(|row| Runs::of_row(plan, taken, row));
         return runs.any(|run| orphan::run_offers(&run, size, allowed));
     }
-    let wanted = Wanted { quantity: size, levels: levels.clone(), sections: [section].into(), ..Wanted::default() };
+    let wanted = Wanted { quantity: size, levels: levels.to_vec(), sections: [section].into(), ..Wanted::default() };
     ladder::has_adjacent(plan, &event.openings, taken, &wanted)
 }
 

@@ -30,7 +30,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Outcome> {
             None => {
                 let plan = made_venue::one_seat_plan();
                 let digest = own_event::create_plan(&client, &plan, patience).await?;
-                own_event::create_event(&client, "one-seat", &digest, own_event::without_orphan_rule(), patience).await?
+                own_event::create_event(&client, "one-seat", &digest, own_event::without_orphan_rule(), patience)
+                    .await?
             }
         };
         let ledger = sale::open_ledger(options, &client, &event_id).await?;

@@ -9,7 +9,7 @@ use documents::{imported, third_party};
 use inventory_core::{
     best_available::Arrangement,
     change::{Change, EventCreated, HoldView},
-    command::{AdmissionWanted, BestAvailable, Command, Hold},
+    command::{AdmissionWanted, AreaName, BestAvailable, Command, Hold},
     ids::{CustomerKey, EventId, EventKey, EventNumber, HoldId, PlanDigest, TimestampMs},
     plan::Plan,
     policy::{OrphanRule, Settings},
@@ -136,12 +136,10 @@ fn a_pick_that_strands_is_refused_where_another_would_not() {
     let Some(mut sale) = Sale::of("sampleChart", OrphanRule::Lenient) else { return };
     assert_eq!(sale.take(&["A-2", "A-3"]), Err(Reject::WouldStrand), "A-1 would be left alone");
     sale.take(&["A-1", "A-2"]).expect("nobody is left alone");
-    // Of five seats four leave one, wherever they are: there is nothing better in the run.
-    let rest = sale.plan.rows()[0].count - 2;
-    let four: Vec<String> = (3..7).map(|seat| format!("A-{seat}")).collect();
-    let four: Vec<&str> = four.iter().map(String::as_str).collect();
-    let taken = sale.take(&four);
-    assert_eq!(taken.is_ok(), rest == 5 || rest == 4, "{rest} seats were open in the row");
+    // Of the six that are left, A-3 to A-8.
+    assert_eq!(sale.take(&["A-4", "A-5", "A-6"]), Err(Reject::WouldStrand), "A-3 would be left alone");
+    sale.take(&["A-3", "A-4", "A-5", "A-6", "A-7"]).expect("five of six leave one, wherever they are");
+    sale.take(&["A-8"]).expect("it is alone already");
 }
 
 #[test]
@@ -172,22 +170,21 @@ fn when_the_seats_are_gone_general_admission_serves_the_party() {
     ] {
         assert_eq!(sale.best(2, refuse), Err(Reject::NotEnoughPlaces { held_unpaid: 32 }));
     }
-    // What the command takes of the area itself counts.
+    // What the command takes of the area itself counts: 97 are left there, and 10 a hold is the most.
     let key = sale.plan.areas()[usize::from(area)].key.clone();
-    let full = sale.plan.areas()[usize::from(area)].capacity as u8 - 3 - 1;
-    for quantity in [full / 2, full - full / 2] {
-        let wanted = AdmissionWanted {
-            area: inventory_core::command::AreaName::Key(key.clone()),
-            quantity,
-            quantity_min: 0,
-            ticket_type: 0,
-        };
-        sale.hold(|hold| hold.admissions = (0..1).map(|_| wanted.clone()).collect()).map(drop).unwrap_or_else(
-            |reject| {
-                assert!(matches!(reject, Reject::TooManyPlaces { .. }), "{reject:?}");
-            },
-        );
+    let some = |quantity| {
+        let area = AreaName::Key(key.clone());
+        vec![AdmissionWanted { area, quantity, quantity_min: 0, ticket_type: 0 }]
+    };
+    for _ in 0..9 {
+        sale.hold(|hold| hold.admissions = some(10)).expect("there is room");
     }
+    let hold = sale.hold(|hold| {
+        hold.admissions = some(6);
+        hold.best = Some(BestAvailable { quantity: 2, ..BestAvailable::default() });
+    });
+    let hold = hold.expect("the other area has room");
+    assert!(hold.admissions.iter().any(|admission| admission.area != area), "{:?}", hold.admissions);
 }
 
 #[test]

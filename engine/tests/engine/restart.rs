@@ -191,7 +191,7 @@ fn commands_repeated_after_a_restart_answer_the_same() {
     assert_eq!(again, Err(Refused::Reject(Reject::HoldAlreadyConfirmed { executed: true })));
     let again = world.ask(key, hold(ids[2], &[4])).result;
     assert_eq!(again, Err(Refused::Reject(Reject::HoldReleased { executed: true })));
-    let settings = inventory_core::policy::Settings::default();
+    let settings = without_orphan_rule();
     let create = create_command(&world.engine, "concert", settings);
     assert_eq!(world.ask(key, create).result, Ok(Done::Event { key, replayed: true }));
     assert_eq!(world.engine.position(), world.report.position, "nothing happened twice");

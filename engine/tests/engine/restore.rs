@@ -5,7 +5,6 @@ use engine::{Rebuild, Until, event_key, verify};
 use inventory_core::{
     command::Command,
     ids::{HoldId, TimestampMs},
-    policy::Settings,
 };
 use wal::{Keep, MemoryStorage, Storage, list_checkpoints};
 
@@ -36,7 +35,7 @@ fn folder_with_holds(events: u64) -> MemoryStorage {
     let create = |n: u64| (event_key(&format!("event-{n}")), format!("event-{n}"));
     for n in 0..events {
         let (key, id) = create(n);
-        let command = create_command(&world.engine, &id, Settings::default());
+        let command = create_command(&world.engine, &id, without_orphan_rule());
         drop(world.send(key, command));
     }
     world.settle();

@@ -376,7 +376,7 @@ fn events_must_fit_into_memory() {
     let command = create_command(&world.engine, "three", settings());
     let refused = Err(Refused::Reject(Reject::CapacityBudget));
     assert_eq!(world.ask(engine::event_key("three"), command).result, refused);
-    let settings = inventory_core::policy::Settings::default();
+    let settings = without_orphan_rule();
     let again = create_command(&world.engine, "two", settings);
     assert!(matches!(world.ask(engine::event_key("two"), again).result, Ok(Done::Event { replayed: true, .. })));
     // What is there is there, whatever the budget says now.

@@ -12,7 +12,7 @@ use inventory_core::{
     ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, TimestampMs},
     plan::{Area, PlanSpec, Point, RowKind, RowSpec, SeatSpec, SectionSpec},
     plan_codec::encode_plan,
-    policy::{Policies, Settings},
+    policy::{OrphanRule, Policies, Settings},
 };
 use wal::{MemoryStorage, Storage, WriteError};
 
@@ -97,7 +97,7 @@ impl World {
     }
 
     pub(crate) fn create(&mut self, id: &str) -> EventKey {
-        self.create_with(id, Settings::default())
+        self.create_with(id, without_orphan_rule())
     }
 
     pub(crate) fn create_with(&mut self, id: &str, settings: Settings) -> EventKey {
@@ -167,8 +167,13 @@ pub(crate) fn plan_spec(name: &str) -> PlanSpec {
     }
 }
 
+/// For picks that are made without a look at the rows.
+pub(crate) fn without_orphan_rule() -> Settings {
+    Settings { policies: Policies { orphan_rule: OrphanRule::Off, ..Policies::default() }, ..Settings::default() }
+}
+
 pub(crate) fn settings() -> Settings {
-    let policies = Policies { hold_ttl_s: 60, retry_window_s: 300, ..Policies::default() };
+    let policies = Policies { hold_ttl_s: 60, retry_window_s: 300, ..without_orphan_rule().policies };
     Settings { policies, ..Settings::default() }
 }
 

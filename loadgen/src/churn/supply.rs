@@ -89,7 +89,9 @@ impl Supply {
                         digest.insert(own_event::create_plan(client, &plan, patience).await?).clone()
                     }
                 };
-                let event_id = own_event::create_event(client, "churn", &digest, own_event::without_orphan_rule(), patience).await?;
+                let event_id =
+                    own_event::create_event(client, "churn", &digest, own_event::without_orphan_rule(), patience)
+                        .await?;
                 let request = GetEventRequest { event_id: event_id.clone(), ..GetEventRequest::default() };
                 let event = patience
                     .ask(|| {
