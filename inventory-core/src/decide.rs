@@ -646,9 +646,12 @@ fn judge_orphans(event: &Event, explicit: &[Seat], except: &[u32]) -> Result<(),
     if rule == OrphanRule::Off || explicit.is_empty() {
         return Ok(());
     }
+    let taken = Taken { held: event.planes.held(), sold: event.planes.sold(), also: &[], except };
+    if !orphan::may_strand(&event.plan, taken, explicit) {
+        return Ok(());
+    }
     let mut picked: SmallVec<[u32; 16]> = explicit.iter().map(|seat| seat.index).collect();
     picked.sort_unstable();
-    let taken = Taken { held: event.planes.held(), sold: event.planes.sold(), also: &[], except };
     let mut stranding = orphan::stranding_pieces(&event.plan, taken, &picked);
     if stranding.any(|piece| has_alternative(event, taken, &piece, rule)) {
         probe::sometimes!("hold: a single seat would be left alone");

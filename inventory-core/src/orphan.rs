@@ -14,7 +14,10 @@ use core::ops::Range;
 
 use crate::{
     best_available::Taken,
+    openings::bits_of_seats,
+    place::Seat,
     plan::{Plan, Row, RowKind},
+    stretch::RING,
 };
 
 /// Whether picking these seats of a row leaves a single open seat there that was not single before.
@@ -67,28 +70,53 @@ pub fn stranding_pieces(plan: &Plan, taken: Taken<'_>, picked: &[u32]) -> impl I
     let mut rest = picked;
     core::iter::from_fn(move || {
         while let Some(&first) = rest.first() {
-            let row = &plan.rows()[plan.row_of(first) as usize];
-            // Whether two seats of the row that follow each other are neighbours.
-            let are_joined = |seat: u32| row.seats().contains(&(seat + 1)) && !plan.aisle_after(seat);
-            let count = 1 + rest.windows(2).take_while(|pair| pair[0] + 1 == pair[1] && are_joined(pair[0])).count();
+            // Neighbours of a seat of a row are in its stretch.
+            let ranking = plan.ranking(false);
+            let stretch = &ranking.stretches()[ranking.rank_of(first) as usize];
+            let bounds = stretch.seats();
+            let follows = |pair: &&[u32]| pair[0] + 1 == pair[1] && pair[1] < bounds.end;
+            let count = 1 + rest.windows(2).take_while(follows).count();
             rest = &rest[count..];
-            if row.kind == RowKind::Table {
+            if stretch.has(RING) {
                 continue;
             }
             let seats = first..first + count as u32;
-            let stays = |seat: u32| taken.is_open(seat) && picked.binary_search(&seat).is_err();
-            let before = |seat: u32| (seat > row.first && !plan.aisle_after(seat - 1)).then(|| seat - 1);
-            let behind = |seat: u32| are_joined(seat).then_some(seat + 1);
-            // The seat beside the piece stays open, and the one beyond it does not.
-            let left = before(seats.start).filter(|&seat| stays(seat));
-            let right = behind(seats.end - 1).filter(|&seat| stays(seat));
-            if left.is_some_and(|seat| !before(seat).is_some_and(stays))
-                || right.is_some_and(|seat| !behind(seat).is_some_and(stays))
-            {
+            let stays = |seat: u32| taken.is_open(seat) && !picked.contains(&seat);
+            // The seat beside the piece stays open, and the one beyond it does not. None beside it is picked.
+            let left = seats.start > bounds.start
+                && taken.is_open(seats.start - 1)
+                && !(seats.start - 1 > bounds.start && stays(seats.start - 2));
+            let right = seats.end < bounds.end
+                && taken.is_open(seats.end)
+                && !(seats.end + 1 < bounds.end && stays(seats.end + 1));
+            if left || right {
                 return Some(Piece { run: run_of(plan, taken, first), seats });
             }
         }
         None
+    })
+}
+
+/// Whether a pick may leave a seat alone that was not: most leave none, and this says so soon. Of stretches of more
+/// than 64 seats nothing is said.
+#[must_use]
+pub fn may_strand(plan: &Plan, taken: Taken<'_>, picked: &[Seat]) -> bool {
+    let ranking = plan.ranking(false);
+    let mut looked_at = 0..0;
+    picked.iter().any(|seat| {
+        if looked_at.contains(&seat.index) {
+            return false;
+        }
+        let stretch = &ranking.stretches()[ranking.rank_of(seat.index) as usize];
+        looked_at = stretch.seats();
+        if stretch.has(RING) || stretch.count > 64 {
+            return !stretch.has(RING);
+        }
+        let before = bits_of_seats(stretch.first, stretch.count, |word| taken.open_word(word));
+        let there = picked.iter().filter(|seat| looked_at.contains(&seat.index));
+        let after = there.fold(before, |open, seat| open & !(1 << (seat.index - stretch.first)));
+        let singles = |open: u64| open & !(open << 1 | open >> 1);
+        singles(after) & !singles(before) != 0
     })
 }
 
