@@ -3,9 +3,10 @@
 //! Not here: texts and codes of the wire (the edge), delivering an answer (`reply.rs`).
 
 use inventory_core::{
-    change::HoldView,
+    change::{Held, HoldView},
     ids::{EventKey, TimestampMs},
     reject::Reject,
+    slot::Suggestion,
 };
 
 /// The one answer to one command. Everything it says is durable.
@@ -28,6 +29,22 @@ pub enum Done {
         view: HoldView,
         /// The command had taken effect before.
         replayed: bool,
+    },
+    /// Ways to seat a party, best first.
+    Suggested {
+        /// The plan that indexes belong to.
+        plan_revision: u32,
+        /// At least one.
+        options: Vec<Suggestion>,
+    },
+    /// What a hold would do.
+    Explained {
+        /// The plan that indexes belong to.
+        plan_revision: u32,
+        /// What it would take, or the refusal.
+        outcome: Box<Result<Held, Reject>>,
+        /// Seats that the pick would leave alone.
+        left_alone: Vec<u32>,
     },
     /// An event.
     Event {

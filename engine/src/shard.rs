@@ -449,6 +449,15 @@ impl Shard {
             Ok(Decision::Hold { event, view, replayed }) => {
                 self.answer_about(at, event, reply, Ok(Done::Hold { view, replayed }));
             }
+            Ok(Decision::Suggested { event, options }) => {
+                let plan_revision = self.plan_revision(at, event);
+                self.answer_about(at, event, reply, Ok(Done::Suggested { plan_revision, options }));
+            }
+            Ok(Decision::Explained { event, outcome, left_alone }) => {
+                let plan_revision = self.plan_revision(at, event);
+                let done = Done::Explained { plan_revision, outcome: Box::new(outcome), left_alone };
+                self.answer_about(at, event, reply, Ok(done));
+            }
             Ok(Decision::Event { event, replayed }) => {
                 self.answer_about(at, event, reply, Ok(Done::Event { key, replayed }));
             }
@@ -482,6 +491,10 @@ impl Shard {
             }
             _ => true,
         }
+    }
+
+    fn plan_revision(&self, at: usize, event: EventNumber) -> u32 {
+        self.slots[at].slot.event(event).map_or(0, Event::plan_revision)
     }
 
     /// What the hold looks like right after its change.
@@ -711,7 +724,10 @@ impl EventMeta {
 
 /// Whether a command may wait until there is space: it makes the state grow.
 fn needs_room(command: &Command) -> bool {
-    !matches!(command, Command::Confirm(_) | Command::Release(_) | Command::GetHold(_))
+    !matches!(
+        command,
+        Command::Confirm(_) | Command::Release(_) | Command::GetHold(_) | Command::Suggest(_) | Command::Explain(_)
+    )
 }
 
 /// The hold a change answers with; none: it answers with its event.
@@ -734,7 +750,8 @@ fn fingerprint(key: EventKey, command: &Command) -> u64 {
     let mut hasher = DefaultHasher::new();
     (key, std::mem::discriminant(command)).hash(&mut hasher);
     match command {
-        Command::Hold(hold) => (hold.hold_id, hold.fingerprint()).hash(&mut hasher),
+        Command::Hold(hold) | Command::Explain(hold) => (hold.hold_id, hold.fingerprint()).hash(&mut hasher),
+        Command::Suggest(suggest) => suggest.fingerprint().hash(&mut hasher),
         Command::Extend(extend) => (extend.hold_id, extend.request_id, extend.fingerprint()).hash(&mut hasher),
         Command::Confirm(confirm) => (confirm.hold_id, confirm.request_id, confirm.fingerprint()).hash(&mut hasher),
         Command::Release(release) => (release.hold_id, release.request_id, release.fingerprint()).hash(&mut hasher),

@@ -105,6 +105,8 @@ pub struct Wanted {
     pub zone: Option<u8>,
     /// Exactly so many accessible seats.
     pub accessible_count: u32,
+    /// None of these seats, sorted, although they are open: single seats are judged as if nobody took them.
+    pub avoid: Vec<u32>,
 }
 
 /// The bits of `open`, of which the first in a word is the lowest, at which `size` set bits follow each other.
@@ -167,6 +169,7 @@ pub(crate) struct Search<'a> {
     /// As they were asked for, and one bit a section; `None`: any.
     sections: Option<(&'a [u16], [u64; SECTIONS_PER_PLAN_MAX / 64])>,
     accessible_count: u32,
+    avoid: &'a [u32],
 }
 
 impl<'a> Search<'a> {
@@ -202,6 +205,7 @@ impl<'a> Search<'a> {
             levels_of_stretch: if any_level { u8::MAX } else { levels_of_stretch },
             sections,
             accessible_count: wanted.accessible_count,
+            avoid: &wanted.avoid,
         }
     }
 
@@ -268,7 +272,7 @@ impl<'a> Search<'a> {
         }
         let seats = |start: u32| (0..size).map(move |nth| table.first + (start + nth) % table.count);
         for start in 0..table.count {
-            let fits = seats(start).all(|seat| self.taken.is_open(seat) && self.has_level(seat))
+            let fits = seats(start).all(|seat| self.taken.is_open(seat) && self.has_level(seat) && !self.avoids(seat))
                 && seats(start).take(size as usize - 1).all(|seat| !self.plan.aisle_after(seat))
                 && seats(start).map(|seat| self.accessible(seat)).sum::<u32>() == self.accessible_count
                 && (0..size).all(|nth| self.may_stand_at(table, start, nth, size));
@@ -389,7 +393,8 @@ impl<'a> Search<'a> {
         }
         let open = bits_of_seats(stretch.first, stretch.count, |word| self.taken.open_word(word));
         let plain = bits_of_seats(stretch.first, stretch.count, |word| self.plan.plain_words()[word as usize]);
-        let mut starts = starts_of_windows(open & plain & self.bits_of_levels(stretch), size);
+        let avoided = bits_of_seats(stretch.first, stretch.count, |word| bits_of(self.avoid, word));
+        let mut starts = starts_of_windows(open & plain & !avoided & self.bits_of_levels(stretch), size);
         if spare_singles {
             // The seat before the window begins its run, or the one behind ends it: that one would be left alone.
             let first_of_runs = open & !(open << 1);
@@ -452,6 +457,10 @@ impl<'a> Search<'a> {
         }
     }
 
+    fn avoids(&self, seat: u32) -> bool {
+        self.avoid.binary_search(&seat).is_ok()
+    }
+
     /// Whether the seat has a level that is asked for.
     fn has_level(&self, seat: u32) -> bool {
         let level = self.plan.seat_level(seat);
@@ -469,7 +478,7 @@ impl<'a> Search<'a> {
     fn open_in(&self, block: &Block) -> u32 {
         let open_word = |word: u32| {
             let plain = if self.accessible_count > 0 { u64::MAX } else { self.plan.plain_words()[word as usize] };
-            self.taken.open_word(word) & plain
+            self.taken.open_word(word) & plain & !bits_of(self.avoid, word)
         };
         let chunk = |nth: u32| {
             let first = block.first + nth * 64;
@@ -488,7 +497,7 @@ impl<'a> Search<'a> {
 
     /// Whether any pick of this run may contain the seat.
     fn may_pick(&self, seat: u32, run: &Range<u32>) -> bool {
-        if !self.has_level(seat) {
+        if !self.has_level(seat) || self.avoids(seat) {
             return false;
         }
         if self.accessible_count == 0 {

@@ -31,6 +31,10 @@ pub enum Command {
     Release(Box<Release>),
     /// Read one hold. Changes nothing.
     GetHold(HoldId),
+    /// Ways to seat a party. Changes nothing.
+    Suggest(Box<Suggest>),
+    /// What this hold would do. Changes nothing.
+    Explain(Box<Hold>),
     /// A new event.
     CreateEvent(Box<CreateEvent>),
     /// Policies, windows, state, plan.
@@ -104,6 +108,85 @@ pub struct BestAvailable {
     pub seats_only: bool,
 }
 
+/// Options that one suggestion may ask for.
+const OPTIONS_MAX: u8 = 10;
+
+/// Ask for ways to seat a party.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suggest {
+    /// The party, and what it accepts.
+    pub best: BestAvailable,
+    /// So many ways at most, 1 to 10.
+    pub options_max: u8,
+    /// Plan revision the caller knows; 0: any.
+    pub plan_revision: u32,
+}
+
+impl Suggest {
+    /// Hash of the content.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = Hasher::new(13);
+        self.best.hash_into(&mut hasher);
+        hasher.word(u64::from(self.options_max) | u64::from(self.plan_revision) << 32);
+        hasher.finish()
+    }
+
+    /// Check what needs no state.
+    ///
+    /// # Errors
+    /// The first refusal, naming the field.
+    pub fn check(&self) -> Result<(), Reject> {
+        if !(1..=OPTIONS_MAX).contains(&self.options_max) {
+            return Err(Reject::invalid(Field::Options, "must be 1 to 10"));
+        }
+        self.best.check()?;
+        if usize::from(self.best.quantity) > PLACES_PER_HOLD_MAX {
+            return Err(Reject::TooManyPlaces { places_max: PLACES_PER_HOLD_MAX as u32 });
+        }
+        Ok(())
+    }
+}
+
+impl BestAvailable {
+    fn hash_into(&self, hasher: &mut Hasher) {
+        hasher.word(
+            u64::from(self.quantity)
+                | u64::from(self.accessible_count) << 8
+                | u64::from(self.contiguous_only) << 16
+                | u64::from(self.seats_only) << 17
+                | 1 << 25,
+        );
+        for list in [&self.price_levels, &self.sections] {
+            hasher.word(list.len() as u64);
+            list.iter().for_each(|text| hasher.bytes(text.as_bytes()));
+        }
+        hasher.bytes(self.zone.as_deref().unwrap_or("").as_bytes());
+    }
+
+    /// Check what needs no state.
+    ///
+    /// # Errors
+    /// The first refusal, naming the field.
+    fn check(&self) -> Result<(), Reject> {
+        if self.quantity == 0 {
+            return Err(Reject::invalid(Field::BestAvailable, "quantity must be at least 1"));
+        }
+        for (list, field) in [(&self.price_levels, Field::PriceLevels), (&self.sections, Field::Sections)] {
+            if list.len() > NAMES_MAX || list.iter().any(|name| name.len() > PLAN_TEXT_BYTES_MAX) {
+                return Err(Reject::invalid(field, "must be at most 64 names of at most 128 bytes"));
+            }
+        }
+        if self.zone.as_ref().is_some_and(|name| name.len() > PLAN_TEXT_BYTES_MAX) {
+            return Err(Reject::invalid(Field::Zone, "must be at most 128 bytes"));
+        }
+        if self.accessible_count > self.quantity {
+            return Err(Reject::invalid(Field::BestAvailable, "accessible_count must be at most quantity"));
+        }
+        Ok(())
+    }
+}
+
 impl Hold {
     /// Check what needs no state: something is asked, at most 64 places, no seat twice by the name
     /// it was given, quantities and ticket types in their bounds.
@@ -126,20 +209,7 @@ impl Hold {
             }
         }
         if let Some(best) = &self.best {
-            if best.quantity == 0 {
-                return Err(Reject::invalid(Field::BestAvailable, "quantity must be at least 1"));
-            }
-            for (list, field) in [(&best.price_levels, Field::PriceLevels), (&best.sections, Field::Sections)] {
-                if list.len() > NAMES_MAX || list.iter().any(|name| name.len() > PLAN_TEXT_BYTES_MAX) {
-                    return Err(Reject::invalid(field, "must be at most 64 names of at most 128 bytes"));
-                }
-            }
-            if best.zone.as_ref().is_some_and(|name| name.len() > PLAN_TEXT_BYTES_MAX) {
-                return Err(Reject::invalid(Field::Zone, "must be at most 128 bytes"));
-            }
-            if best.accessible_count > best.quantity {
-                return Err(Reject::invalid(Field::BestAvailable, "accessible_count must be at most quantity"));
-            }
+            best.check()?;
         }
         if !self.ticket_types.is_empty() && self.ticket_types.len() != explicit + chosen {
             return Err(Reject::TicketTypeInvalid { expected: (explicit + chosen) as u32 });
@@ -193,18 +263,7 @@ impl Hold {
             );
         }
         if let Some(best) = &self.best {
-            all.word(
-                u64::from(best.quantity)
-                    | u64::from(best.accessible_count) << 8
-                    | u64::from(best.contiguous_only) << 16
-                    | u64::from(best.seats_only) << 17
-                    | 1 << 25,
-            );
-            for list in [&best.price_levels, &best.sections] {
-                all.word(list.len() as u64);
-                list.iter().for_each(|text| all.bytes(text.as_bytes()));
-            }
-            all.bytes(best.zone.as_deref().unwrap_or("").as_bytes());
+            best.hash_into(&mut all);
             // The chosen seats' kinds, in their order.
             for at in self.seats.len() + self.seat_keys.len()..self.ticket_types.len() {
                 all.word(kind(at));

@@ -14,7 +14,9 @@ use smallvec::SmallVec;
 use crate::{
     best_available::{Arrangement, Taken, Wanted},
     change::{Change, Confirmed, EventCreated, EventUpdated, Extended, Held, HoldCause, HoldState, HoldView, Released},
-    command::{AreaName, BestAvailable, Command, Confirm, CreateEvent, Extend, Hold, Part, Release, UpdateEvent},
+    command::{
+        AreaName, BestAvailable, Command, Confirm, CreateEvent, Extend, Hold, Part, Release, Suggest, UpdateEvent,
+    },
     event::Event,
     hold::Entry,
     ids::{EventKey, HoldId, RequestId, TimestampMs},
@@ -25,7 +27,7 @@ use crate::{
     plan::{ACCESSIBLE, COMPANION, RowKind},
     policy::{EventState, OrphanRule},
     reject::{Field, PlaceInTheWay, Reject},
-    slot::{Decision, Slot},
+    slot::{Decision, Slot, Suggestion},
 };
 
 /// Places in the way that a refusal names at most.
@@ -38,7 +40,7 @@ impl Slot {
     /// The first refusal in the order of judgement. Nothing has changed.
     pub fn decide(&self, now: TimestampMs, key: EventKey, command: &Command) -> Result<Decision, Reject> {
         match command {
-            Command::Hold(hold) => {
+            Command::Hold(hold) | Command::Explain(hold) => {
                 check_ttl(hold.ttl_ms)?;
                 hold.check()?;
             }
@@ -46,7 +48,7 @@ impl Slot {
             Command::Confirm(confirm) => confirm.check()?,
             Command::Release(release) => release.check()?,
             Command::CreateEvent(create) => return self.decide_create(create),
-            Command::GetHold(_) | Command::UpdateEvent(_) => {}
+            Command::GetHold(_) | Command::UpdateEvent(_) | Command::Suggest(_) => {}
         }
         let event = self.find(key).and_then(|number| self.event(number)).ok_or(Reject::EventNotFound)?;
         match command {
@@ -59,6 +61,8 @@ impl Slot {
                 Ok(self.known(event, entry, false))
             }
             Command::UpdateEvent(update) => self.decide_update(now, event, update),
+            Command::Suggest(suggest) => self.decide_suggest(event, suggest),
+            Command::Explain(hold) => Ok(self.decide_explain(now, event, hold)),
             Command::CreateEvent(_) => Err(Reject::EventNotFound),
         }
     }
@@ -86,6 +90,12 @@ impl Slot {
             };
         }
         self.judge_age(now, event, hold.hold_id.time())?;
+        let held = self.take(now, event, hold)?;
+        Ok(Decision::Change(event.number, Change::Held(held)))
+    }
+
+    /// What a hold takes whose id is new and of a right age.
+    fn take(&self, now: TimestampMs, event: &Event, hold: &Hold) -> Result<Held, Reject> {
         let policies = &event.settings.policies;
         let limited = policies.places_per_customer_max > 0 || policies.holds_per_customer_max > 0;
         if limited && !hold.customer.is_some() {
@@ -122,7 +132,12 @@ impl Slot {
             also.sort_unstable();
             let taken = Taken { held: event.planes.held(), sold: event.planes.sold(), also: &also, except: &except };
             let kinds = hold.ticket_types.iter().skip(seats.len()).copied().chain(core::iter::repeat(0));
-            match choose(event, hold, taken, &wanted, &admissions, replaced) {
+            let asked = hold.best.as_ref();
+            let room = |area| {
+                let freed = admissions_of(area, replaced.iter().flat_map(|entry| entry.unsold_admissions()));
+                event.area_open(area) + freed - admissions_of(area, admissions.iter().copied())
+            };
+            match asked.and_then(|asked| choose(event, asked, taken, &wanted, room)) {
                 Some((Chosen::Seats(chosen), how)) => {
                     arrangement = how;
                     seats.extend(chosen.into_iter().zip(kinds).map(|(index, ticket_type)| Seat { index, ticket_type }));
@@ -145,7 +160,7 @@ impl Slot {
 
         let ttl_ms = if hold.ttl_ms == 0 { u64::from(policies.hold_ttl_s) * 1_000 } else { u64::from(hold.ttl_ms) };
         let lifetime_ms = u64::from(policies.lifetime_s_max) * 1_000;
-        let held = Held {
+        Ok(Held {
             hold_id: hold.hold_id,
             fingerprint: hold.fingerprint(),
             customer: hold.customer,
@@ -156,8 +171,58 @@ impl Slot {
             arrangement,
             seats,
             admissions,
+        })
+    }
+
+    /// Up to so many ways to seat a party, best first; no seat is in two of them.
+    fn decide_suggest(&self, event: &Event, suggest: &Suggest) -> Result<Decision, Reject> {
+        suggest.check()?;
+        check_revision(event, suggest.plan_revision, false)?;
+        let asked = &suggest.best;
+        let mut wanted = wanted_of(event, asked)?;
+        let taken = Taken { held: event.planes.held(), sold: event.planes.sold(), also: &[], except: &[] };
+        let mut options = Vec::new();
+        let mut areas: SmallVec<[u16; 4]> = SmallVec::new();
+        while options.len() < usize::from(suggest.options_max) {
+            let room = |area| if areas.contains(&area) { 0 } else { event.area_open(area) };
+            let Some((chosen, arrangement)) = choose(event, asked, taken, &wanted, room) else { break };
+            let (seats, area) = match chosen {
+                Chosen::Seats(seats) => {
+                    wanted.avoid.extend(&seats);
+                    wanted.avoid.sort_unstable();
+                    (seats, None)
+                }
+                Chosen::Area(area) => {
+                    areas.push(area);
+                    (Vec::new(), Some(area))
+                }
+            };
+            options.push(Suggestion { seats, area, arrangement });
+        }
+        if options.is_empty() {
+            return Err(nothing_fits(event, &wanted, Some(asked)));
+        }
+        Ok(Decision::Suggested { event: event.number, options })
+    }
+
+    /// What a hold would be answered, and which seats it would leave alone. Its id is not judged.
+    fn decide_explain(&self, now: TimestampMs, event: &Event, hold: &Hold) -> Decision {
+        let outcome = self.take(now, event, hold);
+        let picked = match &outcome {
+            Ok(held) => Some(held.seats.clone()),
+            // Named seats that are all there.
+            Err(_) => explicit_seats(event, hold).ok(),
         };
-        Ok(Decision::Change(event.number, Change::Held(held)))
+        let replaced = hold.replace.and_then(|id| self.replaceable(now, event, id, hold).ok());
+        let mut except: Vec<u32> =
+            replaced.iter().flat_map(|entry| entry.unsold_seats()).map(|seat| seat.index).collect();
+        except.sort_unstable();
+        let taken = Taken { held: event.planes.held(), sold: event.planes.sold(), also: &[], except: &except };
+        let picked = picked.unwrap_or_default();
+        let mut open: Vec<u32> = picked.iter().map(|seat| seat.index).filter(|&seat| taken.is_open(seat)).collect();
+        open.sort_unstable();
+        let left_alone = orphan::left_alone(&event.plan, taken, &open);
+        Decision::Explained { event: event.number, outcome, left_alone }
     }
 
     /// An id that is not known must be young enough that it cannot have been forgotten.
@@ -557,6 +622,7 @@ fn wanted_of(event: &Event, best: &BestAvailable) -> Result<Wanted, Reject> {
         sections,
         zone: zone.transpose()?,
         accessible_count: u32::from(best.accessible_count),
+        avoid: Vec::new(),
     })
 }
 
@@ -607,20 +673,18 @@ enum Chosen {
     Area(u16),
 }
 
-/// The first rung that fits.
+/// The first rung that fits. `room`: how many an area still admits.
 fn choose(
     event: &Event,
-    hold: &Hold,
+    asked: &BestAvailable,
     taken: Taken<'_>,
     wanted: &Wanted,
-    admissions: &[Admission],
-    replaced: Option<&Entry>,
+    room: impl Fn(u16) -> u32,
 ) -> Option<(Chosen, Arrangement)> {
     let (plan, openings, rule) = (&event.plan, &event.openings, event.settings.policies.orphan_rule);
     if let Some((seats, how)) = ladder::adjacent(plan, openings, taken, wanted, rule) {
         return Some((Chosen::Seats(seats), how));
     }
-    let asked = hold.best.as_ref()?;
     if asked.contiguous_only {
         return None;
     }
@@ -631,11 +695,7 @@ fn choose(
     if asked.seats_only || wanted.accessible_count > 0 || !wanted.sections.is_empty() {
         return None;
     }
-    let area = ladder::nearest_area(plan, wanted, |area| {
-        let freed = admissions_of(area, replaced.iter().flat_map(|entry| entry.unsold_admissions()));
-        let given = admissions_of(area, admissions.iter().copied());
-        event.area_open(area) + freed >= given + wanted.quantity
-    })?;
+    let area = ladder::nearest_area(plan, wanted, |area| room(area) >= wanted.quantity)?;
     probe::sometimes!("hold: general admission instead of seats");
     Some((Chosen::Area(area), Arrangement::General))
 }

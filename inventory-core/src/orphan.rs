@@ -10,6 +10,7 @@
 //!
 //! Not here: what follows from it (`policy::OrphanRule` and the commands).
 
+use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::{
@@ -95,6 +96,30 @@ pub fn stranding_pieces(plan: &Plan, taken: Taken<'_>, picked: &[u32]) -> impl I
         }
         None
     })
+}
+
+/// The seats that a pick leaves alone and that were not, in plan order. `picked`: sorted, and open in `taken`.
+#[must_use]
+pub fn left_alone(plan: &Plan, taken: Taken<'_>, picked: &[u32]) -> Vec<u32> {
+    let ranking = plan.ranking(false);
+    let mut alone = Vec::new();
+    for &seat in picked {
+        let stretch = &ranking.stretches()[ranking.rank_of(seat) as usize];
+        let bounds = stretch.seats();
+        let stays = |seat: Option<u32>| {
+            seat.is_some_and(|seat| {
+                bounds.contains(&seat) && taken.is_open(seat) && picked.binary_search(&seat).is_err()
+            })
+        };
+        // Beside a picked seat, so it had a neighbour.
+        for beside in [seat.checked_sub(1), Some(seat + 1)].into_iter().flatten() {
+            let is_alone = !stays(beside.checked_sub(1)) && !stays(Some(beside + 1));
+            if !stretch.has(RING) && stays(Some(beside)) && is_alone && alone.last() != Some(&beside) {
+                alone.push(beside);
+            }
+        }
+    }
+    alone
 }
 
 /// Whether a pick may leave a seat alone that was not: most leave none, and this says so soon. Of stretches of more

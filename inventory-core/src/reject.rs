@@ -27,6 +27,8 @@ pub enum Field {
     Sections,
     /// `best_available.zone`
     Zone,
+    /// `options_max`
+    Options,
     /// `customer`
     Customer,
     /// `replace_hold_id`

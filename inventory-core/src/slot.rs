@@ -15,7 +15,8 @@ use alloc::{sync::Arc, vec::Vec};
 use hashbrown::HashTable;
 
 use crate::{
-    change::{Change, HoldView, ResumeCause, Resumed},
+    best_available::Arrangement,
+    change::{Change, Held, HoldView, ResumeCause, Resumed},
     decide::view,
     digest::mix,
     event::Event,
@@ -26,6 +27,7 @@ use crate::{
     openings::Openings,
     place::{PlaceState, SOLD, Seat},
     plan::Plan,
+    reject::Reject,
 };
 
 /// Where `apply` finds the plans that changes name. The caller has loaded them before.
@@ -58,6 +60,22 @@ pub enum Decision {
         /// Whether the command took effect before (false: it only reads).
         replayed: bool,
     },
+    /// Nothing: ways to seat a party, best first.
+    Suggested {
+        /// The event.
+        event: EventNumber,
+        /// At least one.
+        options: Vec<Suggestion>,
+    },
+    /// Nothing: what a hold would do.
+    Explained {
+        /// The event.
+        event: EventNumber,
+        /// What it would take, or the refusal.
+        outcome: Result<Held, Reject>,
+        /// Seats that the pick would leave alone, whether the event's rule minds or not.
+        left_alone: Vec<u32>,
+    },
     /// Nothing: the event is as asked already, or only validation was asked.
     Event {
         /// The event.
@@ -65,6 +83,17 @@ pub enum Decision {
         /// Whether the command took effect before.
         replayed: bool,
     },
+}
+
+/// A way to seat a party.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suggestion {
+    /// Seats, in plan order; none: general admission.
+    pub seats: Vec<u32>,
+    /// General admission for the whole party.
+    pub area: Option<u16>,
+    /// How the seats lie.
+    pub arrangement: Arrangement,
 }
 
 /// What applying gave.
