@@ -379,10 +379,11 @@ pub struct BestAvailable {
     /// Exactly so many of the places are accessible seats.
     #[prost(uint32, tag = "5")]
     pub accessible_count: u32,
-    /// Only side by side in one row.
+    /// Only side by side in one row. Else a party that finds no such seats is split.
     #[prost(bool, tag = "6")]
     pub contiguous_only: bool,
-    /// Only seats, no general admission.
+    /// Only seats. Else a party that finds none gets general admission, when neither sections nor accessible seats are
+    /// asked for.
     #[prost(bool, tag = "7")]
     pub seats_only: bool,
 }
@@ -580,7 +581,7 @@ pub enum Arrangement {
     Contiguous = 1,
     /// Side by side in one row, leaving a single seat alone because nothing better was open.
     Stranding = 2,
-    /// Over several rows.
+    /// In several pieces, or at a table.
     Split = 3,
     /// In a general admission area.
     General = 4,
@@ -1584,6 +1585,108 @@ pub struct HoldResponse {
     #[prost(string, repeated, tag = "7")]
     pub seat_labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
+/// Asks for ways to seat a party.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SuggestRequest {
+    /// The event.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// The party, and what it accepts. Required.
+    #[prost(message, optional, tag = "2")]
+    pub best_available: ::core::option::Option<BestAvailable>,
+    /// So many ways at most, 1 to 10. 0: 3.
+    #[prost(uint32, tag = "3")]
+    pub options_max: u32,
+}
+/// Ways to seat a party: what Hold would take first, then what is best without those seats, and so on. No seat is in two
+/// of them. When there is none the refusal is that of Hold.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SuggestResponse {
+    /// At least one, best first.
+    #[prost(message, repeated, tag = "1")]
+    pub options: ::prost::alloc::vec::Vec<suggest_response::Option>,
+    /// The plan revision that indexes belong to.
+    #[prost(uint32, tag = "2")]
+    pub plan_revision: u32,
+    /// Position they are true at.
+    #[prost(uint64, tag = "3")]
+    pub position: u64,
+    /// Incarnation the position belongs to.
+    #[prost(uint64, tag = "4")]
+    pub incarnation: u64,
+    /// The server's time, milliseconds since 1970 UTC.
+    #[prost(uint64, tag = "5")]
+    pub server_time_ms: u64,
+}
+/// Nested message and enum types in `SuggestResponse`.
+pub mod suggest_response {
+    /// One way.
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct Option {
+        /// Indexes of the seats, in plan order.
+        #[prost(uint32, repeated, tag = "1")]
+        pub seats: ::prost::alloc::vec::Vec<u32>,
+        /// For people: the key of each.
+        #[prost(string, repeated, tag = "2")]
+        pub seat_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+        /// General admission instead of seats.
+        #[prost(message, repeated, tag = "3")]
+        pub ga: ::prost::alloc::vec::Vec<super::GaItem>,
+        /// How well they sit together.
+        #[prost(enumeration = "super::Arrangement", tag = "4")]
+        pub arrangement: i32,
+    }
+}
+/// Asks what a Hold would be answered.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainRequest {
+    /// The Hold. Its `hold_id` does not matter and may be empty.
+    #[prost(message, optional, tag = "1")]
+    pub hold: ::core::option::Option<HoldRequest>,
+}
+/// What a Hold would be answered. A request that has no right shape is refused as Hold refuses it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainResponse {
+    /// Why it would be refused. Unspecified: it would be granted.
+    #[prost(enumeration = "Reason", tag = "1")]
+    pub reason: i32,
+    /// The refusal in words.
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+    /// Indexes of the seats it would take: those named first, then those chosen in plan order.
+    #[prost(uint32, repeated, tag = "3")]
+    pub seats: ::prost::alloc::vec::Vec<u32>,
+    /// For people: the key of each.
+    #[prost(string, repeated, tag = "4")]
+    pub seat_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// General admission it would take.
+    #[prost(message, repeated, tag = "5")]
+    pub ga: ::prost::alloc::vec::Vec<GaItem>,
+    /// How well chosen seats sit together.
+    #[prost(enumeration = "Arrangement", tag = "6")]
+    pub arrangement: i32,
+    /// Indexes of open seats that the pick would leave alone, whether the event's rule minds or not.
+    #[prost(uint32, repeated, tag = "7")]
+    pub left_alone: ::prost::alloc::vec::Vec<u32>,
+    /// For people: the key of each.
+    #[prost(string, repeated, tag = "8")]
+    pub left_alone_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Places in the way.
+    #[prost(message, optional, tag = "9")]
+    pub places_unavailable: ::core::option::Option<PlacesUnavailable>,
+    /// The plan revision that indexes belong to.
+    #[prost(uint32, tag = "10")]
+    pub plan_revision: u32,
+    /// Position it is true at.
+    #[prost(uint64, tag = "11")]
+    pub position: u64,
+    /// Incarnation the position belongs to.
+    #[prost(uint64, tag = "12")]
+    pub incarnation: u64,
+    /// The server's time, milliseconds since 1970 UTC.
+    #[prost(uint64, tag = "13")]
+    pub server_time_ms: u64,
+}
 /// Moves the deadline of a hold to now + `ttl_ms`, as far as its longest life allows.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ExtendHoldRequest {
@@ -2088,6 +2191,60 @@ pub mod inventory_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Ways to seat a party, best first. Takes nothing: by the time they are asked for they may be gone.
+        pub async fn suggest(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SuggestRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SuggestResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/usher.inventory.v1.InventoryService/Suggest",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("usher.inventory.v1.InventoryService", "Suggest"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// What a Hold would be answered now, and why. Takes nothing.
+        pub async fn explain(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExplainRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExplainResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/usher.inventory.v1.InventoryService/Explain",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("usher.inventory.v1.InventoryService", "Explain"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Reads an event.
         pub async fn get_event(
             &mut self,
@@ -2277,6 +2434,16 @@ pub mod inventory_service_server {
             &self,
             request: tonic::Request<super::GetHoldRequest>,
         ) -> std::result::Result<tonic::Response<super::GetHoldResponse>, tonic::Status>;
+        /// Ways to seat a party, best first. Takes nothing: by the time they are asked for they may be gone.
+        async fn suggest(
+            &self,
+            request: tonic::Request<super::SuggestRequest>,
+        ) -> std::result::Result<tonic::Response<super::SuggestResponse>, tonic::Status>;
+        /// What a Hold would be answered now, and why. Takes nothing.
+        async fn explain(
+            &self,
+            request: tonic::Request<super::ExplainRequest>,
+        ) -> std::result::Result<tonic::Response<super::ExplainResponse>, tonic::Status>;
         /// Reads an event.
         async fn get_event(
             &self,
@@ -2612,6 +2779,96 @@ pub mod inventory_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetHoldSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/usher.inventory.v1.InventoryService/Suggest" => {
+                    #[allow(non_camel_case_types)]
+                    struct SuggestSvc<T: InventoryService>(pub Arc<T>);
+                    impl<
+                        T: InventoryService,
+                    > tonic::server::UnaryService<super::SuggestRequest>
+                    for SuggestSvc<T> {
+                        type Response = super::SuggestResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SuggestRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InventoryService>::suggest(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SuggestSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/usher.inventory.v1.InventoryService/Explain" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExplainSvc<T: InventoryService>(pub Arc<T>);
+                    impl<
+                        T: InventoryService,
+                    > tonic::server::UnaryService<super::ExplainRequest>
+                    for ExplainSvc<T> {
+                        type Response = super::ExplainResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExplainRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InventoryService>::explain(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExplainSvc(inner);
                         let codec = crate::codec::LeanCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

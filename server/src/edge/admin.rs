@@ -320,7 +320,9 @@ fn event_of(engine: &Engine, answer: &Answer) -> Refusable<(Arc<EventView>, bool
                 .map(|event| (event, *replayed))
                 .ok_or_else(|| Refusal::of_refused(Refused::Internal, Asked::default()))
         }
-        Ok(Done::Hold { .. }) => Err(Refusal::of_refused(Refused::Internal, Asked::default())),
+        Ok(Done::Hold { .. } | Done::Suggested { .. } | Done::Explained { .. }) => {
+            Err(Refusal::of_refused(Refused::Internal, Asked::default()))
+        }
         Err(refused) => {
             let mut refusal = Refusal::of_refused(refused.clone(), Asked::default());
             refusal.position = answer.position;

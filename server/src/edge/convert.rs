@@ -290,7 +290,7 @@ fn refuse_area_keys(items: &[wire::GaItem]) -> Refusable<()> {
     }
 }
 
-fn best_available(wanted: wire::BestAvailable) -> BestAvailable {
+pub(crate) fn best_available(wanted: wire::BestAvailable) -> BestAvailable {
     let texts = |list: Vec<String>| list.into_iter().map(String::into_boxed_str).collect();
     BestAvailable {
         quantity: saturated(wanted.quantity),

@@ -143,7 +143,7 @@ impl Question {
                 let position = position.max(self.min_position);
                 return Ok(HoldDone { event: self.event, view, replayed, position, time });
             }
-            Ok(Done::Event { .. }) => Refused::Internal,
+            Ok(Done::Event { .. } | Done::Suggested { .. } | Done::Explained { .. }) => Refused::Internal,
             Err(refused) => refused,
         };
         if refused == Refused::Internal {

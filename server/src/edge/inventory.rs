@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     admission::Permit,
-    convert,
+    advice, convert,
     deadline::CallTime,
     holds::{self, Begun, COMMAND_BYTES, HoldDone},
     plan_chunks,
@@ -119,6 +119,26 @@ impl Inventory {
         let Begun { key, command, bytes, question } = begin(engine, request.into_inner())?;
         let answer = submit(&self.edge, engine, time, key, command, question.asked(), bytes).await?;
         Ok(tell(engine, &question.answered(Ok(answer))?))
+    }
+
+    async fn suggest(&self, time: Option<CallTime>, request: wire::SuggestRequest) -> Refusable<wire::SuggestResponse> {
+        let engine = self.edge.engine()?;
+        convert::event_id(&request.event_id)?;
+        let event = find(engine, &request.event_id, Asked::default())?;
+        let best = request.best_available.clone().unwrap_or_default();
+        let command = advice::suggest(request)?;
+        let answer = submit(&self.edge, engine, time, event.key(), command, Asked::default(), COMMAND_BYTES).await?;
+        advice::suggested(engine, &event, best, answer)
+    }
+
+    async fn explain(&self, time: Option<CallTime>, request: wire::ExplainRequest) -> Refusable<wire::ExplainResponse> {
+        let engine = self.edge.engine()?;
+        let hold = request.hold.ok_or_else(|| Refusal::invalid("hold", "is required"))?;
+        convert::event_id(&hold.event_id)?;
+        let event = find(engine, &hold.event_id, Asked::default())?;
+        let (command, asked) = advice::explain(engine, hold)?;
+        let answer = submit(&self.edge, engine, time, event.key(), command, asked, COMMAND_BYTES).await?;
+        advice::explained(engine, &event, asked, answer)
     }
 
     /// The view of an event, at least as new as the caller asks.
@@ -260,6 +280,14 @@ impl InventoryService for Inventory {
         request: Request<wire::GetHoldRequest>,
     ) -> Result<Response<wire::GetHoldResponse>, Status> {
         said(self.on_hold(request, |engine, request| holds::get(engine, &request), holds::got).await)
+    }
+
+    async fn suggest(&self, request: Request<wire::SuggestRequest>) -> Result<Response<wire::SuggestResponse>, Status> {
+        said(self.suggest(time_of(&request), request.into_inner()).await)
+    }
+
+    async fn explain(&self, request: Request<wire::ExplainRequest>) -> Result<Response<wire::ExplainResponse>, Status> {
+        said(self.explain(time_of(&request), request.into_inner()).await)
     }
 
     async fn get_event(

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod admission;
+mod advice;
 pub(crate) mod batch;
 pub(crate) mod calls;
 pub(crate) mod connection;

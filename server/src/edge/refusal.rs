@@ -87,6 +87,11 @@ pub(crate) struct Refusal {
 pub(crate) type Refusable<T> = Result<T, Box<Refusal>>;
 
 impl Refusal {
+    /// The places in the way as a message, if there are any.
+    pub(crate) fn places_message(&self) -> Option<wire::PlacesUnavailable> {
+        (!self.places.is_empty()).then(|| places_unavailable(&self.places, self.plan_revision))
+    }
+
     /// A refusal of a command that had no effect.
     pub(crate) fn new(reason: Reason, message: impl Into<Cow<'static, str>>) -> Box<Refusal> {
         Box::new(Refusal {
@@ -236,8 +241,7 @@ impl Refusal {
         if let Some(quota) = quota_failure(&self) {
             details.push(any("google.rpc.QuotaFailure", &quota));
         }
-        if !self.places.is_empty() {
-            let places = places_unavailable(&self.places, self.plan_revision);
+        if let Some(places) = self.places_message() {
             details.push(any("usher.inventory.v1.PlacesUnavailable", &places));
         }
         let status = pb::Status { code: code as i32, message: self.message.to_string(), details };
@@ -319,9 +323,12 @@ fn say(reject: Reject, asked: Asked) -> Box<Refusal> {
             let path = match field {
                 // Explicit picks are numbered through both lists.
                 Field::Seats => pick_path(position, asked),
-                Field::Zone | Field::BestAvailable | Field::Customer | Field::ReplaceHoldId | Field::State => {
-                    field_path(field)
-                }
+                Field::Zone
+                | Field::BestAvailable
+                | Field::Options
+                | Field::Customer
+                | Field::ReplaceHoldId
+                | Field::State => field_path(field),
                 Field::SeatKeys | Field::Ga | Field::PriceLevels | Field::Sections | Field::Setting(_) => {
                     Cow::Owned(format!("{}[{position}]", field_path(field)))
                 }
@@ -476,6 +483,7 @@ fn field_path(field: Field) -> Cow<'static, str> {
         Field::SeatKeys => "seat_keys",
         Field::Ga => "ga",
         Field::BestAvailable => "best_available",
+        Field::Options => "options_max",
         Field::PriceLevels => "best_available.price_levels",
         Field::Sections => "best_available.sections",
         Field::Zone => "best_available.zone",
