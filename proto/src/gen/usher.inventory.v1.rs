@@ -379,10 +379,11 @@ pub struct BestAvailable {
     /// Exactly so many of the places are accessible seats.
     #[prost(uint32, tag = "5")]
     pub accessible_count: u32,
-    /// Only side by side in one row.
+    /// Only side by side in one row. Else a party that finds no such seats is split.
     #[prost(bool, tag = "6")]
     pub contiguous_only: bool,
-    /// Only seats, no general admission.
+    /// Only seats. Else a party that finds none gets general admission, when neither sections nor accessible seats are
+    /// asked for.
     #[prost(bool, tag = "7")]
     pub seats_only: bool,
 }
@@ -580,7 +581,7 @@ pub enum Arrangement {
     Contiguous = 1,
     /// Side by side in one row, leaving a single seat alone because nothing better was open.
     Stranding = 2,
-    /// Over several rows.
+    /// In several pieces, or at a table.
     Split = 3,
     /// In a general admission area.
     General = 4,
