@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::advice::SuggestOptions;
 use crate::availability::AvailabilityOptions;
 use crate::event::EventCommand;
 use crate::hold::{ConfirmOptions, ExtendOptions, HoldOptions, ReleaseOptions, ShowOptions};
@@ -56,6 +57,10 @@ pub(crate) enum Command {
     #[command(subcommand, after_help = "Examples:\n  usherctl event list\n  usherctl event create --help")]
     Event(EventCommand),
     Hold(HoldOptions),
+    Suggest(SuggestOptions),
+    /// Tell what `hold` with the same words would be answered, and hold nothing
+    #[command(after_help = "Examples:\n  usherctl explain concert-1 A-2 A-3\n  usherctl explain concert-1 --best 5")]
+    Explain(HoldOptions),
     Confirm(ConfirmOptions),
     Release(ReleaseOptions),
     Extend(ExtendOptions),

@@ -86,7 +86,7 @@ pub(crate) struct HoldOptions {
     customer: Option<String>,
     /// Id of the new hold, a UUID of version 7: makes the command safe to send again
     #[arg(long, value_name = "UUID", value_parser = parse_hold_id)]
-    hold_id: Option<HoldId>,
+    pub(crate) hold_id: Option<HoldId>,
     /// Hold of this event to give up in the same step; the new one keeps its timer
     #[arg(long, value_name = "HOLD", value_parser = parse_hold_id)]
     replace: Option<HoldId>,
@@ -163,7 +163,8 @@ pub(crate) struct ShowOptions {
 }
 
 impl HoldOptions {
-    fn to_wire(&self, hold_id: HoldId) -> HoldRequest {
+    /// The request under this id.
+    pub(crate) fn to_wire(&self, hold_id: HoldId) -> HoldRequest {
         let best_available = self.best.map(|quantity| BestAvailable {
             quantity,
             price_levels: self.level.clone(),

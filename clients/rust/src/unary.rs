@@ -47,6 +47,7 @@ macro_rules! tells_time {
 tells_time!(
     milliseconds: inventory::HoldResponse, inventory::ExtendHoldResponse, inventory::ConfirmHoldResponse,
         inventory::ReleaseHoldResponse, inventory::GetHoldResponse, inventory::GetEventResponse,
+        inventory::SuggestResponse, inventory::ExplainResponse,
         inventory::GetAvailabilityResponse, inventory::GetSeatMapResponse;
     timestamp: admin::CreatePlanResponse, admin::CreateEventResponse, admin::UpdateEventResponse,
         admin::ListEventsResponse, admin::ServerStatusResponse
@@ -85,6 +86,10 @@ calls!(InventoryServiceClient:
     confirm_hold(inventory::ConfirmHoldRequest) -> inventory::ConfirmHoldResponse;
     /// Gives held places back.
     release_hold(inventory::ReleaseHoldRequest) -> inventory::ReleaseHoldResponse;
+    /// Ways to seat a party, best first. Takes nothing.
+    suggest(inventory::SuggestRequest) -> inventory::SuggestResponse;
+    /// What a Hold would be answered. Takes nothing.
+    explain(inventory::ExplainRequest) -> inventory::ExplainResponse;
     /// Reads a hold, live or ended.
     get_hold(inventory::GetHoldRequest) -> inventory::GetHoldResponse;
     /// Reads an event.
@@ -211,6 +216,8 @@ impl NeedsIds for admin::UpdateEventRequest {
     }
 }
 
+impl NeedsIds for inventory::SuggestRequest {}
+impl NeedsIds for inventory::ExplainRequest {}
 impl NeedsIds for inventory::GetHoldRequest {}
 impl NeedsIds for inventory::GetEventRequest {}
 impl NeedsIds for inventory::GetAvailabilityRequest {}
