@@ -48,7 +48,8 @@ impl Slot {
             Command::Confirm(confirm) => confirm.check()?,
             Command::Release(release) => release.check()?,
             Command::CreateEvent(create) => return self.decide_create(create),
-            Command::GetHold(_) | Command::UpdateEvent(_) | Command::Suggest(_) => {}
+            Command::Suggest(suggest) => suggest.check()?,
+            Command::GetHold(_) | Command::UpdateEvent(_) => {}
         }
         let event = self.find(key).and_then(|number| self.event(number)).ok_or(Reject::EventNotFound)?;
         match command {
@@ -61,7 +62,7 @@ impl Slot {
                 Ok(self.known(event, entry, false))
             }
             Command::UpdateEvent(update) => self.decide_update(now, event, update),
-            Command::Suggest(suggest) => self.decide_suggest(event, suggest),
+            Command::Suggest(suggest) => self.decide_suggest(now, event, suggest),
             Command::Explain(hold) => Ok(self.decide_explain(now, event, hold)),
             Command::CreateEvent(_) => Err(Reject::EventNotFound),
         }
@@ -175,11 +176,11 @@ impl Slot {
     }
 
     /// Up to so many ways to seat a party, best first; no seat is in two of them.
-    fn decide_suggest(&self, event: &Event, suggest: &Suggest) -> Result<Decision, Reject> {
-        suggest.check()?;
+    fn decide_suggest(&self, now: TimestampMs, event: &Event, suggest: &Suggest) -> Result<Decision, Reject> {
         check_revision(event, suggest.plan_revision, false)?;
         let asked = &suggest.best;
         let mut wanted = wanted_of(event, asked)?;
+        may_hold(now, event)?;
         let taken = Taken { held: event.planes.held(), sold: event.planes.sold(), also: &[], except: &[] };
         let mut options = Vec::new();
         let mut areas: SmallVec<[u16; 4]> = SmallVec::new();
