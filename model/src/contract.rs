@@ -9,7 +9,7 @@ use inventory_core::{
     reject::Reject,
 };
 
-use crate::Answer;
+use crate::{Answer, Grant};
 
 /// The answer as far as the contract says it: texts of problems are for people, admissions of one
 /// area and kind may come in pieces, etags are opaque.
@@ -19,22 +19,29 @@ use crate::Answer;
 pub fn normal(answer: Result<Answer, Reject>) -> Result<Answer, Reject> {
     match answer {
         Ok(Answer::Hold { view, replayed }) => Ok(Answer::Hold { view: normal_view(view), replayed }),
-        Err(Reject::Invalid { field, .. }) => Err(Reject::Invalid { field, problem: "" }),
+        Ok(Answer::Explained { outcome, left_alone }) => {
+            let outcome = outcome.map_err(normal_reject);
+            Ok(Answer::Explained { outcome: outcome.map(normal_grant), left_alone })
+        }
+        Err(reject) => Err(normal_reject(reject)),
         other => other,
     }
+}
+
+fn normal_reject(reject: Reject) -> Reject {
+    match reject {
+        Reject::Invalid { field, .. } => Reject::Invalid { field, problem: "" },
+        other => other,
+    }
+}
+
+fn normal_grant(grant: Grant) -> Grant {
+    Grant { admissions: merged(grant.admissions), ..grant }
 }
 
 /// The hold as far as the contract says it.
 #[must_use]
 pub fn normal_view(mut view: HoldView) -> HoldView {
-    let merged = |list: Admissions| -> Admissions {
-        let mut merged: BTreeMap<(u16, u8), u8> = BTreeMap::new();
-        for one in list {
-            *merged.entry((one.area, one.ticket_type)).or_default() += one.quantity;
-        }
-        let admission = |((area, ticket_type), quantity)| Admission { area, ticket_type, quantity };
-        merged.into_iter().map(admission).collect()
-    };
     view.admissions = merged(view.admissions);
     view.sold_admissions = merged(view.sold_admissions);
     if !matches!(view.state, HoldState::Active | HoldState::Paying) {
@@ -43,4 +50,13 @@ pub fn normal_view(mut view: HoldView) -> HoldView {
         view.renewals_left = 0;
     }
     view
+}
+
+fn merged(list: Admissions) -> Admissions {
+    let mut merged: BTreeMap<(u16, u8), u8> = BTreeMap::new();
+    for one in list {
+        *merged.entry((one.area, one.ticket_type)).or_default() += one.quantity;
+    }
+    let admission = |((area, ticket_type), quantity)| Admission { area, ticket_type, quantity };
+    merged.into_iter().map(admission).collect()
 }

@@ -2,22 +2,28 @@
 //! plan revision and unknown places; state and window; places per hold; availability, best available
 //! last; orphan rule; customer limits).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use inventory_core::{
     best_available::Arrangement,
     change::{HoldCause, HoldState, HoldView},
-    command::{self, AreaName, Confirm, CreateEvent, Extend, Part, Release, Remainder, UpdateEvent},
+    command::{
+        self, AreaName, BestAvailable, Confirm, CreateEvent, Extend, Part, Release, Remainder, Suggest, UpdateEvent,
+    },
     ids::{CustomerKey, HoldId, RequestId, TimestampMs},
     limits::{ID_AHEAD_MS_MAX, policy},
     place::{Moved, PlaceState},
     plan::Plan,
     policy::{EventState, Settings},
     reject::{Field, PlaceInTheWay, Reject},
+    slot::Suggestion,
 };
 
 use crate::{
-    Answer,
+    Answer, Grant,
     content::{self, Content},
     hold::{Admitted, Fate, HeldSeat, Hold},
     orphans,
@@ -111,6 +117,17 @@ impl Event {
         if is_from_future(now, command.hold_id.time()) {
             return Err(Reject::HoldIdFromFuture { now });
         }
+        let hold = self.judge(now, command)?;
+        if let Some(old) = command.replace {
+            let window_ms = self.settings.policies.retry_window_ms();
+            self.hold_mut(old).end(now, HoldState::Released, HoldCause::Replaced, window_ms);
+        }
+        self.holds.insert(hold.id, hold);
+        Ok(self.answer(command.hold_id, false))
+    }
+
+    /// The hold as it would be made: all of the order of judgement after the id.
+    fn judge(&self, now: TimestampMs, command: &command::Hold) -> Result<Hold, Reject> {
         let policies = self.settings.policies.clone();
         let limited = policies.places_per_customer_max > 0 || policies.holds_per_customer_max > 0;
         if limited && !command.customer.is_some() {
@@ -157,7 +174,7 @@ impl Event {
         };
         let hold = Hold {
             id: command.hold_id,
-            content,
+            content: content::of_hold(command),
             customer: command.customer,
             created_at: replaced.as_ref().map_or(now, |old| old.created_at),
             expires_at: replaced
@@ -185,13 +202,7 @@ impl Event {
         if policies.holds_per_customer_max > 0 && holds_after > policies.holds_per_customer_max as usize {
             return Err(Reject::HoldQuota { holds_max: policies.holds_per_customer_max });
         }
-
-        if let Some(old) = command.replace {
-            let window_ms = policies.retry_window_ms();
-            self.hold_mut(old).end(now, HoldState::Released, HoldCause::Replaced, window_ms);
-        }
-        self.holds.insert(hold.id, hold);
-        Ok(self.answer(command.hold_id, false))
+        Ok(hold)
     }
 
     fn replaceable(&self, now: TimestampMs, id: HoldId, customer: CustomerKey) -> Result<&Hold, Reject> {
@@ -206,8 +217,8 @@ impl Event {
         Ok(old)
     }
 
-    /// Plan revision, and names to numbers: seats, areas, then the filters of best available.
-    fn resolve(&self, command: &command::Hold) -> Result<Asked, Reject> {
+    /// Plan revision, and seats from names to numbers.
+    fn resolve_seats(&self, command: &command::Hold) -> Result<Vec<u32>, Reject> {
         let by_index = command.admissions.iter().any(|wanted| matches!(wanted.area, AreaName::Index(_)));
         if !command.seats.is_empty() || by_index || command.plan_revision != 0 {
             self.check_revision(command.plan_revision)?;
@@ -226,6 +237,13 @@ impl Event {
             }
             seats.push(seat);
         }
+        Ok(seats.to_vec())
+    }
+
+    /// Names to numbers: seats, areas, then the filters of best available.
+    fn resolve(&self, command: &command::Hold) -> Result<Asked, Reject> {
+        let seats = self.resolve_seats(command)?;
+        let unknown = |field, position: usize| Reject::UnknownPlace { field, position: position as u32 };
         let mut areas = Vec::new();
         for (at, wanted) in command.admissions.iter().enumerate() {
             let area = match &wanted.area {
@@ -234,31 +252,33 @@ impl Event {
             };
             areas.push(area.ok_or(unknown(Field::Ga, at))?);
         }
-        let best = match &command.best {
+        let best = command.best.as_ref().map(|best| self.resolve_best(best)).transpose()?;
+        Ok(Asked { seats, areas, best })
+    }
+
+    fn resolve_best(&self, best: &BestAvailable) -> Result<Wanted, Reject> {
+        let unknown = |field, position: usize| Reject::UnknownPlace { field, position: position as u32 };
+        let mut levels = Vec::new();
+        for (at, name) in best.price_levels.iter().enumerate() {
+            levels.push(self.plan.find_level(name).ok_or(unknown(Field::PriceLevels, at))?);
+        }
+        let mut sections = Vec::new();
+        for (at, key) in best.sections.iter().enumerate() {
+            sections.push(self.plan.find_section(key).ok_or(unknown(Field::Sections, at))?);
+        }
+        let zone = match &best.zone {
             None => None,
-            Some(best) => {
-                let mut levels = Vec::new();
-                for (at, name) in best.price_levels.iter().enumerate() {
-                    levels.push(self.plan.find_level(name).ok_or(unknown(Field::PriceLevels, at))?);
-                }
-                let mut sections = Vec::new();
-                for (at, key) in best.sections.iter().enumerate() {
-                    sections.push(self.plan.find_section(key).ok_or(unknown(Field::Sections, at))?);
-                }
-                let zone = match &best.zone {
-                    None => None,
-                    Some(key) => Some(self.plan.find_zone(key).ok_or(unknown(Field::Zone, 0))?),
-                };
-                Some(Wanted {
-                    quantity: usize::from(best.quantity),
-                    levels,
-                    sections,
-                    zone,
-                    accessible_count: usize::from(best.accessible_count),
-                })
-            }
+            Some(key) => Some(self.plan.find_zone(key).ok_or(unknown(Field::Zone, 0))?),
         };
-        Ok(Asked { seats: seats.to_vec(), areas, best })
+        Ok(Wanted {
+            quantity: usize::from(best.quantity),
+            levels,
+            sections,
+            zone,
+            accessible_count: usize::from(best.accessible_count),
+            avoid: BTreeSet::new(),
+            avoid_areas: BTreeSet::new(),
+        })
     }
 
     fn check_on_sale(&self, now: TimestampMs) -> Result<(), Reject> {
@@ -332,8 +352,7 @@ impl Event {
         Ok(())
     }
 
-    /// Best available, rung by rung: it sees the explicit seats and the command's own `admissions` as
-    /// taken, and those of the replaced hold as open.
+    /// What best available gives to this command, if it asks for that.
     fn choose(
         &self,
         command: &command::Hold,
@@ -344,8 +363,21 @@ impl Event {
         let (Some(best), Some(wanted)) = (&command.best, &asked.best) else {
             return Ok(Chosen::default());
         };
+        self.climb(best, wanted, &asked.seats, admissions, replaced)
+    }
+
+    /// Best available, rung by rung: it sees the command's own `explicit` seats and `admissions` as
+    /// taken, and those of the replaced hold as open.
+    fn climb(
+        &self,
+        best: &BestAvailable,
+        wanted: &Wanted,
+        explicit: &[u32],
+        admissions: &BTreeMap<(String, u8), Admitted>,
+        replaced: Option<HoldId>,
+    ) -> Result<Chosen, Reject> {
         let mut open = self.open_seats(replaced);
-        asked.seats.iter().for_each(|&seat| open[seat as usize] = false);
+        explicit.iter().for_each(|&seat| open[seat as usize] = false);
         if let Some((seats, arrangement)) = pick::pick(&self.plan, &open, wanted, self.settings.policies.orphan_rule) {
             return Ok(Chosen { seats, area: None, arrangement });
         }
@@ -397,6 +429,52 @@ impl Event {
             return Err(Reject::CustomerLimit { places_max });
         }
         Ok(())
+    }
+
+    // ---- Suggest, Explain ----
+
+    /// Ways until there is none: each is the ladder's, without what was told before it.
+    pub(crate) fn suggest(&self, now: TimestampMs, command: &Suggest) -> Result<Answer, Reject> {
+        if command.plan_revision != 0 {
+            self.check_revision(command.plan_revision)?;
+        }
+        let mut wanted = self.resolve_best(&command.best)?;
+        self.check_on_sale(now)?;
+        let mut options = Vec::new();
+        while options.len() < usize::from(command.options_max) {
+            let chosen = match self.climb(&command.best, &wanted, &[], &BTreeMap::new(), None) {
+                Ok(chosen) => chosen,
+                Err(reject) if options.is_empty() => return Err(reject),
+                Err(_) => break,
+            };
+            wanted.avoid.extend(&chosen.seats);
+            wanted.avoid_areas.extend(chosen.area);
+            let Chosen { seats, area, arrangement } = chosen;
+            options.push(Suggestion { seats, area, arrangement });
+        }
+        Ok(Answer::Suggested { options })
+    }
+
+    /// What the hold would be answered if its id were new, and whom it would leave alone.
+    pub(crate) fn explain(&self, now: TimestampMs, command: &command::Hold) -> Answer {
+        let outcome = self.judge(now, command).map(|hold| {
+            let view = hold.view(&self.plan, self.plan_revision, self.settings.policies.renewals_max);
+            Grant { seats: view.seats, admissions: view.admissions, arrangement: view.arrangement }
+        });
+        // A hold that cannot be replaced gives nothing back.
+        let replaced = command.replace.filter(|&old| self.replaceable(now, old, command.customer).is_ok());
+        let open = self.open_seats(replaced);
+        // Whatever refused it; nobody is named when the plan has not every seat.
+        let picked: Vec<u32> = match &outcome {
+            Ok(grant) => grant.seats.iter().map(|seat| seat.index).collect(),
+            Err(_) => self
+                .resolve_seats(command)
+                .unwrap_or_default()
+                .into_iter()
+                .filter(|&seat| open[seat as usize])
+                .collect(),
+        };
+        Answer::Explained { outcome, left_alone: orphans::left_alone(&self.plan, &open, &picked) }
     }
 
     // ---- Extend, Confirm, Release, GetHold ----

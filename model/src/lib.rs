@@ -21,12 +21,14 @@ mod drawn;
 use std::collections::BTreeMap;
 
 use inventory_core::{
+    best_available::Arrangement,
     change::{HoldView, ResumeCause},
     command::{Command, CreateEvent},
     ids::{EventKey, HoldId, TimestampMs},
-    place::PlaceState,
+    place::{Admissions, PlaceState, Seats},
     policy::EventState,
     reject::{Field, Reject},
+    slot::Suggestion,
 };
 
 pub use crate::contract::{normal, normal_view};
@@ -48,6 +50,29 @@ pub enum Answer {
         /// Whether the command took effect before.
         replayed: bool,
     },
+    /// Ways to seat a party.
+    Suggested {
+        /// At least one, best first.
+        options: Vec<Suggestion>,
+    },
+    /// What a hold would do.
+    Explained {
+        /// What it would take, or the refusal.
+        outcome: Result<Grant, Reject>,
+        /// Seats that the pick would leave alone, in plan order.
+        left_alone: Vec<u32>,
+    },
+}
+
+/// What a hold would take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Seats: explicit in request order, then chosen in plan order.
+    pub seats: Seats,
+    /// Admissions.
+    pub admissions: Admissions,
+    /// How the chosen seats lie.
+    pub arrangement: Arrangement,
 }
 
 /// All events with their holds.
@@ -71,13 +96,14 @@ impl Model {
     pub fn execute(&mut self, now: TimestampMs, key: EventKey, command: &Command) -> Result<Answer, Reject> {
         match command {
             Command::CreateEvent(create) => return self.create(key, create),
-            Command::Hold(hold) => {
+            Command::Hold(hold) | Command::Explain(hold) => {
                 event::check_ttl(hold.ttl_ms)?;
                 hold.check()?;
             }
             Command::Extend(extend) => event::check_ttl(extend.ttl_ms)?,
             Command::Confirm(confirm) => confirm.check()?,
             Command::Release(release) => release.check()?,
+            Command::Suggest(suggest) => suggest.check()?,
             Command::GetHold(_) | Command::UpdateEvent(_) => {}
         }
         let event = self.events.get_mut(&key).ok_or(Reject::EventNotFound)?;
@@ -88,6 +114,8 @@ impl Model {
             Command::Confirm(confirm) => event.confirm(now, confirm),
             Command::Release(release) => event.release(now, release),
             Command::GetHold(id) => event.get_hold(*id),
+            Command::Suggest(suggest) => event.suggest(now, suggest),
+            Command::Explain(hold) => Ok(event.explain(now, hold)),
             Command::UpdateEvent(update) => event.update(now, update),
         }
     }

@@ -22,6 +22,20 @@ pub fn would_strand(plan: &Plan, open: &[bool], picked: &[u32], rule: OrphanRule
     })
 }
 
+/// Seats that this pick leaves alone, in plan order, also where no rule minds: open ones beside a picked
+/// seat with no open neighbour after it. Nobody is alone at a table.
+#[must_use]
+pub fn left_alone(plan: &Plan, open: &[bool], picked: &[u32]) -> Vec<u32> {
+    let neighbours = |seat: u32| seat_before(plan, seat).into_iter().chain(seat_after(plan, seat));
+    let is_open_after = |seat: u32| open[seat as usize] && !picked.contains(&seat);
+    let is_left_alone = |seat: u32| {
+        is_open_after(seat)
+            && neighbours(seat).any(|other| picked.contains(&other))
+            && !neighbours(seat).any(is_open_after)
+    };
+    (0..plan.seat_count()).filter(|&seat| !is_at_table(plan, seat) && is_left_alone(seat)).collect()
+}
+
 /// The picked seats in largest sets that follow each other. Those at tables are not judged.
 fn pieces(plan: &Plan, picked: &[u32]) -> Vec<Vec<u32>> {
     let in_rows: BTreeSet<u32> = picked.iter().copied().filter(|&seat| !is_at_table(plan, seat)).collect();

@@ -23,6 +23,10 @@ pub struct Wanted {
     pub zone: Option<u8>,
     /// Exactly so many accessible seats.
     pub accessible_count: usize,
+    /// None of these seats, though they are as open as they are.
+    pub avoid: BTreeSet<u32>,
+    /// None of these areas.
+    pub avoid_areas: BTreeSet<u16>,
 }
 
 impl Wanted {
@@ -30,7 +34,8 @@ impl Wanted {
     #[must_use]
     pub fn admits(&self, plan: &Plan, seat: u32) -> bool {
         let section = plan.rows()[plan.row_of(seat) as usize].section;
-        (self.levels.is_empty() || self.levels.contains(&plan.seat_level(seat)))
+        !self.avoid.contains(&seat)
+            && (self.levels.is_empty() || self.levels.contains(&plan.seat_level(seat)))
             && (self.sections.is_empty() || self.sections.contains(&section))
             && (self.zone.is_none() || self.zone == plan.sections()[usize::from(section)].zone)
     }
@@ -253,7 +258,7 @@ fn section_of(plan: &Plan, seat: u32) -> u16 {
 pub fn nearest_area(plan: &Plan, wanted: &Wanted, fits: impl Fn(u16) -> bool) -> Option<u16> {
     let mut best: Option<(u64, u16)> = None;
     for (number, area) in (0..).zip(plan.areas()) {
-        if !wanted.admits_area(area) || !fits(number) {
+        if wanted.avoid_areas.contains(&number) || !wanted.admits_area(area) || !fits(number) {
             continue;
         }
         let away = distance_of(plan, area.centre, area.zone, wanted.zone);
@@ -300,7 +305,15 @@ mod tests {
     use crate::drawn::{area, build, drawn};
 
     fn wanted(quantity: usize) -> Wanted {
-        Wanted { quantity, levels: Vec::new(), sections: Vec::new(), zone: None, accessible_count: 0 }
+        Wanted {
+            quantity,
+            levels: Vec::new(),
+            sections: Vec::new(),
+            zone: None,
+            accessible_count: 0,
+            avoid: BTreeSet::new(),
+            avoid_areas: BTreeSet::new(),
+        }
     }
 
     fn accessible(quantity: usize, accessible_count: usize) -> Wanted {

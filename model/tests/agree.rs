@@ -17,7 +17,7 @@ use inventory_core::{
     change::ResumeCause,
     command::{
         AdmissionWanted, AreaName, BestAvailable, Command, Confirm, CreateEvent, Extend, Hold, Part, PolicyPatch,
-        Release, Remainder, UpdateEvent,
+        Release, Remainder, Suggest, UpdateEvent,
     },
     ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, SlotIndex, TimestampMs},
     place::Admission,
@@ -245,7 +245,11 @@ impl Run {
             key,
             format!("{} event {} {}\n   -> {}", self.now.0, key.0 >> 8, show_command(&command), show(&core)),
         );
-        if core == Err(Reject::CapacityBudget) {
+        let explained = |answer: &Result<Answer, Reject>| match answer {
+            Ok(Answer::Explained { outcome: Err(reject), .. }) => Err(reject.clone()),
+            _ => Ok(()),
+        };
+        if core == Err(Reject::CapacityBudget) || explained(&core) == Err(Reject::CapacityBudget) {
             let before = model_before.ok_or_else(|| self.report(key, "core has no room, nothing is full"))?;
             let (has, should) = (self.core.slot.footprint().tombstones, before.tombstones());
             let full = should >= self.tombstones_max as usize;
@@ -342,7 +346,9 @@ impl Run {
             return (key, Command::UpdateEvent(Box::new(self.update(key))));
         }
         let command = match self.rng.below(100) {
-            0..=49 => Command::Hold(Box::new(self.hold(key))),
+            0..=41 => Command::Hold(Box::new(self.hold(key))),
+            42..=45 => Command::Suggest(Box::new(self.suggest(key))),
+            46..=49 => Command::Explain(Box::new(self.hold(key))),
             50..=61 => Command::Extend(self.extend(key)),
             62..=77 => Command::Confirm(Box::new(self.confirm(key))),
             78..=93 => Command::Release(Box::new(self.release(key))),
@@ -354,7 +360,7 @@ impl Run {
     /// The same command with other content.
     fn disturb(&mut self, command: &mut Command) {
         match command {
-            Command::Hold(hold) => match self.rng.below(5) {
+            Command::Hold(hold) | Command::Explain(hold) => match self.rng.below(5) {
                 0 => hold.customer = CustomerKey(self.rng.within(0..=3)),
                 1 => hold.seats.reverse(),
                 2 => hold.ttl_ms = 1_000 + self.rng.below(3) as u32,
@@ -381,6 +387,7 @@ impl Run {
                 2 => update.validate_only = !update.validate_only,
                 _ => update.expected_state = None,
             },
+            Command::Suggest(suggest) => suggest.options_max = self.rng.within(1..=4) as u8,
             Command::GetHold(_) => {}
         }
     }
@@ -586,7 +593,7 @@ impl Run {
     fn best(&mut self, plan: &Plan) -> BestAvailable {
         let mut best = BestAvailable {
             quantity: if self.rng.percent(2) { 0 } else { *self.rng.pick(&[1, 1, 2, 2, 2, 3, 3, 4, 5]) },
-            contiguous_only: true,
+            contiguous_only: self.rng.percent(50),
             seats_only: self.rng.percent(50),
             ..BestAvailable::default()
         };
@@ -611,6 +618,15 @@ impl Run {
             _ => {}
         }
         best
+    }
+
+    fn suggest(&mut self, key: EventKey) -> Suggest {
+        let plan = self.plan_of(key);
+        Suggest {
+            best: self.best(&plan),
+            options_max: if self.rng.percent(1) { *self.rng.pick(&[0, 10, 11]) } else { self.rng.within(1..=4) as u8 },
+            plan_revision: if self.rng.percent(30) { 0 } else { self.revision(key) },
+        }
     }
 
     fn extend(&mut self, key: EventKey) -> Extend {
@@ -809,6 +825,17 @@ fn kind_of(command: &Command, answer: &Result<Answer, Reject>) -> String {
             let arrangement =
                 if view.arrangement as u8 > 0 { format!(" {:?}", view.arrangement) } else { String::new() };
             format!("{:?}{arrangement}{}", view.state, if *replayed { " replayed" } else { "" })
+        }
+        Ok(Answer::Suggested { options }) => {
+            let kinds: Vec<String> = options.iter().map(|option| format!("{:?}", option.arrangement)).collect();
+            kinds.join(" ")
+        }
+        Ok(Answer::Explained { outcome, left_alone }) => {
+            let outcome = match outcome {
+                Ok(grant) => format!("granted {:?}", grant.arrangement),
+                Err(reject) => first_word(format!("{reject:?}")),
+            };
+            format!("{outcome}{}", if left_alone.is_empty() { "" } else { " left alone" })
         }
         Ok(Answer::Event { replayed }) => format!("done{}", if *replayed { " replayed" } else { "" }),
         Err(reject) => {

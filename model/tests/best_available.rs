@@ -3,6 +3,8 @@
 
 mod world;
 
+use std::collections::BTreeSet;
+
 use inventory_core::{
     best_available::{self, Taken},
     ladder::{adjacent, split},
@@ -67,6 +69,8 @@ fn the_core_chooses_what_trying_every_window_chooses() {
                 sections: if rng.percent(30) { vec![rng.below(spec.sections.len()) as u16] } else { Vec::new() },
                 zone: (rng.percent(30) && !spec.zones.is_empty()).then(|| rng.below(spec.zones.len()) as u8),
                 accessible_count: if rng.percent(40) { rng.below(quantity.min(3) + 1) } else { 0 },
+                avoid: BTreeSet::new(),
+                avoid_areas: BTreeSet::new(),
             };
             let wanted = best_available::Wanted {
                 quantity: quantity as u32,
@@ -74,6 +78,7 @@ fn the_core_chooses_what_trying_every_window_chooses() {
                 sections: naive.sections.clone(),
                 zone: naive.zone,
                 accessible_count: naive.accessible_count as u32,
+                avoid: Default::default(),
             };
             let rule = *rng.pick(&[OrphanRule::Off, OrphanRule::Lenient, OrphanRule::Strict]);
             let taken = Taken { held: &held, sold: &sold, also: &also, except: &except };

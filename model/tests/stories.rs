@@ -669,6 +669,7 @@ impl Stage {
             Ok(Answer::Hold { view, replayed }) => {
                 format!("{}{}", self.tell_hold(view), if *replayed { ", again" } else { "" })
             }
+            Ok(other @ (Answer::Suggested { .. } | Answer::Explained { .. })) => format!("{other:?}"),
             Ok(Answer::Event { replayed }) => format!("done{}", if *replayed { ", again" } else { "" }),
             Err(reject) => self.tell_reject(reject),
         }

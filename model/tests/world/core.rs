@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use inventory_core::{
-    change::{Change, HoldView, Record, ResumeCause},
+    change::{Change, Held, HoldView, Record, ResumeCause},
     codec,
     command::Command,
     ids::{EventKey, EventNumber, HoldId, PlanDigest, SlotIndex, TimestampMs},
@@ -14,7 +14,7 @@ use inventory_core::{
     reject::Reject,
     slot::{Decision, Plans, Slot, SlotConfig},
 };
-use model::Answer;
+use model::{Answer, Grant};
 
 /// Plans by digest.
 #[derive(Default)]
@@ -67,7 +67,10 @@ impl Core {
             let of_twin = twin.decide(now, key, command);
             // Whether something is about to be forgotten is read off a wheel, which knows that to a bucket: at the
             // very brim of the memory one refuses a hold that the other takes. A refusal is no part of the state.
-            let at_the_brim = [&of_twin, &decision].iter().any(|one| matches!(one, Err(Reject::CapacityBudget)));
+            let at_the_brim = [&of_twin, &decision].iter().any(|one| {
+                let explained = matches!(one, Ok(Decision::Explained { outcome: Err(Reject::CapacityBudget), .. }));
+                explained || matches!(one, Err(Reject::CapacityBudget))
+            });
             assert!(
                 at_the_brim || format!("{of_twin:?}") == format!("{decision:?}"),
                 "an image has all that judging needs: {command:?}\nafter an image {of_twin:?}\noriginal {decision:?}"
@@ -76,6 +79,15 @@ impl Core {
         match decision? {
             Decision::Hold { view, replayed, .. } => Ok(Answer::Hold { view, replayed }),
             Decision::Event { replayed, .. } => Ok(Answer::Event { replayed }),
+            Decision::Suggested { options, .. } => Ok(Answer::Suggested { options }),
+            Decision::Explained { outcome, left_alone, .. } => {
+                let grant = |held: Held| Grant {
+                    seats: held.seats,
+                    admissions: held.admissions,
+                    arrangement: held.arrangement,
+                };
+                Ok(Answer::Explained { outcome: outcome.map(grant), left_alone })
+            }
             Decision::Change(number, change) => {
                 self.apply(now, number, change);
                 let hold_id = match command {
@@ -83,7 +95,7 @@ impl Core {
                     Command::Extend(extend) => extend.hold_id,
                     Command::Confirm(confirm) => confirm.hold_id,
                     Command::Release(release) => release.hold_id,
-                    Command::GetHold(_) => panic!("a read changes nothing"),
+                    Command::GetHold(_) | Command::Suggest(_) | Command::Explain(_) => panic!("a read changes nothing"),
                     Command::CreateEvent(_) | Command::UpdateEvent(_) => return Ok(Answer::Event { replayed: false }),
                 };
                 let view = self.slot.hold_view(number, hold_id).expect("a hold just changed is known");
