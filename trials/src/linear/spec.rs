@@ -257,8 +257,9 @@ impl State {
         }
         if *best > 0 {
             if !base.has_run(*best) {
-                let held = self.count(|seat| matches!(seat, Seat::Held(_))) + held;
-                let open = self.count(|seat| seat == Seat::Open) + FLOOR - self.floor().0 - sold;
+                // Who wants adjacent seats is not served by the floor.
+                let held = self.count(|seat| matches!(seat, Seat::Held(_)));
+                let open = self.count(|seat| seat == Seat::Open);
                 return self.not_enough(held == 0 && open == 0, held);
             }
             // Which of the runs is the best is for the other checker: here any that is open may be chosen.
