@@ -22,7 +22,7 @@ use world::{SEATS, World, hold, hold_id, release};
 
 /// Holds, then their releases: two turns.
 const HOLDS: u64 = SEATS as u64 / 2;
-/// Ended holds are remembered for a minute at least, and the 64 tables that find them grow to what a minute fills them
+/// Ended holds are remembered for a minute at least, and the parts of the table that finds them grow to what a minute fills them
 /// with at most, by chance: after so many seconds both are steady.
 const WARM_ROUNDS: u64 = 3_000;
 const ROUNDS: u64 = 50;
