@@ -101,8 +101,7 @@ fn text(answer: &ServerStatusResponse) -> String {
 /// One line a partition: its longest turn.
 fn turns_text(partition: &PartitionStatus) -> String {
     let longest = |counts: fn(&TurnsWithin) -> u64| {
-        let last = partition.turns.iter().rfind(|turns| counts(turns) > 0);
-        std::time::Duration::from_nanos(last.map_or(0, within_ns))
+        partition.turns.iter().rfind(|turns| counts(turns) > 0).map(within).unwrap_or_default()
     };
     let (wall, processor) = (longest(|turns| turns.turns), longest(|turns| turns.processor_turns));
     if wall.is_zero() {
@@ -116,15 +115,13 @@ fn turns_text(partition: &PartitionStatus) -> String {
     )
 }
 
-fn within_ns(turns: &TurnsWithin) -> u64 {
-    let within = turns.within.unwrap_or_default();
-    let (seconds, nanos) = (u64::try_from(within.seconds).unwrap_or(0), u64::try_from(within.nanos).unwrap_or(0));
-    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+fn within(turns: &TurnsWithin) -> std::time::Duration {
+    turns.within.and_then(|within| within.try_into().ok()).unwrap_or_default()
 }
 
 fn turns_json(turns: &TurnsWithin) -> Value {
     json!({
-        "within_ns": within_ns(turns),
+        "within_ns": u64::try_from(within(turns).as_nanos()).unwrap_or(u64::MAX),
         "turns": turns.turns,
         "processor_turns": turns.processor_turns,
     })
@@ -209,6 +206,21 @@ mod tests {
         ] {
             assert_eq!(bytes_text(bytes), text, "{bytes}");
         }
+    }
+
+    #[test]
+    fn the_longest_turn_is_told_by_both_clocks() {
+        let class = |nanos, turns, processor_turns| TurnsWithin {
+            within: Some(prost_types::Duration { seconds: 0, nanos }),
+            turns,
+            processor_turns,
+        };
+        let turns = vec![class(90_000, 1_000, 1_003), class(1_310_720, 2, 1), class(8_388_608, 2, 0)];
+        let one = PartitionStatus { turns, ..Default::default() };
+        let said = "turns of partition 0: 1,004, the longest took 8.4ms; on the processor 1.3ms\n";
+        assert_eq!(turns_text(&one), said);
+        assert_eq!(turns_json(&one.turns[1]), json!({ "within_ns": 1_310_720, "turns": 2, "processor_turns": 1 }));
+        assert_eq!(turns_text(&PartitionStatus::default()), "", "no turn was made");
     }
 
     #[test]

@@ -3,8 +3,7 @@
 //! (`ahead.rs`); a table with its tags apart needs two lines, the second known only from the first.
 //!
 //! It grows part by part, by linear hashing (Litwin 1980): when there are [`CELLS_PER_PART`] more cells than before, one
-//! part is split in two, in turn. A table that doubles as a whole stops everybody for the time that takes: 6 ms at 2.6
-//! million holds.
+//! part is split in two, in turn. A table that doubles as a whole stops everybody for the time that takes.
 //!
 //! Invariants:
 //!

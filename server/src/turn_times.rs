@@ -3,8 +3,9 @@
 //! Two lengths of every turn: on the wall, which is what a caller waits for, and on the processor, which is what the
 //! turn itself is. They part when the machine gives the core to somebody else in the middle of a turn.
 //!
-//! Classes grow by a quarter of an octave (19 %), so the longest turn is told within that. Two looks at the counts tell
-//! what was between them, to any number of askers.
+//! An octave has four classes of equal width, each at most a quarter longer than the one before, so the longest turn is
+//! told within that. Two looks at the counts tell what was between them, to any number of askers. Counts are atomic and
+//! nobody waits, which is why this is not the histogram crate that the load tester uses.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
