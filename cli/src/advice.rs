@@ -95,7 +95,9 @@ fn suggest_text(answer: &SuggestResponse) -> String {
 }
 
 fn ga_json(ga: &[GaItem]) -> Value {
-    ga.iter().map(|item| json!({ "area": item.area, "quantity": item.quantity, "ticket_type": item.ticket_type })).collect()
+    ga.iter()
+        .map(|item| json!({ "area": item.area, "quantity": item.quantity, "ticket_type": item.ticket_type }))
+        .collect()
 }
 
 fn suggest_json(answer: &SuggestResponse) -> Value {

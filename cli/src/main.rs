@@ -115,8 +115,12 @@ fn run(arguments: Arguments) -> Result<Report, Failure> {
         Command::Plan(PlanCommand::Check(options)) => plan_check::check(&options),
         Command::Event(command) => online(&arguments.endpoint, async |client| event::run(client, command).await),
         Command::Hold(options) => online(&arguments.endpoint, async |client| hold::hold(client, &options).await),
-        Command::Suggest(options) => online(&arguments.endpoint, async |client| advice::suggest(client, &options).await),
-        Command::Explain(options) => online(&arguments.endpoint, async |client| advice::explain(client, &options).await),
+        Command::Suggest(options) => {
+            online(&arguments.endpoint, async |client| advice::suggest(client, &options).await)
+        }
+        Command::Explain(options) => {
+            online(&arguments.endpoint, async |client| advice::explain(client, &options).await)
+        }
         Command::Confirm(options) => online(&arguments.endpoint, async |client| hold::confirm(client, &options).await),
         Command::Release(options) => online(&arguments.endpoint, async |client| hold::release(client, &options).await),
         Command::Extend(options) => online(&arguments.endpoint, async |client| hold::extend(client, &options).await),

@@ -92,6 +92,11 @@ impl Slot {
         }
         self.judge_age(now, event, hold.hold_id.time())?;
         let held = self.take(now, event, hold)?;
+        if self.memory_is_full(now) {
+            probe::sometimes!("hold: refused, what ends cannot be remembered");
+            probe::tell!("no room", (hold.hold_id.0 >> 64) as u64, hold.hold_id.0 as u64);
+            return Err(Reject::CapacityBudget);
+        }
         Ok(Decision::Change(event.number, Change::Held(held)))
     }
 
@@ -153,12 +158,6 @@ impl Slot {
         }
         judge_orphans(event, &seats[..explicit_count], &except)?;
         self.judge_customer(event, hold, &seats, &admissions, replaced)?;
-        if self.memory_is_full(now) {
-            probe::sometimes!("hold: refused, what ends cannot be remembered");
-            probe::tell!("no room", (hold.hold_id.0 >> 64) as u64, hold.hold_id.0 as u64);
-            return Err(Reject::CapacityBudget);
-        }
-
         let ttl_ms = if hold.ttl_ms == 0 { u64::from(policies.hold_ttl_s) * 1_000 } else { u64::from(hold.ttl_ms) };
         let lifetime_ms = u64::from(policies.lifetime_s_max) * 1_000;
         Ok(Held {
@@ -206,7 +205,8 @@ impl Slot {
         Ok(Decision::Suggested { event: event.number, options })
     }
 
-    /// What a hold would be answered, and which seats it would leave alone. Its id is not judged.
+    /// What a hold would be answered, and which seats it would leave alone. Neither its id nor the memory for
+    /// ended holds is judged: both are about sending it, not about its places.
     fn decide_explain(&self, now: TimestampMs, event: &Event, hold: &Hold) -> Decision {
         let outcome = self.take(now, event, hold);
         let picked = match &outcome {

@@ -36,7 +36,6 @@ use crate::event::Event;
 
 /// What a command that was not refused answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "the model is judged by its plainness")]
 pub enum Answer {
     /// A hold as it is now.
     Hold {

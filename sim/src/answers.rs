@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use engine::{Answer, Done, Refused, ReplySink};
 use inventory_core::{
-    change::HoldState,
+    change::{Held, HoldState},
     command::Command,
     ids::{EventKey, TimestampMs},
     reject::Reject,
@@ -87,7 +87,7 @@ pub(crate) fn is_change(command: &Command, answer: &Result<model::Answer, Reject
             let only_asks = matches!(command, Command::UpdateEvent(update) if update.validate_only);
             !replayed && !only_asks
         }
-        Err(_) => false,
+        Ok(model::Answer::Suggested { .. } | model::Answer::Explained { .. }) | Err(_) => false,
     }
 }
 
@@ -159,6 +159,15 @@ fn as_model(done: &Done) -> model::Answer {
     match done {
         Done::Hold { view, replayed } => model::Answer::Hold { view: view.clone(), replayed: *replayed },
         Done::Event { replayed, .. } => model::Answer::Event { replayed: *replayed },
+        Done::Suggested { options, .. } => model::Answer::Suggested { options: options.clone() },
+        Done::Explained { outcome, left_alone, .. } => {
+            let grant = |held: Held| model::Grant {
+                seats: held.seats,
+                admissions: held.admissions,
+                arrangement: held.arrangement,
+            };
+            model::Answer::Explained { outcome: (**outcome).clone().map(grant), left_alone: left_alone.clone() }
+        }
     }
 }
 
@@ -185,6 +194,8 @@ fn kind_of(command: &Command, answer: &Answer) -> String {
         Command::Release(release) if !release.part.is_whole() => "Release (part)",
         Command::Release(_) => "Release",
         Command::GetHold(_) => "GetHold",
+        Command::Suggest(_) => "Suggest",
+        Command::Explain(_) => "Explain",
         Command::CreateEvent(_) => "CreateEvent",
         Command::UpdateEvent(update) if update.plan.is_some() => "UpdateEvent (plan)",
         Command::UpdateEvent(_) => "UpdateEvent",
@@ -200,6 +211,11 @@ fn kind_of(command: &Command, answer: &Answer) -> String {
             };
             format!("{state}{}", if *replayed { " again" } else { "" })
         }
+        Ok(Done::Suggested { .. }) => "options".to_owned(),
+        Ok(Done::Explained { outcome, .. }) => match &**outcome {
+            Ok(_) => "would hold".to_owned(),
+            Err(reject) => format!("would be {}", first_word(format!("{reject:?}"))),
+        },
         Ok(Done::Event { replayed, .. }) => format!("done{}", if *replayed { " again" } else { "" }),
         Err(Refused::Reject(reject)) => first_word(format!("{reject:?}")),
         Err(refused) => first_word(format!("{refused:?}")),

@@ -130,6 +130,10 @@ pub enum Kind {
     ReleasePart,
     /// A look at a hold.
     GetHold,
+    /// Ways to seat a party.
+    Suggest,
+    /// What a hold would do.
+    Explain,
     /// A new event, or one that is there.
     Create,
     /// Policies, states, windows.
@@ -156,6 +160,8 @@ impl Kind {
         Kind::Release,
         Kind::ReleasePart,
         Kind::GetHold,
+        Kind::Suggest,
+        Kind::Explain,
         Kind::Create,
         Kind::Update,
         Kind::Revise,
@@ -308,7 +314,7 @@ fn weight(kind: Kind, profile: Profile, random: &mut Random) -> u64 {
         Kind::Confirm | Kind::Release => 10,
         Kind::Extend | Kind::GetHold | Kind::Again => 6,
         Kind::Replace | Kind::ConfirmPart | Kind::ReleasePart | Kind::Reclaim => 5,
-        Kind::Update => 4,
+        Kind::Update | Kind::Suggest | Kind::Explain => 4,
         Kind::Disturbed | Kind::Create => 2,
         Kind::Revise => 1,
     };

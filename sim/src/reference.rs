@@ -128,7 +128,7 @@ impl Reference {
         let changes = match &answer {
             Ok(Answer::Hold { replayed, .. }) => !replayed && !matches!(command, Command::GetHold(_)),
             Ok(Answer::Event { replayed }) => !replayed,
-            Err(_) => false,
+            Ok(Answer::Suggested { .. } | Answer::Explained { .. }) | Err(_) => false,
         };
         if changes {
             self.open.push(Step::Command(now, key, Box::new(command.clone())));

@@ -12,7 +12,7 @@ use inventory_core::{
     change::HoldView,
     command::{
         AdmissionWanted, AreaName, BestAvailable, Command, Confirm, CreateEvent, Extend, Hold, Part, PolicyPatch,
-        Release, Remainder, UpdateEvent,
+        Release, Remainder, Suggest, UpdateEvent,
     },
     ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, TimestampMs},
     place::Admission,
@@ -151,7 +151,8 @@ impl Asker<'_> {
         let (key, mut command) = self.traffic.sent[at].clone();
         if disturbed {
             match &mut command {
-                Command::Hold(hold) => hold.ttl_ms = 1_000 + self.random.below(3) as u32,
+                Command::Hold(hold) | Command::Explain(hold) => hold.ttl_ms = 1_000 + self.random.below(3) as u32,
+                Command::Suggest(suggest) => suggest.options_max = self.random.within(1..=4) as u8,
                 Command::Extend(extend) => extend.ttl_ms += 1_000,
                 Command::Confirm(confirm) => confirm.order = self.order()?,
                 Command::Release(release) => release.part.seats.reverse(),
@@ -176,6 +177,16 @@ impl Asker<'_> {
             Kind::Confirm | Kind::ConfirmPart | Kind::Reclaim => self.confirm(kind, key)?,
             Kind::Release | Kind::ReleasePart => self.release(kind, key),
             Kind::Update | Kind::Revise => Command::UpdateEvent(Box::new(self.update(kind, key)?)),
+            Kind::Suggest => Command::Suggest(Box::new(Suggest {
+                best: self.best(),
+                options_max: self.random.within(1..=4) as u8,
+                plan_revision: self.revision(key),
+            })),
+            Kind::Explain => {
+                let kinds = [Kind::HoldSeats, Kind::HoldSeats, Kind::HoldArea, Kind::HoldBest, Kind::Replace];
+                let kind = *self.random.pick(&kinds);
+                Command::Explain(Box::new(self.hold(kind, key)))
+            }
             Kind::GetHold | Kind::Create | Kind::Again | Kind::Disturbed => Command::GetHold(self.known(key)),
         })
     }
@@ -201,13 +212,7 @@ impl Asker<'_> {
                 ticket_type: self.random.below(2) as u8,
             }),
             Kind::HoldBest => {
-                hold.best = Some(BestAvailable {
-                    quantity: self.random.within(1..=4) as u8,
-                    contiguous_only: self.random.percent(50),
-                    seats_only: self.random.percent(30),
-                    accessible_count: u8::from(self.random.percent(10)),
-                    ..BestAvailable::default()
-                });
+                hold.best = Some(self.best());
             }
             _ => hold.seats = self.seats(key).into(),
         }
@@ -223,6 +228,16 @@ impl Asker<'_> {
             hold.customer = CustomerKey(self.random.below(3));
         }
         hold
+    }
+
+    fn best(&mut self) -> BestAvailable {
+        BestAvailable {
+            quantity: self.random.within(1..=4) as u8,
+            contiguous_only: self.random.percent(50),
+            seats_only: self.random.percent(30),
+            accessible_count: u8::from(self.random.percent(10)),
+            ..BestAvailable::default()
+        }
     }
 
     fn seats(&mut self, key: EventKey) -> Vec<u32> {

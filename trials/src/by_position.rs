@@ -539,6 +539,9 @@ fn told_of(call: &Call, says: &Result<Answer, Reject>) -> Result<Told, String> {
     let view = match says {
         Err(reject) => return refused_of(reject),
         Ok(Answer::Event { .. }) => return Err("the model answers with an event".to_owned()),
+        Ok(Answer::Suggested { .. } | Answer::Explained { .. }) => {
+            return Err("the model answers with advice, which no trial asks for".to_owned());
+        }
         Ok(Answer::Hold { view, .. }) => view,
     };
     let replayed = matches!(says, Ok(Answer::Hold { replayed: true, .. }));

@@ -123,7 +123,7 @@ fn ask(kind: u8, message: &[u8]) {
             assert_eq!((read.change, consumed), (change, record.len()));
         }
         Ok(Decision::Hold { view, .. }) => server::fuzz::answered(&view, now),
-        Ok(Decision::Event { .. }) => {}
-        Err(reject) => server::fuzz::rejected(reject),
+        Ok(Decision::Event { .. } | Decision::Suggested { .. } | Decision::Explained { outcome: Ok(_), .. }) => {}
+        Ok(Decision::Explained { outcome: Err(reject), .. }) | Err(reject) => server::fuzz::rejected(reject),
     });
 }

@@ -67,10 +67,8 @@ impl Core {
             let of_twin = twin.decide(now, key, command);
             // Whether something is about to be forgotten is read off a wheel, which knows that to a bucket: at the
             // very brim of the memory one refuses a hold that the other takes. A refusal is no part of the state.
-            let at_the_brim = [&of_twin, &decision].iter().any(|one| {
-                let explained = matches!(one, Ok(Decision::Explained { outcome: Err(Reject::CapacityBudget), .. }));
-                explained || matches!(one, Err(Reject::CapacityBudget))
-            });
+            let is_full = |one: &Result<Decision, Reject>| matches!(one, Err(Reject::CapacityBudget));
+            let at_the_brim = is_full(&of_twin) || is_full(&decision);
             assert!(
                 at_the_brim || format!("{of_twin:?}") == format!("{decision:?}"),
                 "an image has all that judging needs: {command:?}\nafter an image {of_twin:?}\noriginal {decision:?}"
