@@ -124,7 +124,7 @@ impl World {
 pub(crate) fn hold_of(answer: Answer) -> Result<HoldView, Refused> {
     match answer.result? {
         Done::Hold { view, .. } => Ok(view),
-        Done::Event { .. } => panic!("a hold was asked for"),
+        other => panic!("a hold was asked for, not {other:?}"),
     }
 }
 
