@@ -47,11 +47,15 @@ impl Next<'_> {
             Next::Command(Command::Extend(extend)) => extend.hold_id,
             Next::Command(Command::Confirm(confirm)) => confirm.hold_id,
             Next::Command(Command::Release(release)) => release.hold_id,
+            Next::Command(Command::BeginPayment(begin)) => begin.hold_id,
+            Next::Command(Command::EndPayment(end)) => end.hold_id,
             Next::Command(Command::GetHold(hold_id)) => *hold_id,
             Next::Change(Change::Held(held)) => held.hold_id,
             Next::Change(Change::Extended(extended)) => extended.hold_id,
             Next::Change(Change::Confirmed(confirmed)) => confirmed.hold_id,
             Next::Change(Change::Released(released)) => released.hold_id,
+            Next::Change(Change::PaymentBegan(began)) => began.hold_id,
+            Next::Change(Change::PaymentEnded(ended)) => ended.hold_id,
             Next::Command(_) | Next::Change(_) => return None,
         })
     }

@@ -9,14 +9,17 @@ use smallvec::SmallVec;
 
 use crate::{
     ahead::AHEAD_MAX,
-    change::{Change, Confirmed, EventCreated, EventUpdated, Extended, Held, HoldCause, HoldState, Released, Resumed},
+    change::{
+        Change, Confirmed, EventCreated, EventUpdated, Extended, Held, HoldCause, HoldState, PaymentBegan, Released,
+        Resumed,
+    },
     command::Remainder,
     decide::unsold_count,
     event::{AreaCounts, Event, OpsRequest},
     expiry::NO_BUCKET,
     hold::{Entry, NIL},
     ids::{EventNumber, HoldId, TimestampMs},
-    limits::OPS_REQUESTS_PER_EVENT_MAX,
+    limits::{OPS_REQUESTS_PER_EVENT_MAX, PAID_TOMBSTONE_MS},
     place::{Admission, Admissions, Move, PlaceState, SOLD, Seat, SeatIndexes},
     plan::Plan,
     policy::EventState,
@@ -65,7 +68,17 @@ impl Slot {
                 }
             }
             Change::Resumed(resumed) => self.resume(number, *resumed),
-            Change::FloorRaised(floor) => self.raise_floor(number, *floor),
+            Change::FloorRaised(floor) => self.raise_floor(number, *floor, false),
+            Change::PaidForgotten(floor) => self.raise_floor(number, *floor, true),
+            Change::PaymentBegan(began) => self.begin_payment(number, *began),
+            Change::PaymentEnded(ended) => self.end_payment(number, ended.hold_id, ended.expires_at),
+            Change::PaymentsLapsed(ids) => {
+                for &id in ids {
+                    probe::sometimes!("change: a payment was open too long");
+                    let expires_at = self.holds[self.live(number, id)].expires_at();
+                    self.end_payment(number, id, expires_at);
+                }
+            }
         }
         let event = self.event_mut(number);
         event.seq += 1;
@@ -137,7 +150,9 @@ impl Slot {
 
     /// Forget the tombstones of an event later than was said when they ended.
     fn remember_longer(&mut self, number: EventNumber, more_ms: u64) {
-        let remembered = self.holds.iter().filter(|(_, entry)| entry.event == number && entry.is_tombstone());
+        // Those that were paying are remembered longer than any window.
+        let is_of = |entry: &Entry| entry.event == number && entry.is_tombstone() && !entry.ever_paid();
+        let remembered = self.holds.iter().filter(|(_, entry)| is_of(entry));
         let remembered: Vec<u32> = remembered.map(|(at, _)| at).collect();
         for at in remembered {
             self.forgetting.remove(&mut self.holds, at);
@@ -214,6 +229,9 @@ impl Slot {
             held.arrangement,
         );
         entry.set_places(&held.seats, &held.admissions);
+        if held.attempts > 0 {
+            entry.payments_mut().inherited = held.attempts;
+        }
         let hash = entry.hash();
         let places = unsold_count(&entry);
         let at = self.holds.insert(entry);
@@ -241,6 +259,37 @@ impl Slot {
         entry.set_request(Some(extended.request));
         let after = entry.hash();
         self.deadlines.insert(&mut self.holds, at, extended.expires_at);
+        self.event_mut(number).hash ^= before ^ after;
+    }
+
+    fn begin_payment(&mut self, number: EventNumber, began: PaymentBegan) {
+        let at = self.live(number, began.hold_id);
+        let before = self.holds[at].hash();
+        self.deadlines.remove(&mut self.holds, at);
+        let entry = &mut self.holds[at];
+        let expires_at = entry.until;
+        let payments = entry.payments_mut();
+        assert!(!payments.is_open, "one payment of a hold is open at a time");
+        payments.attempts.push(began.attempt_id);
+        (payments.is_open, payments.expires_at) = (true, expires_at);
+        entry.until = began.deadline;
+        entry.set_state(HoldState::Paying, HoldCause::None);
+        let after = entry.hash();
+        self.deadlines.insert(&mut self.holds, at, began.deadline);
+        self.event_mut(number).hash ^= before ^ after;
+    }
+
+    /// The open payment of a hold is open no longer.
+    fn end_payment(&mut self, number: EventNumber, id: HoldId, expires_at: TimestampMs) {
+        let at = self.live(number, id);
+        assert_eq!(self.holds[at].state(), HoldState::Paying, "a payment that ends was open");
+        let before = self.holds[at].hash();
+        self.deadlines.remove(&mut self.holds, at);
+        let entry = &mut self.holds[at];
+        entry.close_payment(expires_at);
+        entry.set_state(HoldState::Active, HoldCause::None);
+        let after = entry.hash();
+        self.deadlines.insert(&mut self.holds, at, expires_at);
         self.event_mut(number).hash ^= before ^ after;
     }
 
@@ -274,15 +323,28 @@ impl Slot {
         mark(entry, &seats, &admissions, true);
         entry.add_order(&confirmed.order);
         entry.set_request(confirmed.request.or(entry.request()));
+        entry.set_paid_by(confirmed.attempt_id);
         probe::sometimes!("confirm: in part", rest > 0);
+        probe::sometimes!("confirm: while paying", entry.state() == HoldState::Paying);
         probe::sometimes!("confirm: the rest is released", rest > 0 && confirmed.remainder == Remainder::Release);
         probe::sometimes!("confirm: reclaimed", confirmed.reclaimed);
         if rest == 0 || confirmed.remainder == Remainder::Release {
             self.end_taken_out(now, at, HoldState::Confirmed, HoldCause::Requested, moves);
         } else {
+            self.keep_rest(at, confirmed.expires_at);
             let after = self.holds[at].hash();
             self.event_mut(number).hash ^= after;
         }
+    }
+
+    /// A hold of which places went lives on with the rest; a payment that was open has ended.
+    fn keep_rest(&mut self, at: u32, expires_at: Option<TimestampMs>) {
+        let Some(expires_at) = expires_at else { return };
+        self.deadlines.remove(&mut self.holds, at);
+        let entry = &mut self.holds[at];
+        entry.close_payment(expires_at);
+        entry.set_state(HoldState::Active, HoldCause::None);
+        self.deadlines.insert(&mut self.holds, at, expires_at);
     }
 
     /// Make an expired hold live again, with all its places, to be sold at once.
@@ -329,7 +391,8 @@ impl Slot {
         probe::sometimes!("release: in part");
         let (customer, before) = (entry.customer, entry.hash());
         mark(entry, &released.seats, &released.admissions, false);
-        let after = entry.hash();
+        self.keep_rest(at, released.expires_at);
+        let after = self.holds[at].hash();
         let event = self.event_mut(number);
         event.move_seats(released.seats.iter().copied(), PlaceState::Held, PlaceState::Open, at, moves);
         for admission in &released.admissions {
@@ -347,13 +410,17 @@ impl Slot {
             let entry = &mut self.holds[at];
             let times = 1 + u64::from(probe::planted!(ResumedTwice));
             entry.until = entry.until.plus_ms(times * resumed.shift_ms);
+            if entry.open_attempt().is_some() {
+                let payments = entry.payments_mut();
+                payments.expires_at = payments.expires_at.plus_ms(resumed.shift_ms);
+            }
             let (until, after) = (entry.until, entry.hash());
             self.deadlines.insert(&mut self.holds, at, until);
             self.event_mut(number).hash ^= before ^ after;
         }
     }
 
-    fn raise_floor(&mut self, number: EventNumber, floor: TimestampMs) {
+    fn raise_floor(&mut self, number: EventNumber, floor: TimestampMs, also_paid: bool) {
         let event = self.event_mut(number);
         event.hash ^= event.settings_hash();
         let below = u64::from(probe::planted!(FloorOffByOne));
@@ -363,6 +430,7 @@ impl Slot {
             .holds
             .iter()
             .filter(|(_, entry)| entry.event == number && entry.is_tombstone() && entry.hold_id().time() <= floor)
+            .filter(|(_, entry)| also_paid || !entry.ever_paid())
             .map(|(at, _)| at)
             .collect();
         dropped.into_iter().for_each(|at| self.forget(at));
@@ -395,9 +463,11 @@ impl Slot {
         event.count_customer(customer, -(places as i32), -1);
         let window = event.settings.policies.retry_window_ms();
         let entry = &mut self.holds[at];
+        entry.close_payment(now);
         entry.set_state(state, cause);
         entry.ended_at = now;
         let after = entry.hash();
+        let window = if entry.ever_paid() { PAID_TOMBSTONE_MS } else { window };
         let forget_at = now.max(entry.hold_id().time()).plus_ms(window);
         entry.until = forget_at;
         let is_tombstone = entry.is_tombstone();

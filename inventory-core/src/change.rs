@@ -7,7 +7,7 @@ use alloc::{boxed::Box, vec::Vec};
 
 use crate::{
     best_available::Arrangement,
-    command::Remainder,
+    command::{PaymentOutcome, Remainder},
     ids::{CustomerKey, EventId, EventKey, EventNumber, HoldId, OrderRef, PlanDigest, RequestId, TimestampMs},
     place::{Admissions, SeatIndexes, Seats},
     policy::Settings,
@@ -45,8 +45,16 @@ pub enum Change {
     Expired(Vec<HoldId>),
     /// Live deadlines moved: the process was away.
     Resumed(Resumed),
-    /// Ids at or below this time are forgotten.
+    /// Ids at or below this time are forgotten, but for ended holds that ever were paying.
     FloorRaised(TimestampMs),
+    /// Ids at or below this time are forgotten, all of them.
+    PaidForgotten(TimestampMs),
+    /// A payment is open.
+    PaymentBegan(PaymentBegan),
+    /// A payment has come to nothing.
+    PaymentEnded(PaymentEnded),
+    /// Payments were open too long, of at most 64 holds that live on.
+    PaymentsLapsed(Vec<HoldId>),
 }
 
 /// An event was made. Plan revision 1.
@@ -90,6 +98,8 @@ pub struct Held {
     pub expires_at: TimestampMs,
     /// Extends used (inherited by replacement).
     pub renewals: u8,
+    /// Payment attempts used (inherited by replacement).
+    pub attempts: u8,
     /// The hold that ended as released, cause `replaced`.
     pub replaced: Option<HoldId>,
     /// How the chosen seats lie.
@@ -128,6 +138,10 @@ pub struct Confirmed {
     pub remainder: Remainder,
     /// The hold had expired; its places were open still and are sold now.
     pub reclaimed: bool,
+    /// The attempt that paid.
+    pub attempt_id: Option<RequestId>,
+    /// The deadline of what is kept, when a payment ended with this.
+    pub expires_at: Option<TimestampMs>,
 }
 
 /// Places of a hold were given back.
@@ -141,6 +155,32 @@ pub struct Released {
     pub seats: SeatIndexes,
     /// The admissions opened.
     pub admissions: Admissions,
+    /// The deadline of what is kept, when a payment was aborted with this.
+    pub expires_at: Option<TimestampMs>,
+}
+
+/// A payment is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PaymentBegan {
+    /// Which hold.
+    pub hold_id: HoldId,
+    /// Name of the attempt.
+    pub attempt_id: RequestId,
+    /// When it must have ended.
+    pub deadline: TimestampMs,
+}
+
+/// A payment has come to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PaymentEnded {
+    /// Which hold.
+    pub hold_id: HoldId,
+    /// Name of the attempt.
+    pub attempt_id: RequestId,
+    /// What became of it.
+    pub outcome: PaymentOutcome,
+    /// The hold's deadline from now on.
+    pub expires_at: TimestampMs,
 }
 
 /// Why live deadlines moved.
@@ -215,8 +255,12 @@ pub struct HoldView {
     pub sold_admissions: Admissions,
     /// When its life began.
     pub created_at: TimestampMs,
-    /// Its deadline.
+    /// When it expires unless a payment is open; zero: it has ended.
     pub expires_at: TimestampMs,
+    /// When an open payment must have ended; zero: none is open.
+    pub payment_deadline: TimestampMs,
+    /// Payments that may still be begun.
+    pub payment_attempts_left: u32,
     /// When it ended; zero: it lives.
     pub ended_at: TimestampMs,
     /// Extends left.

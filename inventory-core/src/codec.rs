@@ -13,19 +13,23 @@
 //! kind 2 EventUpdated   flags u8 (1 request, 2 plan), [request], [plan digest 32], settings
 //! kind 3 Held           hold id u128, fingerprint u64, customer u64, created_at u64, expires_at u64,
 //!                       flags u8 (1 replaced; 2 cart id, 4 allocation tags: reserved), renewals u8,
-//!                       arrangement u8, seats u8, admissions u8, 0 u8, 0 u16,
+//!                       arrangement u8, seats u8, admissions u8, payment attempts used u8, 0 u16,
 //!                       [replaced hold id u128], seat words u32, admission words u32
 //! kind 4 Extended       hold id u128, request, expires_at u64
-//! kind 5 Confirmed      hold id u128, flags u8 (1 request, 2 release the rest, 4 reclaimed), seats u8,
-//!                       admissions u8, order bytes u8, [request], order, seat indexes u32, admission words u32
-//! kind 6 Released       hold id u128, flags u8 (1 request), seats u8, admissions u8, 0 u8, [request],
-//!                       seat indexes u32, admission words u32
+//! kind 5 Confirmed      hold id u128, flags u8 (1 request, 2 release the rest, 4 reclaimed, 8 attempt,
+//!                       16 deadline), seats u8, admissions u8, order bytes u8, [request], [attempt id u128],
+//!                       [expires_at u64], order, seat indexes u32, admission words u32
+//! kind 6 Released       hold id u128, flags u8 (1 request, 16 deadline), seats u8, admissions u8, 0 u8, [request],
+//!                       [expires_at u64], seat indexes u32, admission words u32
 //! kind 7 Expired        count u16, hold ids u128
 //! kind 8 Resumed        shift_ms u64, cause u8
 //! kind 9 FloorRaised    time u64
+//! kind 10 PaymentBegan  hold id u128, attempt id u128, deadline u64
+//! kind 11 PaymentEnded  hold id u128, attempt id u128, outcome u8, expires_at u64
+//! kind 24 PaymentsLapsed  count u16, hold ids u128
+//! kind 25 PaidForgotten time u64
 //!
-//! kinds 10 to 23 are reserved: PaymentBegan, PaymentEnded, SoldDirect, Returned, Exchanged, Killed,
-//! Unkilled, AllocationSet, AllocationRemoved, PriceLevelSet, EventRetired, CartHeld, CartConfirmed,
+//! kinds 12 to 23 are reserved: SoldDirect, Returned, Exchanged, Killed, Unkilled, AllocationSet, AllocationRemoved, PriceLevelSet, EventRetired, CartHeld, CartConfirmed,
 //! CartReleased
 //!
 //! request    request id u128, fingerprint u64
@@ -51,8 +55,11 @@ use alloc::{boxed::Box, vec::Vec};
 use crate::{
     best_available::Arrangement,
     bytes::{Put, Reader},
-    change::{Change, Confirmed, EventCreated, EventUpdated, Extended, Held, Record, Released, ResumeCause, Resumed},
-    command::Remainder,
+    change::{
+        Change, Confirmed, EventCreated, EventUpdated, Extended, Held, PaymentBegan, PaymentEnded, Record, Released,
+        ResumeCause, Resumed,
+    },
+    command::{PaymentOutcome, Remainder},
     ids::{CustomerKey, EventId, EventKey, EventNumber, HoldId, OrderRef, PlanDigest, RequestId, TimestampMs},
     limits::{
         EVENT_ID_BYTES_MAX, EVENT_LABEL_BYTES_MAX, EVENT_TEXT_BYTES_MAX, EXPIRED_HOLDS_PER_CHANGE_MAX,
@@ -105,6 +112,10 @@ fn kind(change: &Change) -> u8 {
         Change::Expired(_) => 7,
         Change::Resumed(_) => 8,
         Change::FloorRaised(_) => 9,
+        Change::PaymentBegan(_) => 10,
+        Change::PaymentEnded(_) => 11,
+        Change::PaymentsLapsed(_) => 24,
+        Change::PaidForgotten(_) => 25,
     }
 }
 
@@ -138,6 +149,7 @@ fn encode_body(change: &Change, out: &mut Vec<u8>) {
             fixed[49] = held.renewals;
             fixed[50] = held.arrangement as u8;
             fixed[51..53].copy_from_slice(&counts);
+            fixed[53] = held.attempts;
             out.put(&fixed);
             if let Some(replaced) = held.replaced {
                 out.put_u128(replaced.0);
@@ -155,13 +167,19 @@ fn encode_body(change: &Change, out: &mut Vec<u8>) {
             out.put_u8(
                 u8::from(confirmed.request.is_some())
                     | u8::from(confirmed.remainder == Remainder::Release) << 1
-                    | u8::from(confirmed.reclaimed) << 2,
+                    | u8::from(confirmed.reclaimed) << 2
+                    | u8::from(confirmed.attempt_id.is_some()) << 3
+                    | u8::from(confirmed.expires_at.is_some()) << 4,
             );
             out.put(&counts_of(confirmed.seats.len(), confirmed.admissions.len()));
             let order = confirmed.order.as_str().as_bytes();
             // At most 64 by its type.
             out.put_u8(order.len() as u8);
             put_request(out, confirmed.request);
+            if let Some(attempt) = confirmed.attempt_id {
+                out.put_u128(attempt.0);
+            }
+            put_time(out, confirmed.expires_at);
             out.put(order);
             confirmed.seats.iter().for_each(|&seat| out.put_u32(seat));
             confirmed.admissions.iter().for_each(|admission| out.put_u32(admission.word()));
@@ -170,14 +188,15 @@ fn encode_body(change: &Change, out: &mut Vec<u8>) {
             let counts = counts_of(released.seats.len(), released.admissions.len());
             let mut fixed = [0; 20];
             fixed[..16].copy_from_slice(&released.hold_id.0.to_le_bytes());
-            fixed[16] = u8::from(released.request.is_some());
+            fixed[16] = u8::from(released.request.is_some()) | u8::from(released.expires_at.is_some()) << 4;
             fixed[17..19].copy_from_slice(&counts);
             out.put(&fixed);
             put_request(out, released.request);
+            put_time(out, released.expires_at);
             released.seats.iter().for_each(|&seat| out.put_u32(seat));
             released.admissions.iter().for_each(|admission| out.put_u32(admission.word()));
         }
-        Change::Expired(ids) => {
+        Change::Expired(ids) | Change::PaymentsLapsed(ids) => {
             assert!(ids.len() <= EXPIRED_HOLDS_PER_CHANGE_MAX);
             out.put_u16(ids.len() as u16);
             ids.iter().for_each(|id| out.put_u128(id.0));
@@ -186,13 +205,30 @@ fn encode_body(change: &Change, out: &mut Vec<u8>) {
             out.put_u64(resumed.shift_ms);
             out.put_u8(resumed.cause as u8);
         }
-        Change::FloorRaised(floor) => out.put_u64(floor.0),
+        Change::FloorRaised(floor) | Change::PaidForgotten(floor) => out.put_u64(floor.0),
+        Change::PaymentBegan(began) => {
+            out.put_u128(began.hold_id.0);
+            out.put_u128(began.attempt_id.0);
+            out.put_u64(began.deadline.0);
+        }
+        Change::PaymentEnded(ended) => {
+            out.put_u128(ended.hold_id.0);
+            out.put_u128(ended.attempt_id.0);
+            out.put_u8(ended.outcome as u8);
+            out.put_u64(ended.expires_at.0);
+        }
     }
 }
 
 fn counts_of(seats: usize, admissions: usize) -> [u8; 2] {
     assert!(seats <= PLACES_PER_HOLD_MAX && admissions <= PLACES_PER_HOLD_MAX);
     [seats as u8, admissions as u8]
+}
+
+fn put_time(out: &mut Vec<u8>, time: Option<TimestampMs>) {
+    if let Some(time) = time {
+        out.put_u64(time.0);
+    }
 }
 
 fn put_request(out: &mut Vec<u8>, request: Option<(RequestId, u64)>) {
@@ -269,7 +305,7 @@ fn decode_after_length(reader: &mut Reader<'_>) -> Result<Record, DecodeError> {
         }),
         5 => Change::Confirmed(decode_confirmed(reader)?),
         6 => Change::Released(decode_released(reader)?),
-        7 => Change::Expired(decode_expired(reader)?),
+        7 => Change::Expired(decode_hold_ids(reader)?),
         8 => Change::Resumed(Resumed {
             shift_ms: reader.u64()?,
             cause: match reader.u8()? {
@@ -279,6 +315,20 @@ fn decode_after_length(reader: &mut Reader<'_>) -> Result<Record, DecodeError> {
             },
         }),
         9 => Change::FloorRaised(TimestampMs(reader.u64()?)),
+        10 => Change::PaymentBegan(PaymentBegan {
+            hold_id: hold_id(reader)?,
+            attempt_id: request_id(reader)?,
+            deadline: TimestampMs(reader.u64()?),
+        }),
+        11 => Change::PaymentEnded(PaymentEnded {
+            hold_id: hold_id(reader)?,
+            attempt_id: request_id(reader)?,
+            outcome: PaymentOutcome::from_number(reader.u8()?)
+                .ok_or(reader.error("an unknown outcome of a payment"))?,
+            expires_at: TimestampMs(reader.u64()?),
+        }),
+        24 => Change::PaymentsLapsed(decode_hold_ids(reader)?),
+        25 => Change::PaidForgotten(TimestampMs(reader.u64()?)),
         _ => return Err(reader.error("a kind of record that this server does not know")),
     };
     if reader.left() > 0 {
@@ -318,7 +368,8 @@ fn decode_held(reader: &mut Reader<'_>) -> Result<Held, DecodeError> {
     let renewals = reader.u8()?;
     let arrangement = Arrangement::from_number(reader.u8()?).ok_or(reader.error("an unknown arrangement"))?;
     let (seats, admissions) = counts(reader)?;
-    if reader.u8()? != 0 || reader.u16()? != 0 {
+    let attempts = reader.u8()?;
+    if reader.u16()? != 0 {
         return Err(reader.error("a reserved field that is not zero"));
     }
     let replaced = (flags & 1 != 0).then(|| self::hold_id(reader)).transpose()?;
@@ -331,6 +382,7 @@ fn decode_held(reader: &mut Reader<'_>) -> Result<Held, DecodeError> {
         created_at,
         expires_at,
         renewals,
+        attempts,
         replaced,
         arrangement,
         seats,
@@ -340,13 +392,15 @@ fn decode_held(reader: &mut Reader<'_>) -> Result<Held, DecodeError> {
 
 fn decode_confirmed(reader: &mut Reader<'_>) -> Result<Confirmed, DecodeError> {
     let hold_id = hold_id(reader)?;
-    let flags = flags(reader, 0b111)?;
+    let flags = flags(reader, 0b1_1111)?;
     let (seats, admissions) = counts(reader)?;
     let order_bytes = usize::from(reader.u8()?);
     if order_bytes > ORDER_REF_BYTES_MAX {
         return Err(reader.error("an order reference that is too long"));
     }
     let request = (flags & 1 != 0).then(|| request(reader)).transpose()?;
+    let attempt_id = (flags & 8 != 0).then(|| request_id(reader)).transpose()?;
+    let expires_at = (flags & 16 != 0).then(|| reader.u64().map(TimestampMs)).transpose()?;
     let order = core::str::from_utf8(reader.take(order_bytes)?).ok().and_then(OrderRef::parse);
     let order = order.ok_or(reader.error("no order reference"))?;
     Ok(Confirmed {
@@ -357,29 +411,33 @@ fn decode_confirmed(reader: &mut Reader<'_>) -> Result<Confirmed, DecodeError> {
         admissions: admission_words(reader, admissions)?,
         remainder: if flags & 2 != 0 { Remainder::Release } else { Remainder::Keep },
         reclaimed: flags & 4 != 0,
+        attempt_id,
+        expires_at,
     })
 }
 
 fn decode_released(reader: &mut Reader<'_>) -> Result<Released, DecodeError> {
     let hold_id = hold_id(reader)?;
-    let flags = flags(reader, 0b1)?;
+    let flags = flags(reader, 0b1_0001)?;
     let (seats, admissions) = counts(reader)?;
     if reader.u8()? != 0 {
         return Err(reader.error("a reserved field that is not zero"));
     }
     let request = (flags & 1 != 0).then(|| request(reader)).transpose()?;
+    let expires_at = (flags & 16 != 0).then(|| reader.u64().map(TimestampMs)).transpose()?;
     Ok(Released {
         hold_id,
         request,
+        expires_at,
         seats: seat_indexes(reader, seats)?,
         admissions: admission_words(reader, admissions)?,
     })
 }
 
-fn decode_expired(reader: &mut Reader<'_>) -> Result<Vec<HoldId>, DecodeError> {
+fn decode_hold_ids(reader: &mut Reader<'_>) -> Result<Vec<HoldId>, DecodeError> {
     let count = usize::from(reader.u16()?);
     if count > EXPIRED_HOLDS_PER_CHANGE_MAX {
-        return Err(reader.error("more expired holds than one change names"));
+        return Err(reader.error("more holds than one change names"));
     }
     (0..count).map(|_| hold_id(reader)).collect()
 }
@@ -405,9 +463,13 @@ pub(crate) fn hold_id(reader: &mut Reader<'_>) -> Result<HoldId, DecodeError> {
 
 /// A request with its fingerprint.
 pub(crate) fn request(reader: &mut Reader<'_>) -> Result<(RequestId, u64), DecodeError> {
+    Ok((request_id(reader)?, reader.u64()?))
+}
+
+/// A request or attempt id.
+pub(crate) fn request_id(reader: &mut Reader<'_>) -> Result<RequestId, DecodeError> {
     let bits = reader.u128()?;
-    let id = RequestId::parse(bits).ok_or(reader.error("a request id that is not UUIDv7"))?;
-    Ok((id, reader.u64()?))
+    RequestId::parse(bits).ok_or(reader.error("a request id that is not UUIDv7"))
 }
 
 fn seat_words(reader: &mut Reader<'_>, count: usize) -> Result<Seats, DecodeError> {

@@ -29,6 +29,10 @@ pub enum Command {
     Confirm(Box<Confirm>),
     /// held -> open.
     Release(Box<Release>),
+    /// active -> paying.
+    BeginPayment(BeginPayment),
+    /// paying -> active.
+    EndPayment(EndPayment),
     /// Read one hold. Changes nothing.
     GetHold(HoldId),
     /// Ways to seat a party. Changes nothing.
@@ -397,6 +401,8 @@ pub struct Confirm {
     pub remainder: Remainder,
     /// After expiry: sell in one step if every place is still open.
     pub allow_reclaim: bool,
+    /// The attempt that paid, when the caller names it: a second one is never answered with the same sale.
+    pub attempt_id: Option<RequestId>,
 }
 
 /// A hold, or part of it, is given back.
@@ -408,6 +414,50 @@ pub struct Release {
     pub request_id: Option<RequestId>,
     /// Which places; empty: all.
     pub part: Part,
+    /// End an open payment with it.
+    pub abort_payment: bool,
+}
+
+/// A payment is begun: the hold outlives its deadline while it is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BeginPayment {
+    /// Which hold.
+    pub hold_id: HoldId,
+    /// Name of the attempt, unique in its hold.
+    pub attempt_id: RequestId,
+}
+
+/// A payment has come to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndPayment {
+    /// Which hold.
+    pub hold_id: HoldId,
+    /// Name of the attempt.
+    pub attempt_id: RequestId,
+    /// What became of it.
+    pub outcome: PaymentOutcome,
+}
+
+/// What became of an attempt that did not pay. It matters to the history alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum PaymentOutcome {
+    /// It was refused.
+    Failed = 1,
+    /// The buyer gave it up.
+    Abandoned = 2,
+}
+
+impl PaymentOutcome {
+    /// The outcome with this number.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Failed),
+            2 => Some(Self::Abandoned),
+            _ => None,
+        }
+    }
 }
 
 impl Extend {
@@ -440,6 +490,10 @@ impl Confirm {
         hasher.bytes(self.order.as_str().as_bytes());
         hasher.word(u64::from(self.remainder == Remainder::Release));
         self.part.hash_into(&mut hasher);
+        // Without an attempt the hash is what it was before there were any.
+        if let Some(attempt) = self.attempt_id {
+            hasher.wide(attempt.0);
+        }
         hasher.finish()
     }
 }
@@ -462,6 +516,9 @@ impl Release {
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = Hasher::new(9);
         self.part.hash_into(&mut hasher);
+        if self.abort_payment {
+            hasher.word(1);
+        }
         hasher.finish()
     }
 }

@@ -13,9 +13,13 @@ use smallvec::SmallVec;
 
 use crate::{
     best_available::{Arrangement, Taken, Wanted},
-    change::{Change, Confirmed, EventCreated, EventUpdated, Extended, Held, HoldCause, HoldState, HoldView, Released},
+    change::{
+        Change, Confirmed, EventCreated, EventUpdated, Extended, Held, HoldCause, HoldState, HoldView, PaymentBegan,
+        PaymentEnded, Released,
+    },
     command::{
-        AreaName, BestAvailable, Command, Confirm, CreateEvent, Extend, Hold, Part, Release, Suggest, UpdateEvent,
+        AreaName, BeginPayment, BestAvailable, Command, Confirm, CreateEvent, EndPayment, Extend, Hold, Part, Release,
+        Suggest, UpdateEvent,
     },
     event::Event,
     hold::Entry,
@@ -49,7 +53,7 @@ impl Slot {
             Command::Release(release) => release.check()?,
             Command::CreateEvent(create) => return self.decide_create(create),
             Command::Suggest(suggest) => suggest.check()?,
-            Command::GetHold(_) | Command::UpdateEvent(_) => {}
+            Command::BeginPayment(_) | Command::EndPayment(_) | Command::GetHold(_) | Command::UpdateEvent(_) => {}
         }
         let event = self.find(key).and_then(|number| self.event(number)).ok_or(Reject::EventNotFound)?;
         match command {
@@ -57,6 +61,8 @@ impl Slot {
             Command::Extend(extend) => self.decide_extend(now, event, extend),
             Command::Confirm(confirm) => self.decide_confirm(now, event, confirm),
             Command::Release(release) => self.decide_release(now, event, release),
+            Command::BeginPayment(begin) => self.decide_begin_payment(now, event, begin),
+            Command::EndPayment(end) => self.decide_end_payment(now, event, end),
             Command::GetHold(id) => {
                 let entry = self.remembered(now, event, *id).ok_or(Reject::HoldNotFound)?;
                 Ok(self.known(event, entry, false))
@@ -167,6 +173,8 @@ impl Slot {
             created_at: replaced.map_or(now, |entry| entry.created_at),
             expires_at: replaced.map_or(now.plus_ms(ttl_ms.min(lifetime_ms)), |entry| entry.until),
             renewals: replaced.map_or(0, |entry| entry.renewals),
+            // At most 8 by the policy.
+            attempts: replaced.map_or(0, |entry| entry.attempts_used() as u8),
             replaced: hold.replace,
             arrangement,
             seats,
@@ -313,7 +321,8 @@ impl Slot {
             return Ok(self.known(event, entry, true));
         }
         let state = live_or_ended(now, entry);
-        if whole && state == HoldState::Confirmed && entry.last_order() == Some(&confirm.order) {
+        let same_sale = entry.last_order() == Some(&confirm.order) && entry.paid_by() == confirm.attempt_id;
+        if whole && state == HoldState::Confirmed && same_sale {
             return Ok(self.known(event, entry, true));
         }
         if event.settings.state == EventState::Cancelled {
@@ -342,6 +351,8 @@ impl Slot {
             admissions: confirm.part.admissions.clone(),
             remainder: confirm.remainder,
             reclaimed: false,
+            attempt_id: confirm.attempt_id,
+            expires_at: left_after_payment(now, event, entry),
         };
         Ok(Decision::Change(event.number, Change::Confirmed(confirmed)))
     }
@@ -390,6 +401,8 @@ impl Slot {
             admissions: Admissions::new(),
             remainder: confirm.remainder,
             reclaimed: true,
+            attempt_id: confirm.attempt_id,
+            expires_at: None,
         };
         Ok(Decision::Change(event.number, Change::Confirmed(confirmed)))
     }
@@ -403,6 +416,7 @@ impl Slot {
         }
         match live_or_ended(now, entry) {
             HoldState::Active => {}
+            HoldState::Paying if release.abort_payment => {}
             HoldState::Paying => return Err(Reject::PaymentInProgress),
             HoldState::Released if whole => return Ok(self.known(event, entry, true)),
             HoldState::Released => return Err(Reject::HoldReleased { executed: false }),
@@ -418,8 +432,35 @@ impl Slot {
             request: release.request_id.map(|id| (id, fingerprint)),
             seats: release.part.seats.clone(),
             admissions: release.part.admissions.clone(),
+            expires_at: left_after_payment(now, event, entry),
         };
         Ok(Decision::Change(event.number, Change::Released(released)))
+    }
+
+    fn decide_begin_payment(&self, now: TimestampMs, event: &Event, begin: &BeginPayment) -> Result<Decision, Reject> {
+        let entry = self.remembered(now, event, begin.hold_id).ok_or(Reject::HoldNotFound)?;
+        if entry.knows_attempt(begin.attempt_id) {
+            return Ok(self.known(event, entry, true));
+        }
+        still_active(now, event, entry)?;
+        let policies = &event.settings.policies;
+        if entry.attempts_used() >= policies.payment_attempts_max {
+            return Err(Reject::PaymentAttemptsCap);
+        }
+        let deadline = now.plus_ms(u64::from(policies.payment_grace_s) * 1_000);
+        let began = PaymentBegan { hold_id: begin.hold_id, attempt_id: begin.attempt_id, deadline };
+        Ok(Decision::Change(event.number, Change::PaymentBegan(began)))
+    }
+
+    fn decide_end_payment(&self, now: TimestampMs, event: &Event, end: &EndPayment) -> Result<Decision, Reject> {
+        let entry = self.remembered(now, event, end.hold_id).ok_or(Reject::HoldNotFound)?;
+        let expires_at = left_after_payment(now, event, entry);
+        let (Some(expires_at), true) = (expires_at, entry.open_attempt() == Some(end.attempt_id)) else {
+            return Ok(self.known(event, entry, entry.knows_attempt(end.attempt_id)));
+        };
+        let (hold_id, attempt_id, outcome) = (end.hold_id, end.attempt_id, end.outcome);
+        let ended = PaymentEnded { hold_id, attempt_id, outcome, expires_at };
+        Ok(Decision::Change(event.number, Change::PaymentEnded(ended)))
     }
 
     fn decide_create(&self, create: &CreateEvent) -> Result<Decision, Reject> {
@@ -510,7 +551,16 @@ fn check_ttl(ttl_ms: u32) -> Result<(), Reject> {
 /// A live hold past its deadline is expired, whether or not its turn to be swept has come.
 fn live_or_ended(now: TimestampMs, entry: &Entry) -> HoldState {
     let lives_on = probe::planted!(ConfirmAtDeadline) && now == entry.until;
+    // An open payment that has lapsed leaves the hold active, which its sweep will say; until then it may be confirmed.
+    let lives_on = lives_on || now < entry.expires_at();
     if entry.is_live() && now >= entry.until && !lives_on { HoldState::Expired } else { entry.state() }
+}
+
+/// When what a paying hold keeps expires, once its payment has ended; `None` when none is open.
+fn left_after_payment(now: TimestampMs, event: &Event, entry: &Entry) -> Option<TimestampMs> {
+    entry.open_attempt()?;
+    let left_ms_min = u64::from(event.settings.policies.payment_left_s_min) * 1_000;
+    Some(entry.expires_at().max(now.plus_ms(left_ms_min)))
 }
 
 /// Whether this very request was the hold's last.
@@ -866,7 +916,9 @@ pub(crate) fn view(event: &Event, entry: &Entry) -> HoldView {
         sold_seats: entry.seat_words().iter().filter(sold).map(|&word| Seat::from_word(word)).collect(),
         sold_admissions: entry.admission_words().iter().filter(sold).map(|&word| Admission::from_word(word)).collect(),
         created_at: entry.created_at,
-        expires_at: if live { entry.until } else { TimestampMs(0) },
+        expires_at: if live { entry.expires_at() } else { TimestampMs(0) },
+        payment_deadline: if entry.state() == HoldState::Paying { entry.until } else { TimestampMs(0) },
+        payment_attempts_left: event.settings.policies.payment_attempts_max.saturating_sub(entry.attempts_used()),
         ended_at: entry.ended_at,
         renewals_left: event.settings.policies.renewals_max.saturating_sub(u32::from(entry.renewals)),
         plan_revision: event.plan_revision,

@@ -16,6 +16,8 @@
 use alloc::{boxed::Box, vec::Vec};
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use smallvec::SmallVec;
+
 use crate::{
     best_available::Arrangement,
     change::{HoldCause, HoldState},
@@ -109,12 +111,43 @@ impl PlaceWords {
 }
 
 /// What a request on a hold left behind, kept only by holds that had one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Extras {
     request: Option<(RequestId, u64)>,
     more_orders: Vec<OrderRef>,
     /// Which of the orders the last sale went to.
     last_order: u8,
+    payments: Option<Payments>,
+}
+
+/// What a hold remembers of its payments.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Payments {
+    /// Attempts that a hold it took the place of had used.
+    pub(crate) inherited: u8,
+    /// Its own, in the order they were begun.
+    pub(crate) attempts: SmallVec<[RequestId; 1]>,
+    /// Whether the last of them is open.
+    pub(crate) is_open: bool,
+    /// While one is open: when the hold expires otherwise. Zero else.
+    pub(crate) expires_at: TimestampMs,
+    /// The attempt that paid, as the last confirm named it.
+    pub(crate) paid_by: Option<RequestId>,
+}
+
+impl Payments {
+    /// Attempts used up.
+    pub(crate) fn used(&self) -> u32 {
+        // At most 8 of its own, and as many inherited.
+        u32::from(self.inherited) + self.attempts.len() as u32
+    }
+
+    fn hash_into(&self, hasher: &mut Hasher) {
+        hasher.word(u64::from(self.inherited) | (self.attempts.len() as u64) << 8 | u64::from(self.is_open) << 16);
+        self.attempts.iter().for_each(|attempt| hasher.wide(attempt.0));
+        hasher.word(self.expires_at.0);
+        hasher.wide(self.paid_by.map_or(0, |attempt| attempt.0));
+    }
 }
 
 /// State, cause and arrangement in one byte, the way digits stand in a number.
@@ -161,7 +194,7 @@ pub(crate) struct Entry {
     pub(crate) fingerprint: u64,
     pub(crate) customer: CustomerKey,
     pub(crate) created_at: TimestampMs,
-    /// Deadline while live; the time to be forgotten when a tombstone; else without meaning.
+    /// Deadline while live (of the payment, when one is open); the time to be forgotten when a tombstone; else without meaning.
     pub(crate) until: TimestampMs,
     pub(crate) ended_at: TimestampMs,
     words: PlaceWords,
@@ -331,7 +364,70 @@ impl Entry {
     }
 
     fn extras_mut(&mut self) -> &mut Extras {
-        self.extras.get_or_insert_with(|| Box::new(Extras { request: None, more_orders: Vec::new(), last_order: 0 }))
+        self.extras.get_or_insert_default()
+    }
+
+    /// What it remembers of its payments, if it had any.
+    pub(crate) fn payments(&self) -> Option<&Payments> {
+        self.extras.as_ref().and_then(|extras| extras.payments.as_ref())
+    }
+
+    /// As [`Self::payments`], to be changed.
+    pub(crate) fn payments_mut(&mut self) -> &mut Payments {
+        self.extras_mut().payments.get_or_insert_default()
+    }
+
+    /// Sets what it remembers of its payments.
+    pub(crate) fn set_payments(&mut self, payments: Option<Payments>) {
+        if payments.is_some() || self.extras.is_some() {
+            self.extras_mut().payments = payments;
+        }
+    }
+
+    /// Payment attempts used up.
+    pub(crate) fn attempts_used(&self) -> u32 {
+        self.payments().map_or(0, Payments::used)
+    }
+
+    /// Whether a payment was ever open: late payments need its places.
+    pub(crate) fn ever_paid(&self) -> bool {
+        self.payments().is_some_and(|payments| !payments.attempts.is_empty())
+    }
+
+    /// Whether this attempt is one of its own.
+    pub(crate) fn knows_attempt(&self, attempt: RequestId) -> bool {
+        self.payments().is_some_and(|payments| payments.attempts.contains(&attempt))
+    }
+
+    /// The attempt that is open.
+    pub(crate) fn open_attempt(&self) -> Option<RequestId> {
+        self.payments().filter(|payments| payments.is_open).and_then(|payments| payments.attempts.last().copied())
+    }
+
+    /// The attempt that paid, as the last confirm named it.
+    pub(crate) fn paid_by(&self) -> Option<RequestId> {
+        self.payments().and_then(|payments| payments.paid_by)
+    }
+
+    /// Sets the attempt that paid.
+    pub(crate) fn set_paid_by(&mut self, attempt: Option<RequestId>) {
+        if attempt.is_some() || self.payments().is_some() {
+            self.payments_mut().paid_by = attempt;
+        }
+    }
+
+    /// When it expires unless a payment is open.
+    pub(crate) fn expires_at(&self) -> TimestampMs {
+        self.payments().filter(|payments| payments.is_open).map_or(self.until, |payments| payments.expires_at)
+    }
+
+    /// The open payment, if there is one, is open no longer; what is held has this deadline now.
+    pub(crate) fn close_payment(&mut self, expires_at: TimestampMs) {
+        if self.open_attempt().is_some() {
+            let payments = self.payments_mut();
+            (payments.is_open, payments.expires_at) = (false, TimestampMs(0));
+            self.until = expires_at;
+        }
     }
 
     /// Orders that places of this hold were sold to, in order of first sale.
@@ -402,6 +498,7 @@ impl Entry {
         }
         if let Some(extras) = &self.extras {
             extras.more_orders.iter().for_each(|order| hasher.bytes(order.as_str().as_bytes()));
+            extras.payments.iter().for_each(|payments| payments.hash_into(&mut hasher));
         }
         hasher.finish()
     }

@@ -9,8 +9,11 @@
 //!          areas u16: [held u32, sold u32, killed u32],
 //!          holds u32: [hold]
 //! hold     hold id u128, fingerprint u64, customer u64, created_at u64, until u64, ended_at u64,
-//!          state u8, cause u8, renewals u8, arrangement u8, flags u8 (1 request), seats u8,
-//!          admissions u8, orders u8, last order u8, [request], orders: text, seat words u32, admission words u32
+//!          state u8, cause u8, renewals u8, arrangement u8, flags u8 (1 request, 2 payments), seats u8,
+//!          admissions u8, orders u8, last order u8, [request], [payments], orders: text, seat words u32,
+//!          admission words u32
+//! payments attempts used by a hold before it u8, attempts u8, flags u8 (1 the last is open, 2 one paid),
+//!          expires_at u64, [the one that paid u128], attempt ids u128
 //! ```
 //!
 //! Little-endian. Holds stand in order of their ids and what is forgotten at `time` is left out, so
@@ -25,10 +28,10 @@ use crate::{
     best_available::Arrangement,
     bytes::{DecodeError, Put, Reader},
     change::{HoldCause, HoldState},
-    codec::{hold_id, put_settings, request, settings},
+    codec::{hold_id, put_settings, request, request_id, settings},
     decide::unsold_count,
     event::{AreaCounts, Event, OpsRequest},
-    hold::Entry,
+    hold::{Entry, Payments},
     ids::{CustomerKey, EventId, EventKey, EventNumber, OrderRef, PlanDigest, SlotIndex, TimestampMs},
     limits::{
         AREAS_PER_PLAN_MAX, EVENT_ID_BYTES_MAX, EVENTS_PER_SERVER_MAX, OPS_REQUESTS_PER_EVENT_MAX, ORDER_REF_BYTES_MAX,
@@ -105,7 +108,7 @@ fn encode_hold(entry: &Entry, out: &mut Vec<u8>) {
     out.put_u8(entry.cause() as u8);
     out.put_u8(entry.renewals);
     out.put_u8(entry.arrangement() as u8);
-    out.put_u8(u8::from(entry.request().is_some()));
+    out.put_u8(u8::from(entry.request().is_some()) | u8::from(entry.payments().is_some()) << 1);
     // At most 64 seats, 128 admission words and as many orders as places.
     out.put_u8(entry.seat_words().len() as u8);
     out.put_u8(entry.admission_words().len() as u8);
@@ -114,6 +117,14 @@ fn encode_hold(entry: &Entry, out: &mut Vec<u8>) {
     if let Some((id, fingerprint)) = entry.request() {
         out.put_u128(id.0);
         out.put_u64(fingerprint);
+    }
+    if let Some(payments) = entry.payments() {
+        out.put_u8(payments.inherited);
+        // At most 8 by the policy.
+        out.put_u8(payments.attempts.len() as u8);
+        out.put_u8(u8::from(payments.is_open) | u8::from(payments.paid_by.is_some()) << 1);
+        out.put_u64(payments.expires_at.0);
+        payments.paid_by.iter().chain(&payments.attempts).for_each(|attempt| out.put_u128(attempt.0));
     }
     entry.orders().for_each(|order| out.put_text(order.as_str()));
     entry.words().iter().for_each(|&word| out.put_u32(word));
@@ -308,6 +319,7 @@ fn read_hold(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     let ended_at = TimestampMs(reader.u64()?);
     let state = match reader.u8()? {
         0 => HoldState::Active,
+        1 => HoldState::Paying,
         2 => HoldState::Confirmed,
         3 => HoldState::Released,
         4 => HoldState::Expired,
@@ -325,7 +337,7 @@ fn read_hold(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     let renewals = reader.u8()?;
     let arrangement = Arrangement::from_number(reader.u8()?).ok_or(reader.error("an unknown arrangement"))?;
     let flags = reader.u8()?;
-    if flags > 1 {
+    if flags > 3 {
         return Err(reader.error("a flag that this server does not know"));
     }
     let (seats, admissions, orders) = (reader.u8()?, reader.u8()?, reader.u8()?);
@@ -336,13 +348,18 @@ fn read_hold(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     if seats > 64 || admissions > 128 || orders > 64 {
         return Err(reader.error("more places than a hold has"));
     }
-    let last_request = (flags == 1).then(|| request(reader)).transpose()?;
+    let last_request = (flags & 1 != 0).then(|| request(reader)).transpose()?;
+    let payments = (flags & 2 != 0).then(|| read_payments(reader)).transpose()?;
+    if (state == HoldState::Paying) != payments.as_ref().is_some_and(|payments| payments.is_open) {
+        return Err(reader.error("a paying hold without an open payment, or another with one"));
+    }
     // The event's number is set when the slot takes the hold in.
     let event = crate::ids::EventNumber(0);
     let mut entry = Entry::new(event, id, fingerprint, customer, created_at, until, renewals, arrangement);
     entry.set_state(state, cause);
     entry.ended_at = ended_at;
     entry.set_request(last_request);
+    entry.set_payments(payments);
     for _ in 0..orders {
         let order = reader.text(ORDER_REF_BYTES_MAX)?;
         entry.add_order(&OrderRef::parse(&order).ok_or(reader.error("no order reference"))?);
@@ -352,6 +369,19 @@ fn read_hold(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     let admissions = reader.words(usize::from(admissions))?;
     entry.set_words(&seats, &admissions);
     Ok(entry)
+}
+
+fn read_payments(reader: &mut Reader<'_>) -> Result<Payments, DecodeError> {
+    let (inherited, attempts, flags) = (reader.u8()?, reader.u8()?, reader.u8()?);
+    let most = crate::limits::policy::PAYMENT_ATTEMPTS_MAX;
+    let is_open = flags & 1 != 0;
+    if flags > 3 || u32::from(inherited) + u32::from(attempts) > most || (is_open && attempts == 0) {
+        return Err(reader.error("payments that a hold cannot have"));
+    }
+    let expires_at = TimestampMs(reader.u64()?);
+    let paid_by = (flags & 2 != 0).then(|| request_id(reader)).transpose()?;
+    let attempts = (0..attempts).map(|_| request_id(reader)).collect::<Result<_, _>>()?;
+    Ok(Payments { inherited, attempts, is_open, expires_at, paid_by })
 }
 
 fn restore_event(

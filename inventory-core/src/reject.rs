@@ -171,6 +171,8 @@ pub enum Reject {
     RenewalCap,
     /// A payment is open.
     PaymentInProgress,
+    /// No further payment attempt.
+    PaymentAttemptsCap,
     /// Places of the event are held or sold, at most 64 of them.
     PlacesInUse {
         /// In plan order.

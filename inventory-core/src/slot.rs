@@ -21,7 +21,7 @@ use crate::{
     digest::mix,
     event::Event,
     expiry::{NO_BUCKET, Wheel},
-    hold::{Holds, NIL},
+    hold::{Entry, Holds, NIL},
     ids::{EventKey, EventNumber, HoldId, PlanDigest, SlotIndex, TimestampMs},
     limits::{EXPIRED_HOLDS_PER_CHANGE_MAX, ID_FLOOR_LAG_MS_MIN},
     openings::Openings,
@@ -213,21 +213,24 @@ impl Slot {
         Some(view(event, self.remembered(self.now, event, id)?))
     }
 
-    /// The next `Expired` change that is due at `now`: up to 64 holds of one event. Apply it, then ask
-    /// again until there is none.
+    /// The next `Expired` or `PaymentsLapsed` change that is due at `now`: up to 64 holds of one event. Apply it, then
+    /// ask again until there is none.
     pub fn decide_due(&mut self, now: TimestampMs) -> Option<(EventNumber, Change)> {
         let by = if probe::planted!(ConfirmAtDeadline) { now.minus_ms(1) } else { now };
         let mut at = self.deadlines.due(&mut self.holds, by)?;
         let number = self.holds[at].event;
+        // A payment that was open too long leaves the hold what it has left.
+        let lapses = |entry: &Entry| entry.expires_at() > now;
+        let first_lapses = lapses(&self.holds[at]);
         let mut ids = Vec::new();
         while at != NIL && ids.len() < EXPIRED_HOLDS_PER_CHANGE_MAX {
             let entry = &self.holds[at];
-            if entry.event == number {
+            if entry.event == number && lapses(entry) == first_lapses {
                 ids.push(entry.hold_id());
             }
             at = entry.next;
         }
-        Some((number, Change::Expired(ids)))
+        Some((number, if first_lapses { Change::PaymentsLapsed(ids) } else { Change::Expired(ids) }))
     }
 
     /// A time before which `decide_due` has nothing.
@@ -261,12 +264,19 @@ impl Slot {
         if !self.needs_floor() {
             return None;
         }
-        let remembered = || self.holds.iter().map(|(_, entry)| entry).filter(|entry| entry.is_tombstone());
-        let mut times: Vec<TimestampMs> = remembered().map(|entry| entry.hold_id().time()).collect();
+        let all = || self.holds.iter().map(|(_, entry)| entry).filter(|entry| entry.is_tombstone());
+        let eighth = all().count() / 8;
+        // Those that ever were paying go last: late payments need their places.
+        let mut times: Vec<TimestampMs> =
+            all().filter(|entry| !entry.ever_paid()).map(|entry| entry.hold_id().time()).collect();
+        let also_paid = times.len() <= eighth;
+        if also_paid {
+            times = all().map(|entry| entry.hold_id().time()).collect();
+        }
         if times.is_empty() {
             return None;
         }
-        let eighth = times.len() / 8;
+        let remembered = || all().filter(|entry| also_paid || !entry.ever_paid());
         let (_, &mut highest, _) = times.select_nth_unstable(eighth);
         let floor = highest.min(now.minus_ms(ID_FLOOR_LAG_MS_MIN));
         let mut dropped = alloc::vec![0_u32; self.events.len()];
@@ -274,7 +284,8 @@ impl Slot {
             dropped[entry.event.0 as usize] += 1;
         }
         let most = (0..dropped.len()).max_by_key(|&at| dropped[at]).filter(|&at| dropped[at] > 0)?;
-        Some((self.events[most].number, Change::FloorRaised(floor)))
+        let change = if also_paid { Change::PaidForgotten(floor) } else { Change::FloorRaised(floor) };
+        Some((self.events[most].number, change))
     }
 
     /// Whether a hold must be refused because what ends cannot be remembered any more. An eighth above
