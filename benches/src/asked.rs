@@ -66,13 +66,14 @@ pub fn confirm(hold_id: HoldId) -> Command {
         part: Part::default(),
         remainder: Remainder::Keep,
         allow_reclaim: false,
+        attempt_id: None,
     }))
 }
 
 /// All of a hold is given back.
 #[must_use]
 pub fn release(hold_id: HoldId) -> Command {
-    Command::Release(Box::new(Release { hold_id, request_id: None, part: Part::default() }))
+    Command::Release(Box::new(Release { hold_id, request_id: None, part: Part::default(), abort_payment: false }))
 }
 
 /// A hold gets the event's default time again.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use inventory_core::{
     change::{Change, Record, ResumeCause},
+    command::PaymentOutcome,
     ids::{EventId, EventKey, EventNumber, HoldId, OrderRef, PlanDigest, SlotIndex, TimestampMs},
     place::{Admission, Move, Moved, PlaceState},
     plan::Plan,
@@ -159,6 +160,10 @@ impl ChangeLine<'_> {
             Change::Expired(_) => "expired",
             Change::Resumed(_) => "resumed",
             Change::FloorRaised(_) => "floor_raised",
+            Change::PaymentBegan(_) => "payment_began",
+            Change::PaymentEnded(_) => "payment_ended",
+            Change::PaymentsLapsed(_) => "payments_lapsed",
+            Change::PaidForgotten(_) => "paid_forgotten",
         }
     }
 
@@ -170,8 +175,14 @@ impl ChangeLine<'_> {
             Change::Extended(extended) => std::slice::from_ref(&extended.hold_id),
             Change::Confirmed(confirmed) => std::slice::from_ref(&confirmed.hold_id),
             Change::Released(released) => std::slice::from_ref(&released.hold_id),
-            Change::Expired(holds) => holds,
-            Change::EventCreated(_) | Change::EventUpdated(_) | Change::Resumed(_) | Change::FloorRaised(_) => &[],
+            Change::PaymentBegan(began) => std::slice::from_ref(&began.hold_id),
+            Change::PaymentEnded(ended) => std::slice::from_ref(&ended.hold_id),
+            Change::Expired(holds) | Change::PaymentsLapsed(holds) => holds,
+            Change::EventCreated(_)
+            | Change::EventUpdated(_)
+            | Change::Resumed(_)
+            | Change::FloorRaised(_)
+            | Change::PaidForgotten(_) => &[],
         }
     }
 
@@ -198,7 +209,11 @@ impl ChangeLine<'_> {
     pub fn cause(&self) -> Option<&'static str> {
         match &self.record.change {
             Change::Released(_) => Some("requested"),
-            Change::Expired(_) => Some("deadline"),
+            Change::Expired(_) | Change::PaymentsLapsed(_) => Some("deadline"),
+            Change::PaymentEnded(ended) => Some(match ended.outcome {
+                PaymentOutcome::Failed => "failed",
+                PaymentOutcome::Abandoned => "abandoned",
+            }),
             Change::Confirmed(confirmed) if confirmed.reclaimed => Some("reclaimed"),
             Change::Held(held) if held.replaced.is_some() => Some("replaced"),
             Change::Resumed(resumed) => Some(match resumed.cause {
@@ -240,9 +255,14 @@ impl ChangeLine<'_> {
                 Some([seats(&r.seats, PlaceState::Open), areas(&r.admissions, PlaceState::Open)].concat())
             }
             Change::Confirmed(_) | Change::Released(_) | Change::Expired(_) | Change::EventUpdated(_) => None,
-            Change::EventCreated(_) | Change::Extended(_) | Change::Resumed(_) | Change::FloorRaised(_) => {
-                Some(Vec::new())
-            }
+            Change::EventCreated(_)
+            | Change::Extended(_)
+            | Change::Resumed(_)
+            | Change::FloorRaised(_)
+            | Change::PaidForgotten(_)
+            | Change::PaymentBegan(_)
+            | Change::PaymentEnded(_)
+            | Change::PaymentsLapsed(_) => Some(Vec::new()),
         }
     }
 

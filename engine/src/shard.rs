@@ -343,8 +343,12 @@ impl Shard {
                 }
                 match self.slots[at].slot.decide_due(self.now) {
                     Some((event, change)) => {
-                        let ended = if let Change::Expired(holds) = &change { holds.len() } else { 1 };
-                        left = left.saturating_sub(ended);
+                        let (due, ended) = match &change {
+                            Change::Expired(holds) => (holds.len(), holds.len()),
+                            Change::PaymentsLapsed(holds) => (holds.len(), 0),
+                            _ => (1, 0),
+                        };
+                        left = left.saturating_sub(due);
                         self.door().expired.fetch_add(ended as u64, Ordering::Relaxed);
                         self.make(at, event, change);
                     }
@@ -610,11 +614,18 @@ impl Shard {
             };
             sometimes!("turn: ids are forgotten for want of memory");
             #[cfg(usher_sim)]
-            if let Change::FloorRaised(floor) = &change {
-                tell!("floor", self.slots[at].events[event.0 as usize].view.key().0, floor.0);
+            match &change {
+                Change::FloorRaised(floor) => tell!("floor", self.view_key(at, event), floor.0),
+                Change::PaidForgotten(floor) => tell!("floor of paid", self.view_key(at, event), floor.0),
+                _ => {}
             }
             self.make(at, event, change);
         }
+    }
+
+    #[cfg(usher_sim)]
+    fn view_key(&self, at: usize, event: EventNumber) -> u64 {
+        self.slots[at].events[event.0 as usize].view.key().0
     }
 
     /// Gives the turn's changes to the committer. Whether there were any.
@@ -726,7 +737,12 @@ impl EventMeta {
 fn needs_room(command: &Command) -> bool {
     !matches!(
         command,
-        Command::Confirm(_) | Command::Release(_) | Command::GetHold(_) | Command::Suggest(_) | Command::Explain(_)
+        Command::Confirm(_)
+            | Command::Release(_)
+            | Command::EndPayment(_)
+            | Command::GetHold(_)
+            | Command::Suggest(_)
+            | Command::Explain(_)
     )
 }
 
@@ -737,11 +753,15 @@ fn hold_of(change: &Change) -> Option<HoldId> {
         Change::Extended(extended) => Some(extended.hold_id),
         Change::Confirmed(confirmed) => Some(confirmed.hold_id),
         Change::Released(released) => Some(released.hold_id),
+        Change::PaymentBegan(began) => Some(began.hold_id),
+        Change::PaymentEnded(ended) => Some(ended.hold_id),
         Change::EventCreated(_)
         | Change::EventUpdated(_)
         | Change::Expired(_)
         | Change::Resumed(_)
-        | Change::FloorRaised(_) => None,
+        | Change::FloorRaised(_)
+        | Change::PaidForgotten(_)
+        | Change::PaymentsLapsed(_) => None,
     }
 }
 
@@ -755,6 +775,8 @@ fn fingerprint(key: EventKey, command: &Command) -> u64 {
         Command::Extend(extend) => (extend.hold_id, extend.request_id, extend.fingerprint()).hash(&mut hasher),
         Command::Confirm(confirm) => (confirm.hold_id, confirm.request_id, confirm.fingerprint()).hash(&mut hasher),
         Command::Release(release) => (release.hold_id, release.request_id, release.fingerprint()).hash(&mut hasher),
+        Command::BeginPayment(begin) => (begin.hold_id, begin.attempt_id).hash(&mut hasher),
+        Command::EndPayment(end) => (end.hold_id, end.attempt_id, end.outcome).hash(&mut hasher),
         Command::GetHold(hold_id) => hold_id.hash(&mut hasher),
         Command::CreateEvent(create) => create.fingerprint().hash(&mut hasher),
         Command::UpdateEvent(update) => (update.request_id, update.fingerprint()).hash(&mut hasher),
@@ -804,7 +826,7 @@ mod tests {
         assert_eq!(ask(&mut opened, key, Command::GetHold(PLANTED)), Err(Refused::Internal));
         assert_eq!(opened.shards[0].quarantine.len(), 1);
         assert_eq!(ask(&mut opened, key, Command::GetHold(PLANTED)), Err(Refused::Internal));
-        let other = Release { hold_id: PLANTED, request_id: None, part: Default::default() };
+        let other = Release { hold_id: PLANTED, request_id: None, part: Default::default(), abort_payment: false };
         let refused = ask(&mut opened, key, Command::Release(Box::new(other)));
         assert_eq!(refused, Err(Refused::Reject(Reject::EventNotFound)), "the shard works on");
     }

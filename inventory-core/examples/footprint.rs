@@ -64,9 +64,10 @@ fn main() {
                 part: Part::default(),
                 remainder: Remainder::Keep,
                 allow_reclaim: false,
+                attempt_id: None,
             }))
         } else {
-            Command::Release(Box::new(Release { hold_id: id(at), request_id: None, part: Part::default() }))
+            Command::Release(Box::new(Release { hold_id: id(at), request_id: None, part: Part::default(), abort_payment: false }))
         };
         run(&mut slot, command);
     }

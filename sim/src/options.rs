@@ -128,6 +128,10 @@ pub enum Kind {
     Release,
     /// Some of it.
     ReleasePart,
+    /// A payment is begun.
+    BeginPayment,
+    /// It came to nothing.
+    EndPayment,
     /// A look at a hold.
     GetHold,
     /// Ways to seat a party.
@@ -159,6 +163,8 @@ impl Kind {
         Kind::Reclaim,
         Kind::Release,
         Kind::ReleasePart,
+        Kind::BeginPayment,
+        Kind::EndPayment,
         Kind::GetHold,
         Kind::Suggest,
         Kind::Explain,
@@ -313,7 +319,8 @@ fn weight(kind: Kind, profile: Profile, random: &mut Random) -> u64 {
         Kind::HoldArea | Kind::HoldBest => 12,
         Kind::Confirm | Kind::Release => 10,
         Kind::Extend | Kind::GetHold | Kind::Again => 6,
-        Kind::Replace | Kind::ConfirmPart | Kind::ReleasePart | Kind::Reclaim => 5,
+        Kind::BeginPayment => 7,
+        Kind::Replace | Kind::ConfirmPart | Kind::ReleasePart | Kind::Reclaim | Kind::EndPayment => 5,
         Kind::Update | Kind::Suggest | Kind::Explain => 4,
         Kind::Disturbed | Kind::Create => 2,
         Kind::Revise => 1,

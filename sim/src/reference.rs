@@ -26,7 +26,7 @@ enum Step {
     /// Ended what was due in these events.
     Advance(TimestampMs, Vec<EventKey>),
     /// Forgot ids up to a floor.
-    Floor(EventKey, TimestampMs),
+    Floor(EventKey, TimestampMs, bool),
     /// Took a command.
     Command(TimestampMs, EventKey, Box<Command>),
     /// Gave live holds the time away back.
@@ -102,17 +102,20 @@ impl Reference {
         self.models.iter().filter(|(key, model)| !model.live_holds(**key).is_empty()).count() as u64
     }
 
-    /// Ends what is due in these events. Gives the events of which something ended.
+    /// Ends what is due in these events, holds and payments. Gives the events of which something ended.
     pub fn advance(&mut self, now: TimestampMs, keys: Vec<EventKey>) -> Vec<EventKey> {
-        let before: Vec<usize> = keys.iter().map(|key| self.models[key].live_holds(*key).len()).collect();
+        let live = |models: &BTreeMap<EventKey, Model>, key: &EventKey| {
+            (models[key].live_holds(*key).len(), models[key].paying_holds(*key))
+        };
+        let before: Vec<(usize, usize)> = keys.iter().map(|key| live(&self.models, key)).collect();
         self.step(Step::Advance(now, keys.clone()));
-        let ended = |(key, before): &(EventKey, usize)| self.models[key].live_holds(*key).len() != *before;
+        let ended = |(key, before): &(EventKey, (usize, usize))| live(&self.models, key) != *before;
         keys.into_iter().zip(before).filter(ended).map(|(key, _)| key).collect()
     }
 
     /// Forgets ids.
-    pub fn raise_floor(&mut self, key: EventKey, floor: TimestampMs) {
-        self.step(Step::Floor(key, floor));
+    pub fn raise_floor(&mut self, key: EventKey, floor: TimestampMs, also_paid: bool) {
+        self.step(Step::Floor(key, floor, also_paid));
     }
 
     /// Whether a command would make a change.
@@ -236,7 +239,7 @@ fn apply(models: &mut BTreeMap<EventKey, Model>, step: &Step) {
                 models.entry(*key).or_default().advance(*now);
             }
         }
-        Step::Floor(key, floor) => models.entry(*key).or_default().raise_floor(*key, *floor),
+        Step::Floor(key, floor, also_paid) => models.entry(*key).or_default().raise_floor(*key, *floor, *also_paid),
         Step::Command(now, key, command) => {
             let _ = models.entry(*key).or_default().execute(*now, *key, command);
         }

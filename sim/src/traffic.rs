@@ -11,8 +11,8 @@ use engine::event_key;
 use inventory_core::{
     change::HoldView,
     command::{
-        AdmissionWanted, AreaName, BestAvailable, Command, Confirm, CreateEvent, Extend, Hold, Part, PolicyPatch,
-        Release, Remainder, Suggest, UpdateEvent,
+        AdmissionWanted, AreaName, BeginPayment, BestAvailable, Command, Confirm, CreateEvent, EndPayment, Extend, Hold,
+        Part, PaymentOutcome, PolicyPatch, Release, Remainder, Suggest, UpdateEvent,
     },
     ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, TimestampMs},
     place::Admission,
@@ -38,6 +38,7 @@ pub struct Traffic {
     pub plans: BTreeMap<u64, Arc<Plan>>,
     ids: BTreeMap<EventKey, Vec<HoldId>>,
     requests: Vec<RequestId>,
+    attempts: BTreeMap<HoldId, Vec<RequestId>>,
     sent: VecDeque<(EventKey, Command)>,
     count: u64,
 }
@@ -117,6 +118,9 @@ impl Asker<'_> {
             retry_window_s: *self.random.pick(&[60, 60, 90, 300]),
             places_per_customer_max: *self.random.pick(&[0, 0, 0, 6]),
             holds_per_customer_max: *self.random.pick(&[0, 0, 0, 3]),
+            payment_grace_s: *self.random.pick(&[60, 60, 90, 900]),
+            payment_attempts_max: self.random.within(1..=3) as u32,
+            payment_left_s_min: *self.random.pick(&[0, 5, 120]),
             orphan_rule: *self.random.pick(&[OrphanRule::Off, OrphanRule::Lenient, OrphanRule::Strict]),
             ..Policies::default()
         };
@@ -132,6 +136,7 @@ impl Asker<'_> {
             let policies = Policies {
                 hold_ttl_s: fixed.within(1..=self.options.hold_ttl_s_max) as u32,
                 retry_window_s: *fixed.pick(&[60, 60, 90]),
+                payment_grace_s: 60,
                 orphan_rule: OrphanRule::Lenient,
                 ..Policies::default()
             };
@@ -155,7 +160,9 @@ impl Asker<'_> {
                 Command::Suggest(suggest) => suggest.options_max = self.random.within(1..=4) as u8,
                 Command::Extend(extend) => extend.ttl_ms += 1_000,
                 Command::Confirm(confirm) => confirm.order = self.order()?,
-                Command::Release(release) => release.part.seats.reverse(),
+                Command::Release(release) => release.abort_payment = !release.abort_payment,
+                Command::BeginPayment(begin) => begin.attempt_id = self.new_attempt(begin.hold_id),
+                Command::EndPayment(end) => end.outcome = PaymentOutcome::Abandoned,
                 Command::CreateEvent(create) => create.settings.display_name = "another".into(),
                 Command::UpdateEvent(update) => update.display_name = Some("another".into()),
                 Command::GetHold(_) => {}
@@ -176,6 +183,18 @@ impl Asker<'_> {
             }),
             Kind::Confirm | Kind::ConfirmPart | Kind::Reclaim => self.confirm(kind, key)?,
             Kind::Release | Kind::ReleasePart => self.release(kind, key),
+            Kind::BeginPayment => {
+                let hold_id = self.live(key);
+                let known = self.attempt(hold_id).filter(|_| self.random.percent(20));
+                let attempt_id = known.unwrap_or_else(|| self.new_attempt(hold_id));
+                Command::BeginPayment(BeginPayment { hold_id, attempt_id })
+            }
+            Kind::EndPayment => {
+                let hold_id = self.paying(key);
+                let known = self.attempt(hold_id).filter(|_| self.random.percent(95));
+                let attempt_id = known.unwrap_or_else(|| self.request());
+                Command::EndPayment(EndPayment { hold_id, attempt_id, outcome: PaymentOutcome::Failed })
+            }
             Kind::Update | Kind::Revise => Command::UpdateEvent(Box::new(self.update(kind, key)?)),
             Kind::Suggest => Command::Suggest(Box::new(Suggest {
                 best: self.best(),
@@ -254,6 +273,9 @@ impl Asker<'_> {
 
     fn confirm(&mut self, kind: Kind, key: EventKey) -> Option<Command> {
         let hold_id = if kind == Kind::Reclaim { self.known(key) } else { self.live(key) };
+        // Who pays says so, mostly; now and then another attempt pays as well.
+        let attempt_id = self.attempt(hold_id).filter(|_| self.random.percent(80));
+        let attempt_id = if self.random.percent(4) { Some(self.request()) } else { attempt_id };
         let part = if kind == Kind::ConfirmPart { self.part(key, hold_id) } else { Part::default() };
         Some(Command::Confirm(Box::new(Confirm {
             hold_id,
@@ -262,6 +284,7 @@ impl Asker<'_> {
             part,
             remainder: if self.random.percent(60) { Remainder::Keep } else { Remainder::Release },
             allow_reclaim: kind == Kind::Reclaim,
+            attempt_id,
         })))
     }
 
@@ -269,7 +292,7 @@ impl Asker<'_> {
         let hold_id = self.live(key);
         let part = if kind == Kind::ReleasePart { self.part(key, hold_id) } else { Part::default() };
         let request_id = (!part.is_whole()).then(|| self.request());
-        Command::Release(Box::new(Release { hold_id, request_id, part }))
+        Command::Release(Box::new(Release { hold_id, request_id, part, abort_payment: self.random.percent(30) }))
     }
 
     /// Some places of the hold.
@@ -385,6 +408,28 @@ impl Asker<'_> {
     fn live(&mut self, key: EventKey) -> HoldId {
         let live = self.reference.model(key).live_holds(key);
         if live.is_empty() || self.random.percent(15) { self.known(key) } else { *self.random.pick(&live) }
+    }
+
+    /// A hold that is being paid for, mostly.
+    fn paying(&mut self, key: EventKey) -> HoldId {
+        let begun: Vec<HoldId> = self.traffic.ids(key).to_vec();
+        let begun: Vec<HoldId> = begun.into_iter().filter(|id| self.traffic.attempts.contains_key(id)).collect();
+        if begun.is_empty() || self.random.percent(10) { self.live(key) } else { *self.random.pick(&begun) }
+    }
+
+    /// An attempt of this hold, mostly the last.
+    fn attempt(&mut self, hold_id: HoldId) -> Option<RequestId> {
+        let attempts = self.traffic.attempts.get(&hold_id)?;
+        Some(if self.random.percent(85) { *attempts.last()? } else { *self.random.pick(attempts) })
+    }
+
+    fn new_attempt(&mut self, hold_id: HoldId) -> RequestId {
+        let id = RequestId(self.uuid());
+        self.traffic.attempts.entry(hold_id).or_default().push(id);
+        if self.traffic.attempts.len() > 4 * IDS_MAX {
+            self.traffic.attempts.pop_first();
+        }
+        id
     }
 
     fn request(&mut self) -> RequestId {

@@ -532,10 +532,10 @@ impl World {
         for key in self.reference.advance(now, keys) {
             self.changed.insert(key, (begin, end));
         }
-        let mut floors: Vec<(EventKey, TimestampMs)> = told
+        let mut floors: Vec<(EventKey, TimestampMs, bool)> = told
             .iter()
-            .filter(|(what, ..)| *what == "floor")
-            .map(|&(_, key, floor)| (EventKey(key), TimestampMs(floor)))
+            .filter(|(what, ..)| matches!(*what, "floor" | "floor of paid"))
+            .map(|&(what, key, floor)| (EventKey(key), TimestampMs(floor), what != "floor"))
             .collect();
         let mut no_room: Vec<u128> = told
             .iter()
@@ -547,13 +547,13 @@ impl World {
             let command = self.sent[tag].command.clone();
             let expected = if deadline.is_some_and(|deadline| deadline <= now) {
                 Expected::Refused(Refused::DeadlinePassed { executed_unknown: false })
-            } else if storage_low && !matches!(command, Command::Confirm(_) | Command::Release(_) | Command::GetHold(_))
-            {
+            } else if storage_low && needs_room(&command) {
                 Expected::Refused(Refused::StorageLow)
             } else {
                 // A slot that is touched first makes room in its memory.
-                for (floored, floor) in floors.extract_if(.., |(floored, _)| floored.slot() == key.slot()) {
-                    self.reference.raise_floor(floored, floor);
+                let here = floors.extract_if(.., |(floored, ..)| floored.slot() == key.slot());
+                for (floored, floor, also_paid) in here {
+                    self.reference.raise_floor(floored, floor, also_paid);
                     self.changed.insert(floored, (begin, end));
                 }
                 // Memory is looked at last: the model would have taken what was refused for it.
@@ -687,4 +687,14 @@ pub(crate) fn fold(hash: u64, bytes: &[u8]) -> u64 {
     bytes
         .iter()
         .fold(hash ^ 0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+/// What the contract refuses while storage is low.
+fn needs_room(command: &Command) -> bool {
+    match command {
+        Command::Confirm(_) | Command::Release(_) | Command::EndPayment(_) => false,
+        Command::GetHold(_) | Command::Suggest(_) | Command::Explain(_) => false,
+        Command::Hold(_) | Command::Extend(_) | Command::BeginPayment(_) => true,
+        Command::CreateEvent(_) | Command::UpdateEvent(_) => true,
+    }
 }

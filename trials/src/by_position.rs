@@ -235,7 +235,11 @@ impl<'a> Walk<'a> {
                 let done = self.model.execute(*time, self.key, &Command::CreateEvent(Box::new(create)));
                 done.map_err(|reject| format!("the model would not make the event: {reject:?}"))?;
             }
-            Change::FloorRaised(floor) => self.model.raise_floor(self.key, *floor),
+            Change::FloorRaised(floor) => self.model.raise_floor(self.key, *floor, false),
+            Change::PaidForgotten(floor) => self.model.raise_floor(self.key, *floor, true),
+            Change::PaymentBegan(_) | Change::PaymentEnded(_) | Change::PaymentsLapsed(_) => {
+                return Err("a payment, and nobody asked for one".to_owned());
+            }
             Change::EventUpdated(_) => return Err("the event was updated, and nobody asked for it".to_owned()),
             Change::Resumed(_) | Change::Expired(_) => {}
             Change::Held(_) | Change::Extended(_) | Change::Confirmed(_) | Change::Released(_) => {
@@ -509,11 +513,13 @@ fn command_of(call: &Call) -> Option<Command> {
             part: part_of(part.as_ref()),
             remainder: if *release_rest { Remainder::Release } else { Remainder::Keep },
             allow_reclaim: false,
+            attempt_id: None,
         })),
         Call::Release { hold, part } => Command::Release(Box::new(Release {
             hold_id: hold_id(hold),
             request_id: part.as_ref().map(|part| RequestId(part.request.0)),
             part: part_of(part.as_ref()),
+            abort_payment: false,
         })),
         Call::Extend { hold, request, ttl_ms } => Command::Extend(Extend {
             hold_id: hold_id(hold),

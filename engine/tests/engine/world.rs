@@ -234,11 +234,12 @@ pub(crate) fn confirm(hold_id: HoldId, order_ref: &str) -> Command {
         part: Part::default(),
         remainder: Remainder::Keep,
         allow_reclaim: false,
+        attempt_id: None,
     }))
 }
 
 pub(crate) fn release(hold_id: HoldId) -> Command {
-    Command::Release(Box::new(Release { hold_id, request_id: None, part: Part::default() }))
+    Command::Release(Box::new(Release { hold_id, request_id: None, part: Part::default(), abort_payment: false }))
 }
 
 pub(crate) fn extend(hold_id: HoldId, request_id: RequestId) -> Command {

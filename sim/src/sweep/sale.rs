@@ -170,7 +170,7 @@ impl Sale {
             let command = match (self.random(8), known) {
                 (0, Some(hold)) => confirm(hold, "A-1017"),
                 (1, Some(hold)) => {
-                    Command::Release(Box::new(Release { hold_id: hold, request_id: None, part: Part::default() }))
+                    Command::Release(Box::new(Release { hold_id: hold, request_id: None, part: Part::default(), abort_payment: false }))
                 }
                 (2, Some(hold)) => {
                     let request_id = RequestId::parse(self.uuid()).expect("a UUIDv7");
@@ -236,6 +236,7 @@ fn confirm(hold_id: HoldId, order: &str) -> Command {
         part: Part::default(),
         remainder: Remainder::Keep,
         allow_reclaim: false,
+        attempt_id: None,
     }))
 }
 
