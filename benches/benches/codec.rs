@@ -117,6 +117,7 @@ fn kinds() -> [(&'static str, Change); 9] {
         customer: CustomerKey(6),
         created_at: START,
         expires_at: START.plus_ms(600_000),
+        attempts: 0,
         renewals: 0,
         replaced: None,
         arrangement: Arrangement::None,
@@ -129,6 +130,8 @@ fn kinds() -> [(&'static str, Change); 9] {
         ..held.clone()
     };
     let confirmed = Confirmed {
+        attempt_id: None,
+        expires_at: None,
         hold_id,
         request: None,
         order: OrderRef::parse("A-1017").expect("it is printable"),
@@ -137,7 +140,8 @@ fn kinds() -> [(&'static str, Change); 9] {
         remainder: Remainder::Keep,
         reclaimed: false,
     };
-    let released = Released { hold_id, request: None, seats: Vec::new().into(), admissions: Vec::new().into() };
+    let (seats, admissions) = (Vec::new().into(), Vec::new().into());
+    let released = Released { hold_id, request: None, seats, admissions, expires_at: None };
     let expired = (0..EXPIRED_HOLDS_PER_CHANGE_MAX as u64).map(|number| asked::hold_id(START, number)).collect();
     let updated = EventUpdated { request: Some(request), plan: None, settings: Settings::default() };
     [

@@ -7,9 +7,12 @@ use std::{path::PathBuf, sync::Arc};
 
 use inventory_core::{
     best_available::Arrangement,
-    change::{Change, Confirmed, EventCreated, EventUpdated, Extended, Held, Record, Released, ResumeCause, Resumed},
+    change::{
+        Change, Confirmed, EventCreated, EventUpdated, Extended, Held, PaymentBegan, PaymentEnded, Record, Released,
+        ResumeCause, Resumed,
+    },
     codec::{decode_record, encode_record},
-    command::Remainder,
+    command::{PaymentOutcome, Remainder},
     ids::{
         CustomerKey, EventId, EventKey, EventNumber, HoldId, OrderRef, PlanDigest, RequestId, SlotIndex, TimestampMs,
     },
@@ -80,6 +83,7 @@ fn records() -> Vec<(&'static str, Record)> {
                 created_at: TimestampMs(1_700_000_001_000),
                 expires_at: TimestampMs(1_700_000_601_000),
                 renewals: 2,
+                attempts: 0,
                 replaced: Some(hold_id(0)),
                 arrangement: Arrangement::Contiguous,
                 seats: vec![Seat { index: 999_999, ticket_type: 255 }, Seat { index: 3, ticket_type: 0 }].into(),
@@ -104,6 +108,8 @@ fn records() -> Vec<(&'static str, Record)> {
                 admissions: vec![admission(0, 1, 2)].into(),
                 remainder: Remainder::Release,
                 reclaimed: true,
+                attempt_id: None,
+                expires_at: None,
             }),
         ),
         (
@@ -113,11 +119,71 @@ fn records() -> Vec<(&'static str, Record)> {
                 request: None,
                 seats: Vec::new().into(),
                 admissions: Vec::new().into(),
+                expires_at: None,
             }),
         ),
         ("expired", Change::Expired(vec![hold_id(1), hold_id(2)])),
         ("resumed", Change::Resumed(Resumed { shift_ms: 120_000, cause: ResumeCause::Outage })),
         ("floor_raised", Change::FloorRaised(TimestampMs(1_700_000_000_000))),
+        (
+            "held_attempts",
+            Change::Held(Held {
+                hold_id: hold_id(1),
+                fingerprint: 7,
+                customer: CustomerKey(0),
+                created_at: TimestampMs(1_700_000_001_000),
+                expires_at: TimestampMs(1_700_000_601_000),
+                renewals: 0,
+                attempts: 3,
+                replaced: None,
+                arrangement: Arrangement::None,
+                seats: vec![Seat { index: 3, ticket_type: 0 }].into(),
+                admissions: Vec::new().into(),
+            }),
+        ),
+        (
+            "confirmed_paid",
+            Change::Confirmed(Confirmed {
+                hold_id: hold_id(1),
+                request: Some(request(3)),
+                order: order("A-1017"),
+                seats: vec![3].into(),
+                admissions: Vec::new().into(),
+                remainder: Remainder::Keep,
+                reclaimed: false,
+                attempt_id: Some(request(4).0),
+                expires_at: Some(TimestampMs(1_700_000_601_000)),
+            }),
+        ),
+        (
+            "released_paying",
+            Change::Released(Released {
+                hold_id: hold_id(1),
+                request: Some(request(5)),
+                seats: vec![3].into(),
+                admissions: Vec::new().into(),
+                expires_at: Some(TimestampMs(1_700_000_601_000)),
+            }),
+        ),
+        (
+            "payment_began",
+            Change::PaymentBegan(PaymentBegan {
+                hold_id: hold_id(1),
+                attempt_id: request(4).0,
+                deadline: TimestampMs(1_700_000_901_000),
+            }),
+        ),
+        (
+            "payment_ended",
+            Change::PaymentEnded(PaymentEnded {
+                hold_id: hold_id(1),
+                attempt_id: request(4).0,
+                outcome: PaymentOutcome::Abandoned,
+                expires_at: TimestampMs(1_700_000_601_000),
+            }),
+        ),
+        ("payments_lapsed", Change::PaymentsLapsed(vec![hold_id(1), hold_id(2)])),
+        ("paid_forgotten", Change::PaidForgotten(TimestampMs(1_700_000_000_000))),
     ];
     let record = |change| Record { event: EventNumber(3), event_seq: 9, digest: 0xdead_beef, change };
     changes.into_iter().map(|(name, change)| (name, record(change))).collect()
@@ -236,6 +302,7 @@ fn slot(plans: &OnePlan) -> Slot {
             created_at: TimestampMs(start),
             expires_at: TimestampMs(start + 600_000),
             renewals: 0,
+            attempts: 0,
             replaced: None,
             arrangement: Arrangement::None,
             seats: seats.iter().map(|&index| Seat { index, ticket_type: 1 }).collect(),
@@ -262,6 +329,8 @@ fn slot(plans: &OnePlan) -> Slot {
                 .collect(),
             remainder,
             reclaimed: false,
+            attempt_id: None,
+            expires_at: None,
         })
     };
     apply(confirmed(1, &[1, 64], 2, Remainder::Keep));
@@ -272,6 +341,7 @@ fn slot(plans: &OnePlan) -> Slot {
         request: None,
         seats: Vec::new().into(),
         admissions: Vec::new().into(),
+        expires_at: None,
     }));
     apply(Change::Expired(vec![hold_id(4)]));
     slot.assert_valid();
