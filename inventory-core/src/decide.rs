@@ -357,7 +357,8 @@ impl Slot {
         Ok(Decision::Change(event.number, Change::Confirmed(confirmed)))
     }
 
-    /// A late payment: all places are still open, so take and sell them in one step.
+    /// A late payment: all places are still open, so take and sell them in one step. Lost places are told seats first, in
+    /// the order of the hold, then areas by index.
     fn decide_reclaim(
         &self,
         event: &Event,
@@ -378,6 +379,8 @@ impl Slot {
                 None => wanted.push((admission.area, quantity)),
             }
         }
+        // A hold keeps areas as its request named them, and a revised plan may move them: the answer has one order.
+        wanted.sort_unstable();
         for (area, quantity) in wanted {
             let open = event.area_open(area);
             if open < quantity {

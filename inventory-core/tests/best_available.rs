@@ -310,7 +310,7 @@ fn plainly_best(plan: &Plan, planes: &Planes, wanted: &Wanted, rule: OrphanRule)
                 && row.kind == RowKind::Row
                 && (wanted.sections.is_empty() || wanted.sections.contains(&row.section))
                 && (wanted.zone.is_none() || section.zone == wanted.zone)
-                && pick.iter().all(|&seat| plainly_open(planes, seat))
+                && pick.iter().all(|&seat| plainly_open(planes, seat) && !wanted.avoid.contains(&seat))
                 && pick.iter().all(|&seat| wanted.levels.is_empty() || wanted.levels.contains(&plan.seat_level(seat)))
                 && pick[..pick.len() - 1].iter().all(|&seat| !plan.aisle_after(seat))
                 && pick.iter().filter(|&&seat| has(seat, ACCESSIBLE)).count() == wanted.accessible_count as usize
@@ -341,6 +341,7 @@ fn compare(plans: u64, rows: u64) -> [u32; 3] {
                 sections: (0..3).rev().filter(|_| numbers.one_in(5)).collect(),
                 zone: (zones > 0 && numbers.one_in(3)).then(|| numbers.below(zones) as u8),
                 accessible_count: if numbers.one_in(3) { numbers.below(3) as u32 } else { 0 },
+                avoid: numbers.avoided(&plan),
             };
             let rule = [OrphanRule::Off, OrphanRule::Lenient, OrphanRule::Strict][numbers.below(3) as usize];
             let expected = plainly_best(&plan, &planes, &wanted, rule);
@@ -397,6 +398,7 @@ fn to_the_last_seat_random_plans_get_what_looking_at_every_window_finds() {
                     sections: (0..3).filter(|_| numbers.one_in(8)).collect(),
                     zone: (zones > 0 && numbers.one_in(4)).then(|| numbers.below(zones) as u8),
                     accessible_count: if numbers.one_in(6) { numbers.below(2) as u32 } else { 0 },
+                    avoid: numbers.avoided(&plan),
                 };
                 let rule = [OrphanRule::Off, OrphanRule::Lenient, OrphanRule::Strict][numbers.below(3) as usize];
                 let expected = plainly_best(&plan, &planes, &wanted, rule);

@@ -26,7 +26,7 @@ use inventory_core::{
     policy::{EventState, OrphanRule, Policies, Settings},
     reject::{PlaceInTheWay, Reject},
 };
-use model::{Answer, Model};
+use model::{Answer, Model, normal};
 use world::{area, build, core::Core, field, hall, house, one_row, row, section, table};
 
 const START: TimestampMs = TimestampMs(1_700_000_000_000);
@@ -242,6 +242,18 @@ fn an_expired_hold_is_reclaimed_whole_or_not_at_all() {
         2001ms confirm a order=x reclaim -> sold 1,2
         2002ms confirm a order=x reclaim -> sold 1,2, again
         map .SS..h..
+    ",
+    );
+}
+
+#[test]
+fn areas_lost_to_others_are_told_in_the_order_of_the_plan() {
+    check(
+        &field(),
+        "
+           0ms hold a hill=2 floor=5 ttl=1000ms -> held floor*5,hill*2 until 1000ms
+        2000ms hold b floor=3 hill=3 -> held floor*3,hill*3 until 602000ms
+        2000ms confirm a order=x reclaim -> hold expired: floor*2 held, hill*2 held
     ",
     );
 }
@@ -526,8 +538,8 @@ impl Stage {
     fn both(&mut self, command: &Command, line: &str) -> Result<Answer, Reject> {
         self.core.advance(self.now);
         self.model.advance(self.now);
-        let core = self.core.execute(self.now, KEY, command);
-        let model = self.model.execute(self.now, KEY, command);
+        let core = normal(self.core.execute(self.now, KEY, command));
+        let model = normal(self.model.execute(self.now, KEY, command));
         assert_eq!(self.tell(&core), self.tell(&model), "core, then model: {line}");
         self.core.slot.assert_valid();
         self.model.assert_valid();
@@ -592,11 +604,11 @@ impl Stage {
 
     fn hold(&mut self, hold_id: HoldId, words: &Words<'_>) -> Hold {
         let mut admissions = Vec::new();
-        for area in ["floor", "hill"] {
-            if let Some(quantity) = words.number(area) {
+        for word in &words.0 {
+            if let Some((area @ ("floor" | "hill"), quantity)) = word.split_once('=') {
                 admissions.push(AdmissionWanted {
                     area: AreaName::Key(area.into()),
-                    quantity,
+                    quantity: quantity.parse().expect("an area's name is followed by a number"),
                     quantity_min: words.number("least").unwrap_or(0),
                     ticket_type: 0,
                 });

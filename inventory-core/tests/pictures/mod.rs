@@ -313,6 +313,15 @@ impl Numbers {
         Plan::build(&spec, PlanDigest([0; 32])).expect("random plans are plans")
     }
 
+    /// Seats that an earlier way took: mostly none, else some, sorted.
+    pub(crate) fn avoided(&mut self, plan: &Plan) -> Vec<u32> {
+        if !self.one_in(3) {
+            return Vec::new();
+        }
+        let of = 2 + self.below(20);
+        (0..plan.seat_count()).filter(|_| self.one_in(of)).collect()
+    }
+
     fn point(&mut self) -> Point {
         Point { x: self.below(9) as i32 * 500 - 2_000, y: self.below(9) as i32 * 500 - 2_000 }
     }
