@@ -368,10 +368,23 @@ fn write_log(dir: &Path, checkpointed: &Path, options: &Options) -> Result<u64, 
             let command = if sold {
                 let order = order.clone();
                 let (part, remainder) = (Part::default(), Remainder::Keep);
-                let confirm = Confirm { hold_id: id, request_id: None, order, part, remainder, allow_reclaim: false, attempt_id: None };
+                let confirm = Confirm {
+                    hold_id: id,
+                    request_id: None,
+                    order,
+                    part,
+                    remainder,
+                    allow_reclaim: false,
+                    attempt_id: None,
+                };
                 Command::Confirm(Box::new(confirm))
             } else {
-                Command::Release(Box::new(Release { hold_id: id, request_id: None, part: Part::default(), abort_payment: false }))
+                Command::Release(Box::new(Release {
+                    hold_id: id,
+                    request_id: None,
+                    part: Part::default(),
+                    abort_payment: false,
+                }))
             };
             sale.send(key, command)?;
         }

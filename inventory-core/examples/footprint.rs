@@ -67,7 +67,12 @@ fn main() {
                 attempt_id: None,
             }))
         } else {
-            Command::Release(Box::new(Release { hold_id: id(at), request_id: None, part: Part::default(), abort_payment: false }))
+            Command::Release(Box::new(Release {
+                hold_id: id(at),
+                request_id: None,
+                part: Part::default(),
+                abort_payment: false,
+            }))
         };
         run(&mut slot, command);
     }

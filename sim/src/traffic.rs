@@ -11,8 +11,8 @@ use engine::event_key;
 use inventory_core::{
     change::HoldView,
     command::{
-        AdmissionWanted, AreaName, BeginPayment, BestAvailable, Command, Confirm, CreateEvent, EndPayment, Extend, Hold,
-        Part, PaymentOutcome, PolicyPatch, Release, Remainder, Suggest, UpdateEvent,
+        AdmissionWanted, AreaName, BeginPayment, BestAvailable, Command, Confirm, CreateEvent, EndPayment, Extend,
+        Hold, Part, PaymentOutcome, PolicyPatch, Release, Remainder, Suggest, UpdateEvent,
     },
     ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, TimestampMs},
     place::Admission,

@@ -169,9 +169,12 @@ impl Sale {
             let known = self.holds.iter().rfind(|(event, _)| *event == key).map(|(_, hold)| *hold);
             let command = match (self.random(8), known) {
                 (0, Some(hold)) => confirm(hold, "A-1017"),
-                (1, Some(hold)) => {
-                    Command::Release(Box::new(Release { hold_id: hold, request_id: None, part: Part::default(), abort_payment: false }))
-                }
+                (1, Some(hold)) => Command::Release(Box::new(Release {
+                    hold_id: hold,
+                    request_id: None,
+                    part: Part::default(),
+                    abort_payment: false,
+                })),
                 (2, Some(hold)) => {
                     let request_id = RequestId::parse(self.uuid()).expect("a UUIDv7");
                     Command::Extend(Extend { hold_id: hold, request_id, ttl_ms: 90_000 })
