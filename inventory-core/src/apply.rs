@@ -5,21 +5,19 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use smallvec::SmallVec;
-
 use crate::{
     ahead::AHEAD_MAX,
     change::{
         Change, Confirmed, EventCreated, EventUpdated, Extended, Held, HoldCause, HoldState, PaymentBegan, Released,
-        Resumed,
+        Resumed, Taken,
     },
     command::Remainder,
     decide::unsold_count,
-    event::{AreaCounts, Event, OpsRequest},
+    event::{AreaCounts, Event},
     expiry::NO_BUCKET,
-    hold::{Entry, NIL},
+    hold::{Entry, NIL, mark},
     ids::{EventNumber, HoldId, TimestampMs},
-    limits::{OPS_REQUESTS_PER_EVENT_MAX, PAID_TOMBSTONE_MS},
+    limits::PAID_TOMBSTONE_MS,
     place::{Admission, Admissions, Move, PlaceState, SOLD, Seat, SeatIndexes},
     plan::Plan,
     policy::EventState,
@@ -70,6 +68,17 @@ impl Slot {
             Change::Resumed(resumed) => self.resume(number, *resumed),
             Change::FloorRaised(floor) => self.raise_floor(number, *floor, false),
             Change::PaidForgotten(floor) => self.raise_floor(number, *floor, true),
+            Change::SoldDirect(sold) => self.sell_direct(now, number, sold, &mut moves),
+            Change::Returned(returned) => self.give_back(now, number, returned, &mut moves),
+            Change::Exchanged(exchanged) => {
+                self.give_back(now, number, &exchanged.returned, &mut moves);
+                match &exchanged.taken {
+                    Taken::Sale(sold) => self.sell_direct(now, number, sold, &mut moves),
+                    Taken::Hold(confirmed) => self.confirm(now, number, confirmed, &mut moves),
+                }
+            }
+            Change::Killed(killed) => self.kill(now, number, killed, &mut moves),
+            Change::Unkilled(unkilled) => self.unkill(now, number, unkilled, &mut moves),
             Change::PaymentBegan(began) => self.begin_payment(number, *began),
             Change::PaymentEnded(ended) => self.end_payment(number, ended.hold_id, ended.expires_at),
             Change::PaymentsLapsed(ids) => {
@@ -123,11 +132,8 @@ impl Slot {
             event.ops_requests.retain(|known| now < known.until);
             event.ops_requests.iter_mut().for_each(|known| known.until = known.until.plus_ms(window - before));
         }
-        if let Some((id, fingerprint)) = updated.request {
-            event.ops_requests.retain(|known| now < known.until);
-            assert!(event.ops_requests.len() < OPS_REQUESTS_PER_EVENT_MAX, "a remembered request is never dropped");
-            let until = now.max(id.time()).plus_ms(window);
-            event.ops_requests.push(OpsRequest { id, fingerprint, until });
+        if let Some(request) = updated.request {
+            event.remember_request(now, request);
         }
         probe::sometimes!("update: ids are remembered longer", window > before);
         probe::sometimes!("update: the event is cancelled", cancelled);
@@ -175,8 +181,11 @@ impl Slot {
         let event = self.event_mut(number);
         event.hash ^= event.places_hash();
         let areas = (0..plan.areas().len()).map(|at| {
-            let found = old.find_area(&plan.areas()[at].key);
-            found.map_or(AreaCounts::default(), |old_area| event.areas[usize::from(old_area)])
+            let area = &plan.areas()[at];
+            let found = old.find_area(&area.key);
+            let counts = found.map_or(AreaCounts::default(), |old_area| event.areas[usize::from(old_area)]);
+            // What is killed shrinks with the area.
+            AreaCounts { killed: counts.killed.min(area.capacity - counts.held - counts.sold), ..counts }
         });
         let areas: Vec<AreaCounts> = areas.collect();
         let mut planes = crate::bitmap::Planes::open(plan.seat_count());
@@ -187,7 +196,11 @@ impl Slot {
             if state == PlaceState::Open {
                 continue;
             }
-            let new = plan.find_seat(old.seat_key(seat)).expect("a taken seat is in the new plan");
+            let new = plan.find_seat(old.seat_key(seat));
+            if new.is_none() && state == PlaceState::Killed {
+                continue;
+            }
+            let new = new.expect("a taken seat is in the new plan");
             planes.set(new, state);
             owner[new as usize] = event.owner[seat as usize];
             seats.open -= 1;
@@ -293,7 +306,13 @@ impl Slot {
         self.event_mut(number).hash ^= before ^ after;
     }
 
-    fn confirm(&mut self, now: TimestampMs, number: EventNumber, confirmed: &Confirmed, moves: &mut Moves<'_>) {
+    pub(crate) fn confirm(
+        &mut self,
+        now: TimestampMs,
+        number: EventNumber,
+        confirmed: &Confirmed,
+        moves: &mut Moves<'_>,
+    ) {
         let whole = confirmed.seats.is_empty() && confirmed.admissions.is_empty();
         let at = if confirmed.reclaimed {
             self.retake(number, confirmed.hold_id, moves)
@@ -320,8 +339,15 @@ impl Slot {
             event.move_area(admission.area, quantity, PlaceState::Held, PlaceState::Sold, moves);
         }
         let entry = &mut self.holds[at];
+        entry.prepare_sale(&confirmed.order);
         mark(entry, &seats, &admissions, true);
+        let is_new = !entry.orders().any(|known| *known == confirmed.order);
         entry.add_order(&confirmed.order);
+        entry.note_sale(&seats, &admissions);
+        if is_new {
+            self.holds.add_order(at, &confirmed.order);
+        }
+        let entry = &mut self.holds[at];
         entry.set_request(confirmed.request.or(entry.request()));
         entry.set_paid_by(confirmed.attempt_id);
         probe::sometimes!("confirm: in part", rest > 0);
@@ -445,7 +471,14 @@ impl Slot {
     }
 
     /// As [`Self::end`], for a hold whose part of the event's hash was taken out of it.
-    fn end_taken_out(&mut self, now: TimestampMs, at: u32, state: HoldState, cause: HoldCause, moves: &mut Moves<'_>) {
+    pub(crate) fn end_taken_out(
+        &mut self,
+        now: TimestampMs,
+        at: u32,
+        state: HoldState,
+        cause: HoldCause,
+        moves: &mut Moves<'_>,
+    ) {
         let number = self.holds[at].event;
         self.deadlines.remove(&mut self.holds, at);
         let entry = &self.holds[at];
@@ -503,7 +536,7 @@ impl Slot {
     }
 
     /// The entry of a hold that must be live.
-    fn live(&self, number: EventNumber, id: HoldId) -> u32 {
+    pub(crate) fn live(&self, number: EventNumber, id: HoldId) -> u32 {
         let at = self.holds.find(number, id).expect("a change names a hold that is remembered");
         assert!(self.holds[at].is_live() && self.holds[at].bucket != NO_BUCKET, "hold {id:?} must be live");
         at
@@ -520,52 +553,6 @@ impl Slot {
         found.sort_unstable();
         found.into_iter().map(|(_, at)| at).collect()
     }
-}
-
-/// Mark places of a hold as sold, or take them out of it.
-fn mark(entry: &mut Entry, seats: &[u32], admissions: &[Admission], sold: bool) {
-    let places = unsold_count(entry) as usize;
-    let named = seats.len() + admissions.iter().map(|a| usize::from(a.quantity)).sum::<usize>();
-    if sold && named == places && !entry.has_sold() {
-        entry.mark_all_sold();
-        return;
-    }
-    let mut seat_words: SmallVec<[u32; 4]> = SmallVec::with_capacity(entry.seat_words().len());
-    for &word in entry.seat_words() {
-        let chosen = word & SOLD == 0 && seats.contains(&Seat::from_word(word).index);
-        match (chosen, sold) {
-            (false, _) => seat_words.push(word),
-            (true, true) => seat_words.push(word | SOLD),
-            (true, false) => {}
-        }
-    }
-    let words = entry.admission_words().len() + admissions.len();
-    let mut admission_words: SmallVec<[u32; 4]> = SmallVec::with_capacity(words);
-    for &word in entry.admission_words() {
-        let has = Admission::from_word(word);
-        let same = |wanted: &&Admission| (wanted.area, wanted.ticket_type) == (has.area, has.ticket_type);
-        let less = if word & SOLD == 0 { admissions.iter().find(same).map_or(0, |a| a.quantity) } else { 0 };
-        let left = has.quantity.checked_sub(less).expect("the hold has so many admissions");
-        if left > 0 {
-            admission_words.push(Admission { quantity: left, ..has }.word() | word & SOLD);
-        }
-    }
-    if sold {
-        for wanted in admissions {
-            let same = |word: &&mut u32| {
-                let has = Admission::from_word(**word);
-                **word & SOLD != 0 && (has.area, has.ticket_type) == (wanted.area, wanted.ticket_type)
-            };
-            match admission_words.iter_mut().find(same) {
-                Some(word) => {
-                    let has = Admission::from_word(*word);
-                    *word = Admission { quantity: has.quantity + wanted.quantity, ..has }.word() | SOLD;
-                }
-                None => admission_words.push(wanted.word() | SOLD),
-            }
-        }
-    }
-    entry.set_words(&seat_words, &admission_words);
 }
 
 /// Rewrite the words of a hold for a new plan. A tombstone whose places are not all there any more
@@ -589,10 +576,30 @@ fn translate(entry: &mut Entry, old: &Plan, new: &Plan) {
             Some(Admission { area, ..admission }.word() | word & SOLD)
         })
         .collect();
+    translate_memory(entry, old, new);
     match (seats, admissions) {
         (Some(seats), Some(admissions)) => entry.set_words(&seats, &admissions),
         _ => drop_unsold(entry, old, new),
     }
+}
+
+/// Rewrite what a hold remembers of lost and sold places.
+fn translate_memory(entry: &mut Entry, old: &Plan, new: &Plan) {
+    let (lost, gone) = entry.lost();
+    let kept: Vec<u32> = lost.iter().filter_map(|&seat| new.find_seat(old.seat_key(seat))).collect();
+    // At most 64 of one hold.
+    let gone = gone + (lost.len() - kept.len()) as u8;
+    entry.set_lost(kept, gone);
+    let Some(sales) = entry.sales() else { return };
+    let mut sales = sales.clone();
+    for (_, seat) in &mut sales.seats {
+        *seat = new.find_seat(old.seat_key(*seat)).expect("a sold seat is in the new plan");
+    }
+    for (_, admission) in &mut sales.admissions {
+        let key = &old.areas()[usize::from(admission.area)].key;
+        admission.area = new.find_area(key).expect("an area with places sold is in the new plan");
+    }
+    entry.set_sales(sales);
 }
 
 fn drop_unsold(entry: &mut Entry, old: &Plan, new: &Plan) {

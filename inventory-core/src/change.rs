@@ -8,8 +8,9 @@ use alloc::{boxed::Box, vec::Vec};
 use crate::{
     best_available::Arrangement,
     command::{PaymentOutcome, Remainder},
+    giving_back::ReturnTo,
     ids::{CustomerKey, EventId, EventKey, EventNumber, HoldId, OrderRef, PlanDigest, RequestId, TimestampMs},
-    place::{Admissions, SeatIndexes, Seats},
+    place::{Admission, Admissions, SeatIndexes, Seats},
     policy::Settings,
 };
 
@@ -55,6 +56,94 @@ pub enum Change {
     PaymentEnded(PaymentEnded),
     /// Payments were open too long, of at most 64 holds that live on.
     PaymentsLapsed(Vec<HoldId>),
+    /// Open places were sold without a hold.
+    SoldDirect(Box<SoldDirect>),
+    /// Sold places came back.
+    Returned(Box<Returned>),
+    /// Sold places were given for others.
+    Exchanged(Box<Exchanged>),
+    /// Places were withdrawn by the house.
+    Killed(Box<Killed>),
+    /// Withdrawn places are open again.
+    Unkilled(Box<Unkilled>),
+}
+
+/// Open places were sold without a hold: a hold that is born confirmed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SoldDirect {
+    /// Name of the sale: that of the request.
+    pub hold_id: HoldId,
+    /// Fingerprint of the command's content.
+    pub fingerprint: u64,
+    /// For whom.
+    pub customer: CustomerKey,
+    /// The order.
+    pub order: OrderRef,
+    /// Seats in request order.
+    pub seats: Seats,
+    /// Admissions.
+    pub admissions: Admissions,
+}
+
+/// Sold places came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Returned {
+    /// The request, with the fingerprint of its content.
+    pub request: Option<(RequestId, u64)>,
+    /// The order they were sold to.
+    pub order: OrderRef,
+    /// Where they went.
+    pub to: ReturnTo,
+    /// Why they were killed; empty when they were not.
+    pub reason: Box<str>,
+    /// Seats, sorted.
+    pub seats: Vec<u32>,
+    /// Admissions, with the hold they were sold from, in order of its ids.
+    pub admissions: Vec<(HoldId, Admission)>,
+}
+
+/// Sold places were given for others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchanged {
+    /// What was given, first.
+    pub returned: Returned,
+    /// What was taken, then.
+    pub taken: Taken,
+}
+
+/// What was taken in an exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Open places.
+    Sale(SoldDirect),
+    /// All that a hold had.
+    Hold(Confirmed),
+}
+
+/// Places were withdrawn by the house.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Killed {
+    /// The request, with the fingerprint of its content.
+    pub request: (RequestId, u64),
+    /// Why.
+    pub reason: Box<str>,
+    /// Seats that were open or held, sorted.
+    pub seats: Vec<u32>,
+    /// Open admissions: area, how many.
+    pub areas: Vec<(u16, u32)>,
+    /// Holds that lost seats, in order of their ids.
+    pub holds: Vec<HoldId>,
+}
+
+/// Withdrawn places are open again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unkilled {
+    /// The request, with the fingerprint of its content.
+    pub request: (RequestId, u64),
+    /// Seats, sorted.
+    pub seats: Vec<u32>,
+    /// Admissions: area, how many.
+    pub areas: Vec<(u16, u32)>,
 }
 
 /// An event was made. Plan revision 1.
@@ -261,6 +350,8 @@ pub struct HoldView {
     pub payment_deadline: TimestampMs,
     /// Payments that may still be begun.
     pub payment_attempts_left: u32,
+    /// How many places the house withdrew from it.
+    pub places_lost: u32,
     /// When it ended; zero: it lives.
     pub ended_at: TimestampMs,
     /// Extends left.

@@ -26,13 +26,22 @@
 //! kind 9 FloorRaised    time u64
 //! kind 10 PaymentBegan  hold id u128, attempt id u128, deadline u64
 //! kind 11 PaymentEnded  hold id u128, attempt id u128, outcome u8, expires_at u64
+//! kind 12 SoldDirect    hold id u128, fingerprint u64, customer u64, seats u8, admissions u8, order bytes u8, 0 u8,
+//!                       order, seat words u32, admission words u32
+//! kind 13 Returned      flags u8 (1 request), to u8, order bytes u8, reason bytes u8, runs u16, admissions u16,
+//!                       [request], order, reason, runs, admissions: hold id u128, word u32
+//! kind 14 Exchanged     taken u8 (0 sale, 1 hold), body of Returned, body of SoldDirect or Confirmed
+//! kind 15 Killed        request, reason bytes u8, 0 u8, runs u16, areas u16, holds u16, reason, runs, areas, hold ids
+//! kind 16 Unkilled      request, runs u16, areas u16, runs, areas
 //! kind 24 PaymentsLapsed  count u16, hold ids u128
 //! kind 25 PaidForgotten time u64
 //!
-//! kinds 12 to 23 are reserved: SoldDirect, Returned, Exchanged, Killed, Unkilled, AllocationSet, AllocationRemoved, PriceLevelSet, EventRetired, CartHeld, CartConfirmed,
+//! kinds 17 to 23 are reserved: AllocationSet, AllocationRemoved, PriceLevelSet, EventRetired, CartHeld, CartConfirmed,
 //! CartReleased
 //!
 //! request    request id u128, fingerprint u64
+//! runs       stretches of seats, sorted, never touching: the first u32, how many u32
+//! areas      area u32, quantity u32
 //! settings   state u8, orphan rule u8, labels u8, 0 u8, opens_at u64, closes_at u64, starts_at u64,
 //!            hold_ttl, lifetime_max, renewals_max, payment_grace, payment_attempts_max, payment_min_left,
 //!            places_per_hold_max, places_per_customer_max, holds_per_customer_max, retry_window,
@@ -56,16 +65,20 @@ use crate::{
     best_available::Arrangement,
     bytes::{Put, Reader},
     change::{
-        Change, Confirmed, EventCreated, EventUpdated, Extended, Held, PaymentBegan, PaymentEnded, Record, Released,
-        ResumeCause, Resumed,
+        Change, Confirmed, EventCreated, EventUpdated, Exchanged, Extended, Held, Killed, PaymentBegan, PaymentEnded,
+        Record, Released, ResumeCause, Resumed, Returned, SoldDirect, Taken, Unkilled,
     },
     command::{PaymentOutcome, Remainder},
+    giving_back::ReturnTo,
     ids::{CustomerKey, EventId, EventKey, EventNumber, HoldId, OrderRef, PlanDigest, RequestId, TimestampMs},
+    kill::check_reason,
     limits::{
-        EVENT_ID_BYTES_MAX, EVENT_LABEL_BYTES_MAX, EVENT_TEXT_BYTES_MAX, EXPIRED_HOLDS_PER_CHANGE_MAX,
-        ORDER_REF_BYTES_MAX, PLACES_PER_HOLD_MAX, RECORD_BYTES_MAX,
+        AREAS_PER_PLAN_MAX, EVENT_ID_BYTES_MAX, EVENT_LABEL_BYTES_MAX, EVENT_TEXT_BYTES_MAX,
+        EXPIRED_HOLDS_PER_CHANGE_MAX, HOLDS_PER_KILL_MAX, ORDER_REF_BYTES_MAX, PLACES_PER_EVENT_MAX,
+        PLACES_PER_HOLD_MAX, RECORD_BYTES_MAX, RETURNED_ADMISSIONS_MAX, SEAT_RUNS_PER_CHANGE_MAX,
     },
     place::{Admission, Admissions, Seat, SeatIndexes, Seats},
+    place_set::runs_of,
     policy::{EventState, OrphanRule, Policies, Settings},
 };
 
@@ -114,6 +127,11 @@ fn kind(change: &Change) -> u8 {
         Change::FloorRaised(_) => 9,
         Change::PaymentBegan(_) => 10,
         Change::PaymentEnded(_) => 11,
+        Change::SoldDirect(_) => 12,
+        Change::Returned(_) => 13,
+        Change::Exchanged(_) => 14,
+        Change::Killed(_) => 15,
+        Change::Unkilled(_) => 16,
         Change::PaymentsLapsed(_) => 24,
         Change::PaidForgotten(_) => 25,
     }
@@ -162,27 +180,36 @@ fn encode_body(change: &Change, out: &mut Vec<u8>) {
             put_request(out, Some(extended.request));
             out.put_u64(extended.expires_at.0);
         }
-        Change::Confirmed(confirmed) => {
-            out.put_u128(confirmed.hold_id.0);
-            out.put_u8(
-                u8::from(confirmed.request.is_some())
-                    | u8::from(confirmed.remainder == Remainder::Release) << 1
-                    | u8::from(confirmed.reclaimed) << 2
-                    | u8::from(confirmed.attempt_id.is_some()) << 3
-                    | u8::from(confirmed.expires_at.is_some()) << 4,
-            );
-            out.put(&counts_of(confirmed.seats.len(), confirmed.admissions.len()));
-            let order = confirmed.order.as_str().as_bytes();
-            // At most 64 by its type.
-            out.put_u8(order.len() as u8);
-            put_request(out, confirmed.request);
-            if let Some(attempt) = confirmed.attempt_id {
-                out.put_u128(attempt.0);
+        Change::Confirmed(confirmed) => put_confirmed(out, confirmed),
+        Change::SoldDirect(sold) => put_sold_direct(out, sold),
+        Change::Returned(returned) => put_returned(out, returned),
+        Change::Exchanged(exchanged) => {
+            out.put_u8(u8::from(matches!(exchanged.taken, Taken::Hold(_))));
+            put_returned(out, &exchanged.returned);
+            match &exchanged.taken {
+                Taken::Sale(sold) => put_sold_direct(out, sold),
+                Taken::Hold(confirmed) => put_confirmed(out, confirmed),
             }
-            put_time(out, confirmed.expires_at);
-            out.put(order);
-            confirmed.seats.iter().for_each(|&seat| out.put_u32(seat));
-            confirmed.admissions.iter().for_each(|admission| out.put_u32(admission.word()));
+        }
+        Change::Killed(killed) => {
+            put_request(out, Some(killed.request));
+            // At most 64 by its check.
+            out.put_u8(killed.reason.len() as u8);
+            out.put_u8(0);
+            out.put_u16(runs_of(&killed.seats).count() as u16);
+            out.put_u16(killed.areas.len() as u16);
+            out.put_u16(killed.holds.len() as u16);
+            out.put(killed.reason.as_bytes());
+            put_runs(out, &killed.seats);
+            put_areas(out, &killed.areas);
+            killed.holds.iter().for_each(|id| out.put_u128(id.0));
+        }
+        Change::Unkilled(unkilled) => {
+            put_request(out, Some(unkilled.request));
+            out.put_u16(runs_of(&unkilled.seats).count() as u16);
+            out.put_u16(unkilled.areas.len() as u16);
+            put_runs(out, &unkilled.seats);
+            put_areas(out, &unkilled.areas);
         }
         Change::Released(released) => {
             let counts = counts_of(released.seats.len(), released.admissions.len());
@@ -217,6 +244,77 @@ fn encode_body(change: &Change, out: &mut Vec<u8>) {
             out.put_u8(ended.outcome as u8);
             out.put_u64(ended.expires_at.0);
         }
+    }
+}
+
+fn put_confirmed(out: &mut Vec<u8>, confirmed: &Confirmed) {
+    out.put_u128(confirmed.hold_id.0);
+    out.put_u8(
+        u8::from(confirmed.request.is_some())
+            | u8::from(confirmed.remainder == Remainder::Release) << 1
+            | u8::from(confirmed.reclaimed) << 2
+            | u8::from(confirmed.attempt_id.is_some()) << 3
+            | u8::from(confirmed.expires_at.is_some()) << 4,
+    );
+    out.put(&counts_of(confirmed.seats.len(), confirmed.admissions.len()));
+    let order = confirmed.order.as_str().as_bytes();
+    // At most 64 by its type.
+    out.put_u8(order.len() as u8);
+    put_request(out, confirmed.request);
+    if let Some(attempt) = confirmed.attempt_id {
+        out.put_u128(attempt.0);
+    }
+    put_time(out, confirmed.expires_at);
+    out.put(order);
+    confirmed.seats.iter().for_each(|&seat| out.put_u32(seat));
+    confirmed.admissions.iter().for_each(|admission| out.put_u32(admission.word()));
+}
+
+fn put_sold_direct(out: &mut Vec<u8>, sold: &SoldDirect) {
+    out.put_u128(sold.hold_id.0);
+    out.put_u64(sold.fingerprint);
+    out.put_u64(sold.customer.0);
+    out.put(&counts_of(sold.seats.len(), sold.admissions.len()));
+    let order = sold.order.as_str().as_bytes();
+    // At most 64 by its type.
+    out.put_u8(order.len() as u8);
+    out.put_u8(0);
+    out.put(order);
+    sold.seats.iter().for_each(|seat| out.put_u32(seat.word()));
+    sold.admissions.iter().for_each(|admission| out.put_u32(admission.word()));
+}
+
+fn put_returned(out: &mut Vec<u8>, returned: &Returned) {
+    let order = returned.order.as_str().as_bytes();
+    out.put_u8(u8::from(returned.request.is_some()));
+    out.put_u8(returned.to as u8);
+    // Both at most 64 by their types and checks.
+    out.put_u8(order.len() as u8);
+    out.put_u8(returned.reason.len() as u8);
+    out.put_u16(runs_of(&returned.seats).count() as u16);
+    out.put_u16(returned.admissions.len() as u16);
+    put_request(out, returned.request);
+    out.put(order);
+    out.put(returned.reason.as_bytes());
+    put_runs(out, &returned.seats);
+    for (hold_id, admission) in &returned.admissions {
+        out.put_u128(hold_id.0);
+        out.put_u32(admission.word());
+    }
+}
+
+fn put_runs(out: &mut Vec<u8>, seats: &[u32]) {
+    assert!(runs_of(seats).count() <= SEAT_RUNS_PER_CHANGE_MAX);
+    for (first, count) in runs_of(seats) {
+        out.put_u32(first);
+        out.put_u32(count);
+    }
+}
+
+fn put_areas(out: &mut Vec<u8>, areas: &[(u16, u32)]) {
+    for &(area, quantity) in areas {
+        out.put_u32(u32::from(area));
+        out.put_u32(quantity);
     }
 }
 
@@ -327,6 +425,25 @@ fn decode_after_length(reader: &mut Reader<'_>) -> Result<Record, DecodeError> {
                 .ok_or(reader.error("an unknown outcome of a payment"))?,
             expires_at: TimestampMs(reader.u64()?),
         }),
+        12 => Change::SoldDirect(Box::new(decode_sold_direct(reader)?)),
+        13 => Change::Returned(Box::new(decode_returned(reader)?)),
+        14 => {
+            let taken = reader.u8()?;
+            let returned = decode_returned(reader)?;
+            let taken = match taken {
+                0 => Taken::Sale(decode_sold_direct(reader)?),
+                1 => Taken::Hold(decode_confirmed(reader)?),
+                _ => return Err(reader.error("an exchange that takes something unknown")),
+            };
+            Change::Exchanged(Box::new(Exchanged { returned, taken }))
+        }
+        15 => Change::Killed(Box::new(decode_killed(reader)?)),
+        16 => {
+            let request = request(reader)?;
+            let (runs, areas) = (reader.u16()?, reader.u16()?);
+            let seats = read_runs(reader, runs)?;
+            Change::Unkilled(Box::new(Unkilled { request, seats, areas: read_areas(reader, areas)? }))
+        }
         24 => Change::PaymentsLapsed(decode_hold_ids(reader)?),
         25 => Change::PaidForgotten(TimestampMs(reader.u64()?)),
         _ => return Err(reader.error("a kind of record that this server does not know")),
@@ -395,14 +512,10 @@ fn decode_confirmed(reader: &mut Reader<'_>) -> Result<Confirmed, DecodeError> {
     let flags = flags(reader, 0b1_1111)?;
     let (seats, admissions) = counts(reader)?;
     let order_bytes = usize::from(reader.u8()?);
-    if order_bytes > ORDER_REF_BYTES_MAX {
-        return Err(reader.error("an order reference that is too long"));
-    }
     let request = (flags & 1 != 0).then(|| request(reader)).transpose()?;
     let attempt_id = (flags & 8 != 0).then(|| request_id(reader)).transpose()?;
     let expires_at = (flags & 16 != 0).then(|| reader.u64().map(TimestampMs)).transpose()?;
-    let order = core::str::from_utf8(reader.take(order_bytes)?).ok().and_then(OrderRef::parse);
-    let order = order.ok_or(reader.error("no order reference"))?;
+    let order = order(reader, order_bytes)?;
     Ok(Confirmed {
         hold_id,
         request,
@@ -414,6 +527,106 @@ fn decode_confirmed(reader: &mut Reader<'_>) -> Result<Confirmed, DecodeError> {
         attempt_id,
         expires_at,
     })
+}
+
+fn order(reader: &mut Reader<'_>, bytes: usize) -> Result<OrderRef, DecodeError> {
+    if bytes > ORDER_REF_BYTES_MAX {
+        return Err(reader.error("an order reference that is too long"));
+    }
+    let order = core::str::from_utf8(reader.take(bytes)?).ok().and_then(OrderRef::parse);
+    order.ok_or(reader.error("no order reference"))
+}
+
+fn reason(reader: &mut Reader<'_>, bytes: u8) -> Result<Box<str>, DecodeError> {
+    let bytes = reader.take(usize::from(bytes))?;
+    let reason = core::str::from_utf8(bytes).ok().filter(|reason| check_reason(reason).is_ok());
+    reason.map(Into::into).ok_or(reader.error("no reason of a kill"))
+}
+
+fn decode_sold_direct(reader: &mut Reader<'_>) -> Result<SoldDirect, DecodeError> {
+    let hold_id = hold_id(reader)?;
+    let fingerprint = reader.u64()?;
+    let customer = CustomerKey(reader.u64()?);
+    let (seats, admissions) = counts(reader)?;
+    let order_bytes = usize::from(reader.u8()?);
+    if reader.u8()? != 0 {
+        return Err(reader.error("a reserved field that is not zero"));
+    }
+    let order = order(reader, order_bytes)?;
+    let seats = seat_words(reader, seats)?;
+    Ok(SoldDirect { hold_id, fingerprint, customer, order, seats, admissions: admission_words(reader, admissions)? })
+}
+
+fn decode_returned(reader: &mut Reader<'_>) -> Result<Returned, DecodeError> {
+    let flags = flags(reader, 0b1)?;
+    let to = ReturnTo::from_number(reader.u8()?).ok_or(reader.error("returned to somewhere unknown"))?;
+    let (order_bytes, reason_bytes) = (usize::from(reader.u8()?), reader.u8()?);
+    let (runs, admissions) = (reader.u16()?, usize::from(reader.u16()?));
+    if admissions > RETURNED_ADMISSIONS_MAX {
+        return Err(reader.error("more admissions than one change returns"));
+    }
+    let request = (flags & 1 != 0).then(|| request(reader)).transpose()?;
+    let order = order(reader, order_bytes)?;
+    if (reason_bytes > 0) != (to == ReturnTo::Killed) {
+        return Err(reader.error("a reason without a kill, or a kill without one"));
+    }
+    let reason = if reason_bytes > 0 { reason(reader, reason_bytes)? } else { "".into() };
+    let seats = read_runs(reader, runs)?;
+    let mut of_holds = Vec::with_capacity(admissions);
+    for _ in 0..admissions {
+        let hold_id = hold_id(reader)?;
+        let admission = admission_words(reader, 1)?;
+        of_holds.extend(admission.into_iter().map(|admission| (hold_id, admission)));
+    }
+    Ok(Returned { request, order, to, reason, seats, admissions: of_holds })
+}
+
+fn decode_killed(reader: &mut Reader<'_>) -> Result<Killed, DecodeError> {
+    let request = request(reader)?;
+    let reason_bytes = reader.u8()?;
+    if reader.u8()? != 0 {
+        return Err(reader.error("a reserved field that is not zero"));
+    }
+    let (runs, areas, holds) = (reader.u16()?, reader.u16()?, usize::from(reader.u16()?));
+    if holds > HOLDS_PER_KILL_MAX {
+        return Err(reader.error("more holds than one kill takes from"));
+    }
+    let reason = reason(reader, reason_bytes)?;
+    let seats = read_runs(reader, runs)?;
+    let areas = read_areas(reader, areas)?;
+    let holds = (0..holds).map(|_| hold_id(reader)).collect::<Result<_, _>>()?;
+    Ok(Killed { request, reason, seats, areas, holds })
+}
+
+/// Sorted seats. One set of seats has one encoding.
+fn read_runs(reader: &mut Reader<'_>, count: u16) -> Result<Vec<u32>, DecodeError> {
+    if usize::from(count) > SEAT_RUNS_PER_CHANGE_MAX {
+        return Err(reader.error("more stretches of seats than one change names"));
+    }
+    let mut seats: Vec<u32> = Vec::new();
+    for _ in 0..count {
+        let (first, count) = (reader.u32()?, reader.u32()?);
+        let is_after = seats.last().is_none_or(|&last| first > last + 1);
+        if !is_after || count == 0 || first >= PLACES_PER_EVENT_MAX || count > PLACES_PER_EVENT_MAX - first {
+            return Err(reader.error("stretches of seats out of order or bounds"));
+        }
+        seats.extend(first..first + count);
+    }
+    Ok(seats)
+}
+
+fn read_areas(reader: &mut Reader<'_>, count: u16) -> Result<Vec<(u16, u32)>, DecodeError> {
+    let mut areas: Vec<(u16, u32)> = Vec::new();
+    for _ in 0..count {
+        let (area, quantity) = (reader.u32()?, reader.u32()?);
+        let area = u16::try_from(area).ok().filter(|&area| usize::from(area) < AREAS_PER_PLAN_MAX);
+        let in_order = area.filter(|&area| areas.last().is_none_or(|&(last, _)| last < area));
+        match in_order {
+            Some(area) if (1..=PLACES_PER_EVENT_MAX).contains(&quantity) => areas.push((area, quantity)),
+            _ => return Err(reader.error("admissions of areas out of order or bounds")),
+        }
+    }
+    Ok(areas)
 }
 
 fn decode_released(reader: &mut Reader<'_>) -> Result<Released, DecodeError> {

@@ -7,8 +7,12 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use crate::{
     digest::Hasher,
+    direct_sale::SellDirect,
+    giving_back::{Exchange, ReturnPlaces},
     ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, TimestampMs},
+    kill::{Kill, Unkill},
     limits::{PLACES_PER_HOLD_MAX, PLAN_TEXT_BYTES_MAX},
+    order::List,
     place::{Admission, Admissions, SeatIndexes},
     plan::Plan,
     policy::{EventState, Settings},
@@ -39,6 +43,20 @@ pub enum Command {
     Suggest(Box<Suggest>),
     /// What this hold would do. Changes nothing.
     Explain(Box<Hold>),
+    /// open -> sold.
+    SellDirect(Box<SellDirect>),
+    /// sold -> open, or killed.
+    ReturnPlaces(Box<ReturnPlaces>),
+    /// Some sold places for others.
+    Exchange(Box<Exchange>),
+    /// What is sold to an order. Changes nothing.
+    GetOrder(OrderRef),
+    /// A page of holds or orders. Changes nothing.
+    List(List),
+    /// open -> killed.
+    Kill(Box<Kill>),
+    /// killed -> open.
+    Unkill(Box<Unkill>),
     /// A new event.
     CreateEvent(Box<CreateEvent>),
     /// Policies, windows, state, plan.

@@ -25,7 +25,7 @@ use crate::{
     hold::Entry,
     ids::{EventKey, HoldId, RequestId, TimestampMs},
     ladder,
-    limits::{ID_AHEAD_MS_MAX, OPS_REQUESTS_PER_EVENT_MAX, PLACES_PER_HOLD_MAX, policy as bounds},
+    limits::{ID_AHEAD_MS_MAX, PLACES_PER_HOLD_MAX, policy as bounds},
     orphan::{self, Piece, Runs},
     place::{Admission, Admissions, Moved, PlaceState, SOLD, Seat, SeatIndexes, Seats},
     plan::{ACCESSIBLE, COMPANION, RowKind},
@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// Places in the way that a refusal names at most.
-const NAMED_MAX: usize = PLACES_PER_HOLD_MAX;
+pub(crate) const NAMED_MAX: usize = PLACES_PER_HOLD_MAX;
 
 impl Slot {
     /// What `command` on the event named by `key` would do at `now`.
@@ -53,6 +53,12 @@ impl Slot {
             Command::Release(release) => release.check()?,
             Command::CreateEvent(create) => return self.decide_create(create),
             Command::Suggest(suggest) => suggest.check()?,
+            Command::SellDirect(sell) => sell.places.check()?,
+            Command::ReturnPlaces(command) => command.check()?,
+            Command::Exchange(exchange) => exchange.check()?,
+            Command::Kill(kill) => kill.check()?,
+            Command::Unkill(unkill) => unkill.check()?,
+            Command::GetOrder(_) | Command::List(_) => {}
             Command::BeginPayment(_) | Command::EndPayment(_) | Command::GetHold(_) | Command::UpdateEvent(_) => {}
         }
         let event = self.find(key).and_then(|number| self.event(number)).ok_or(Reject::EventNotFound)?;
@@ -70,6 +76,13 @@ impl Slot {
             Command::UpdateEvent(update) => self.decide_update(now, event, update),
             Command::Suggest(suggest) => self.decide_suggest(now, event, suggest),
             Command::Explain(hold) => Ok(self.decide_explain(now, event, hold)),
+            Command::SellDirect(sell) => self.decide_sell_direct(now, event, sell),
+            Command::ReturnPlaces(command) => self.decide_return(now, event, command),
+            Command::Exchange(exchange) => self.decide_exchange(now, event, exchange),
+            Command::GetOrder(order) => self.decide_get_order(event, order),
+            Command::List(list) => Ok(self.decide_list(now, event, *list)),
+            Command::Kill(kill) => self.decide_kill(now, event, kill),
+            Command::Unkill(unkill) => self.decide_unkill(now, event, unkill),
             Command::CreateEvent(_) => Err(Reject::EventNotFound),
         }
     }
@@ -80,7 +93,7 @@ impl Slot {
         (!entry.is_tombstone() || now < entry.until).then_some(entry)
     }
 
-    fn known(&self, event: &Event, entry: &Entry, replayed: bool) -> Decision {
+    pub(crate) fn known(&self, event: &Event, entry: &Entry, replayed: bool) -> Decision {
         Decision::Hold { event: event.number, view: view(event, entry), replayed }
     }
 
@@ -127,7 +140,8 @@ impl Slot {
             return Err(Reject::TooManyPlaces { places_max: quantity_max });
         }
 
-        let mut admissions = admit(event, hold, &areas, replaced)?;
+        let freed = |area| admissions_of(area, replaced.iter().flat_map(|entry| entry.unsold_admissions()));
+        let mut admissions = admit(event, hold, &areas, freed)?;
         let mut except: Vec<u32> =
             replaced.iter().flat_map(|entry| entry.unsold_seats()).map(|seat| seat.index).collect();
         except.sort_unstable();
@@ -145,10 +159,7 @@ impl Slot {
             let taken = Taken { held: event.planes.held(), sold: event.planes.sold(), also: &also, except: &except };
             let kinds = hold.ticket_types.iter().skip(seats.len()).copied().chain(core::iter::repeat(0));
             let asked = hold.best.as_ref();
-            let room = |area| {
-                let freed = admissions_of(area, replaced.iter().flat_map(|entry| entry.unsold_admissions()));
-                event.area_open(area) + freed - admissions_of(area, admissions.iter().copied())
-            };
+            let room = |area| event.area_open(area) + freed(area) - admissions_of(area, admissions.iter().copied());
             match asked.and_then(|asked| choose(event, asked, taken, &wanted, room)) {
                 Some((Chosen::Seats(chosen), how)) => {
                     arrangement = how;
@@ -342,6 +353,9 @@ impl Slot {
             HoldState::Released => return Err(Reject::HoldReleased { executed: false }),
             HoldState::Expired => return Err(Reject::HoldExpired { executed: false, places_lost: Vec::new() }),
         }
+        if whole {
+            nothing_lost(event, entry)?;
+        }
         check_part(event, entry, &confirm.part)?;
         let confirmed = Confirmed {
             hold_id: confirm.hold_id,
@@ -357,6 +371,16 @@ impl Slot {
         Ok(Decision::Change(event.number, Change::Confirmed(confirmed)))
     }
 
+    /// Whether all of a hold can be sold, by a command that is no Confirm.
+    pub(crate) fn must_sell_whole(&self, now: TimestampMs, event: &Event, entry: &Entry) -> Result<(), Reject> {
+        match live_or_ended(now, entry) {
+            HoldState::Active | HoldState::Paying => nothing_lost(event, entry),
+            HoldState::Confirmed => Err(Reject::HoldAlreadyConfirmed { executed: false }),
+            HoldState::Released => Err(Reject::HoldReleased { executed: false }),
+            HoldState::Expired => Err(Reject::HoldExpired { executed: false, places_lost: Vec::new() }),
+        }
+    }
+
     /// A late payment: all places are still open, so take and sell them in one step. Lost places are told seats first, in
     /// the order of the hold, then areas by index.
     fn decide_reclaim(
@@ -366,11 +390,10 @@ impl Slot {
         confirm: &Confirm,
         fingerprint: u64,
     ) -> Result<Decision, Reject> {
-        let mut lost: Vec<PlaceInTheWay> = entry
-            .unsold_seats()
-            .filter(|seat| event.seat_state(seat.index) != PlaceState::Open)
-            .map(|seat| PlaceInTheWay { place: Moved::Seat(seat.index), state: event.seat_state(seat.index) })
-            .collect();
+        let named = |seat: u32| PlaceInTheWay { place: Moved::Seat(seat), state: event.seat_state(seat) };
+        let taken = entry.unsold_seats().map(|seat| seat.index);
+        let taken = taken.filter(|&seat| event.seat_state(seat) != PlaceState::Open);
+        let mut lost: Vec<PlaceInTheWay> = taken.chain(entry.lost().0.iter().copied()).map(named).collect();
         let mut wanted: Vec<(u16, u32)> = Vec::new();
         for admission in entry.unsold_admissions() {
             let quantity = u32::from(admission.quantity);
@@ -393,7 +416,7 @@ impl Slot {
         let (places, _) = event.customer(entry.customer);
         let more = unsold_count(entry);
         let over = limit > 0 && entry.customer.is_some() && places + more > limit;
-        if !lost.is_empty() || more == 0 || over {
+        if !lost.is_empty() || entry.lost_count() > 0 || more == 0 || over {
             return Err(Reject::HoldExpired { executed: false, places_lost: lost });
         }
         let confirmed = Confirmed {
@@ -492,25 +515,8 @@ impl Slot {
     fn decide_update(&self, now: TimestampMs, event: &Event, update: &UpdateEvent) -> Result<Decision, Reject> {
         let fingerprint = update.fingerprint();
         if let Some(id) = update.request_id {
-            let oldest = now.minus_ms(event.settings.policies.retry_window_ms()).max(event.id_floor);
-            let known = event.ops_requests.iter().find(|known| known.id == id && now < known.until);
-            if let Some(known) = known {
-                return if known.fingerprint == fingerprint {
-                    Ok(Decision::Event { event: event.number, replayed: true })
-                } else {
-                    Err(Reject::RequestIdReused)
-                };
-            }
-            if id.time() <= oldest {
-                return Err(Reject::RequestIdTooOld);
-            }
-            if id.time() >= now.plus_ms(ID_AHEAD_MS_MAX) {
-                return Err(Reject::RequestIdInvalid);
-            }
-            // Forgetting one early would let it take effect twice.
-            let remembered = event.ops_requests.iter().filter(|known| now < known.until).count();
-            if remembered >= OPS_REQUESTS_PER_EVENT_MAX {
-                return Err(Reject::CapacityBudget);
+            if event.judge_request(now, id, fingerprint)? {
+                return Ok(Decision::Event { event: event.number, replayed: true });
             }
         }
         let etag_differs = update.etag.is_some_and(|etag| etag != event.etag());
@@ -557,6 +563,15 @@ fn live_or_ended(now: TimestampMs, entry: &Entry) -> HoldState {
     // An open payment that has lapsed leaves the hold active, which its sweep will say; until then it may be confirmed.
     let lives_on = lives_on || now < entry.expires_at();
     if entry.is_live() && now >= entry.until && !lives_on { HoldState::Expired } else { entry.state() }
+}
+
+/// A hold that lost places is not sold as if it had them.
+fn nothing_lost(event: &Event, entry: &Entry) -> Result<(), Reject> {
+    if entry.lost_count() == 0 {
+        return Ok(());
+    }
+    let named = |&seat: &u32| PlaceInTheWay { place: Moved::Seat(seat), state: event.seat_state(seat) };
+    Err(Reject::PlacesUnavailable { places: entry.lost().0.iter().map(named).collect() })
 }
 
 /// When what a paying hold keeps expires, once its payment has ended; `None` when none is open.
@@ -615,13 +630,13 @@ fn may_hold(now: TimestampMs, event: &Event) -> Result<(), Reject> {
     }
 }
 
-fn check_revision(event: &Event, revision: u32, uses_indexes: bool) -> Result<(), Reject> {
+pub(crate) fn check_revision(event: &Event, revision: u32, uses_indexes: bool) -> Result<(), Reject> {
     let stale = if revision == 0 { uses_indexes && event.plan_revision != 1 } else { revision != event.plan_revision };
     if stale { Err(Reject::PlanChanged { plan_revision: event.plan_revision }) } else { Ok(()) }
 }
 
 /// The explicit picks, indexes first, with their ticket types.
-fn explicit_seats(event: &Event, hold: &Hold) -> Result<Seats, Reject> {
+pub(crate) fn explicit_seats(event: &Event, hold: &Hold) -> Result<Seats, Reject> {
     let by_index = hold.admissions.iter().any(|a| matches!(a.area, AreaName::Index(_))) || !hold.seats.is_empty();
     check_revision(event, hold.plan_revision, by_index)?;
     let plan = &event.plan;
@@ -646,7 +661,7 @@ fn explicit_seats(event: &Event, hold: &Hold) -> Result<Seats, Reject> {
     Ok(seats)
 }
 
-fn areas_of(event: &Event, hold: &Hold) -> Result<SmallVec<[u16; 4]>, Reject> {
+pub(crate) fn areas_of(event: &Event, hold: &Hold) -> Result<SmallVec<[u16; 4]>, Reject> {
     let named = hold.admissions.iter().enumerate().map(|(at, admission)| {
         let found = match &admission.area {
             AreaName::Index(index) => (usize::from(*index) < event.plan.areas().len()).then_some(*index),
@@ -681,7 +696,7 @@ fn wanted_of(event: &Event, best: &BestAvailable) -> Result<Wanted, Reject> {
 }
 
 /// Seats among `seats` that are not open, but for those in the sorted list `except`.
-fn blocking(event: &Event, seats: impl Iterator<Item = u32>, except: &[u32]) -> Vec<PlaceInTheWay> {
+pub(crate) fn blocking(event: &Event, seats: impl Iterator<Item = u32>, except: &[u32]) -> Vec<PlaceInTheWay> {
     seats
         .map(|seat| (seat, event.seat_state(seat)))
         .filter(|(seat, state)| *state != PlaceState::Open && except.binary_search(seat).is_err())
@@ -690,12 +705,17 @@ fn blocking(event: &Event, seats: impl Iterator<Item = u32>, except: &[u32]) -> 
         .collect()
 }
 
-/// Admissions granted, one for each area and ticket type, in order of first mention.
-fn admit(event: &Event, hold: &Hold, areas: &[u16], replaced: Option<&Entry>) -> Result<Admissions, Reject> {
+/// Admissions granted, one for each area and ticket type, in order of first mention. `freed_of`: how many of an area
+/// the command gives back.
+pub(crate) fn admit(
+    event: &Event,
+    hold: &Hold,
+    areas: &[u16],
+    freed_of: impl Fn(u16) -> u32,
+) -> Result<Admissions, Reject> {
     let mut granted = Admissions::with_capacity(areas.len());
     for (wanted, &area) in hold.admissions.iter().zip(areas) {
-        let own = replaced.iter().flat_map(|entry| entry.unsold_admissions());
-        let freed = admissions_of(area, own);
+        let freed = freed_of(area);
         let given = admissions_of(area, granted.iter().copied());
         let open = event.area_open(area) + freed - given;
         let must = u32::from(if wanted.quantity_min == 0 { wanted.quantity } else { wanted.quantity_min });
@@ -847,7 +867,11 @@ fn count_matching(event: &Event, wanted: &Wanted) -> (u32, u32) {
 
 /// Every place named must be held by this hold.
 fn check_part(event: &Event, entry: &Entry, part: &Part) -> Result<(), Reject> {
-    check_revision(event, part.plan_revision, !part.is_whole())?;
+    if part.is_whole() {
+        // It names no index.
+        return Ok(());
+    }
+    check_revision(event, part.plan_revision, true)?;
     for (at, &seat) in part.seats.iter().enumerate() {
         if seat >= event.plan.seat_count() {
             return Err(Reject::UnknownPlace { field: Field::Seats, position: at as u32 });
@@ -889,12 +913,13 @@ fn places_without(event: &Event, plan: &crate::plan::Plan) -> Vec<PlaceInTheWay>
     let old = &event.plan;
     let seats = (0..old.seat_count())
         .map(|seat| (seat, event.seat_state(seat)))
-        .filter(|(_, state)| *state != PlaceState::Open)
+        // What is killed may go with the plan.
+        .filter(|(_, state)| matches!(state, PlaceState::Held | PlaceState::Sold))
         .filter(|(seat, _)| plan.find_seat(old.seat_key(*seat)).is_none())
         .map(|(seat, state)| PlaceInTheWay { place: Moved::Seat(seat), state });
     let areas = old.areas().iter().zip(&event.areas).enumerate().filter_map(|(at, (area, counts))| {
         let capacity = plan.find_area(&area.key).map_or(0, |new| plan.areas()[usize::from(new)].capacity);
-        let over = counts.taken().saturating_sub(capacity);
+        let over = (counts.held + counts.sold).saturating_sub(capacity);
         let state = if counts.held > 0 { PlaceState::Held } else { PlaceState::Sold };
         (over > 0).then_some(PlaceInTheWay { place: Moved::Area { area: at as u16, quantity: over }, state })
     });
@@ -921,6 +946,7 @@ pub(crate) fn view(event: &Event, entry: &Entry) -> HoldView {
         created_at: entry.created_at,
         expires_at: if live { entry.expires_at() } else { TimestampMs(0) },
         payment_deadline: if entry.state() == HoldState::Paying { entry.until } else { TimestampMs(0) },
+        places_lost: entry.lost_count(),
         payment_attempts_left: event.settings.policies.payment_attempts_max.saturating_sub(entry.attempts_used()),
         ended_at: entry.ended_at,
         renewals_left: event.settings.policies.renewals_max.saturating_sub(u32::from(entry.renewals)),

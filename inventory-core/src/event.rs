@@ -20,10 +20,12 @@ use crate::{
     digest::{Hasher, mix},
     hold::NIL,
     ids::{CustomerKey, EventId, EventKey, EventNumber, RequestId, TimestampMs},
+    limits::{ID_AHEAD_MS_MAX, OPS_REQUESTS_PER_EVENT_MAX},
     openings::Openings,
     place::{Move, Moved, PlaceState},
     plan::Plan,
-    policy::Settings,
+    policy::{EventState, Settings},
+    reject::Reject,
     table::{Cell, Table},
 };
 
@@ -110,6 +112,8 @@ pub struct Event {
     /// Ids at or below this time are forgotten.
     pub(crate) id_floor: TimestampMs,
     pub(crate) ops_requests: Vec<OpsRequest>,
+    /// Why places were killed. The owner of a killed seat is the number of its reason.
+    pub(crate) kill_reasons: Vec<Box<str>>,
     pub(crate) seq: u32,
     pub(crate) hash: u64,
 }
@@ -146,6 +150,7 @@ impl Event {
             tombstones: 0,
             id_floor: TimestampMs(0),
             ops_requests: Vec::new(),
+            kill_reasons: Vec::new(),
             seq: 0,
             hash: 0,
             plan,
@@ -218,6 +223,57 @@ impl Event {
     #[must_use]
     pub fn live_holds(&self) -> u32 {
         self.live_holds
+    }
+
+    /// Why a seat was killed; nothing for one that is not.
+    #[must_use]
+    pub fn kill_reason(&self, seat: u32) -> Option<&str> {
+        let is_killed = self.planes.state(seat) == PlaceState::Killed;
+        is_killed.then(|| &*self.kill_reasons[self.owner[seat as usize] as usize])
+    }
+
+    /// The number of a reason of kills, which is remembered from now on.
+    pub(crate) fn reason_number(&mut self, reason: &str) -> u32 {
+        let known = self.kill_reasons.iter().position(|known| **known == *reason);
+        let number = known.unwrap_or_else(|| {
+            self.kill_reasons.push(reason.into());
+            self.kill_reasons.len() - 1
+        });
+        // At most 255.
+        number as u32
+    }
+
+    /// Whether this request was done before; else whether its id may be new.
+    pub(crate) fn judge_request(&self, now: TimestampMs, id: RequestId, fingerprint: u64) -> Result<bool, Reject> {
+        if let Some(known) = self.ops_requests.iter().find(|known| known.id == id && now < known.until) {
+            return if known.fingerprint == fingerprint { Ok(true) } else { Err(Reject::RequestIdReused) };
+        }
+        let oldest = now.minus_ms(self.settings.policies.retry_window_ms()).max(self.id_floor);
+        if id.time() <= oldest {
+            return Err(Reject::RequestIdTooOld);
+        }
+        if id.time() >= now.plus_ms(ID_AHEAD_MS_MAX) {
+            return Err(Reject::RequestIdInvalid);
+        }
+        // Forgetting one early would let it take effect twice.
+        let remembered = self.ops_requests.iter().filter(|known| now < known.until).count();
+        if remembered >= OPS_REQUESTS_PER_EVENT_MAX { Err(Reject::CapacityBudget) } else { Ok(false) }
+    }
+
+    /// Remember a request that is done.
+    pub(crate) fn remember_request(&mut self, now: TimestampMs, (id, fingerprint): (RequestId, u64)) {
+        self.ops_requests.retain(|known| now < known.until);
+        assert!(self.ops_requests.len() < OPS_REQUESTS_PER_EVENT_MAX, "a remembered request is never dropped");
+        let until = now.max(id.time()).plus_ms(self.settings.policies.retry_window_ms());
+        self.ops_requests.push(OpsRequest { id, fingerprint, until });
+    }
+
+    /// Whether the event is in the state that a command expects.
+    pub(crate) fn judge_state(&self, expected: Option<EventState>) -> Result<(), Reject> {
+        match expected {
+            Some(state) if state != self.settings.state => Err(Reject::StateMismatch { etag: self.etag() }),
+            _ => Ok(()),
+        }
     }
 
     /// Changes with the settings and the plan: what `etag` compares. It follows the content: what is set

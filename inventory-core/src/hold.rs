@@ -21,10 +21,11 @@ use smallvec::SmallVec;
 use crate::{
     best_available::Arrangement,
     change::{HoldCause, HoldState},
+    decide::unsold_count,
     digest::{Hasher, mix},
     ids::{CustomerKey, EventNumber, HoldId, OrderRef, RequestId, TimestampMs},
     place::{Admission, SOLD, Seat},
-    table::{Cell, Table},
+    table::{Cell, Spot, Table},
 };
 
 /// No entry.
@@ -118,6 +119,38 @@ struct Extras {
     /// Which of the orders the last sale went to.
     last_order: u8,
     payments: Option<Payments>,
+    /// Seats that the house withdrew from it while it lived.
+    lost: Vec<u32>,
+    /// As many more, which no plan of the event has any more.
+    lost_gone: u8,
+    /// Who bought what, once it was sold to more than one order.
+    sales: Sales,
+}
+
+/// Which places of a hold were sold to which of its orders, by number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sales {
+    pub(crate) seats: Vec<(u8, u32)>,
+    pub(crate) admissions: Vec<(u8, Admission)>,
+}
+
+impl Sales {
+    fn is_empty(&self) -> bool {
+        self.seats.is_empty() && self.admissions.is_empty()
+    }
+
+    fn add(&mut self, order: u8, seats: impl Iterator<Item = u32>, admissions: impl Iterator<Item = Admission>) {
+        self.seats.extend(seats.map(|seat| (order, seat)));
+        for more in admissions {
+            let same = |(of, has): &&mut (u8, Admission)| {
+                (*of, has.area, has.ticket_type) == (order, more.area, more.ticket_type)
+            };
+            match self.admissions.iter_mut().find(same) {
+                Some((_, has)) => has.quantity += more.quantity,
+                None => self.admissions.push((order, more)),
+            }
+        }
+    }
 }
 
 /// What a hold remembers of its payments.
@@ -363,6 +396,150 @@ impl Entry {
         }
     }
 
+    /// Seats that the house withdrew from it, and how many more that are in no plan now.
+    pub(crate) fn lost(&self) -> (&[u32], u8) {
+        self.extras.as_ref().map_or((&[], 0), |extras| (&extras.lost, extras.lost_gone))
+    }
+
+    /// How many places the house withdrew from it.
+    pub(crate) fn lost_count(&self) -> u32 {
+        let (seats, gone) = self.lost();
+        seats.len() as u32 + u32::from(gone)
+    }
+
+    /// The house withdraws these seats from it.
+    pub(crate) fn add_lost(&mut self, seats: impl Iterator<Item = u32>) {
+        self.extras_mut().lost.extend(seats);
+    }
+
+    /// Sets what the house withdrew from it.
+    pub(crate) fn set_lost(&mut self, seats: Vec<u32>, gone: u8) {
+        if !seats.is_empty() || gone > 0 || self.extras.is_some() {
+            let extras = self.extras_mut();
+            (extras.lost, extras.lost_gone) = (seats, gone);
+        }
+    }
+
+    /// Who bought what; empty while all is sold to one order.
+    pub(crate) fn sales(&self) -> Option<&Sales> {
+        self.extras.as_ref().map(|extras| &extras.sales).filter(|sales| !sales.is_empty())
+    }
+
+    /// Sets who bought what.
+    pub(crate) fn set_sales(&mut self, sales: Sales) {
+        if !sales.is_empty() || self.extras.is_some() {
+            self.extras_mut().sales = sales;
+        }
+    }
+
+    /// Everything that is sold so far was sold to this one of the orders.
+    pub(crate) fn attribute_sold(&mut self, order: u8) {
+        let sold = |word: &&u32| **word & SOLD != 0;
+        let seats: Vec<u32> = self.seat_words().iter().filter(sold).map(|&word| Seat::from_word(word).index).collect();
+        let admissions: Vec<Admission> =
+            self.admission_words().iter().filter(sold).map(|&word| Admission::from_word(word)).collect();
+        let mut sales = Sales::default();
+        sales.add(order, seats.into_iter(), admissions.into_iter());
+        self.set_sales(sales);
+    }
+
+    /// Whether what is remembered of sales is what is sold.
+    pub(crate) fn sales_fit(&self) -> bool {
+        let Some(sales) = self.sales() else { return !self.has_sold() };
+        let mut of_sales: Vec<u32> = sales.seats.iter().map(|(_, seat)| *seat).collect();
+        let sold = |word: &&u32| **word & SOLD != 0;
+        let mut of_words: Vec<u32> =
+            self.seat_words().iter().filter(sold).map(|&word| Seat::from_word(word).index).collect();
+        of_sales.sort_unstable();
+        of_words.sort_unstable();
+        let mut left: Vec<Admission> =
+            self.admission_words().iter().filter(sold).map(|&word| Admission::from_word(word)).collect();
+        let fits = sales.admissions.iter().all(|(_, part)| {
+            let mut missing = part.quantity;
+            for has in &mut left {
+                if (has.area, has.ticket_type) == (part.area, part.ticket_type) {
+                    let less = has.quantity.min(missing);
+                    has.quantity -= less;
+                    missing -= less;
+                }
+            }
+            missing == 0 && part.quantity > 0
+        });
+        of_sales == of_words && fits && left.iter().all(|has| has.quantity == 0)
+    }
+
+    /// Before places are sold to `order`: from the second order on it is remembered who bought what.
+    pub(crate) fn prepare_sale(&mut self, order: &OrderRef) {
+        let is_second = self.orders().count() == 1 && self.orders().next() != Some(order);
+        if is_second {
+            self.attribute_sold(0);
+        }
+    }
+
+    /// These places were sold to the order of the last sale.
+    pub(crate) fn note_sale(&mut self, seats: &[u32], admissions: &[Admission]) {
+        let order = self.last_order_index();
+        if self.orders().count() > 1 {
+            self.extras_mut().sales.add(order, seats.iter().copied(), admissions.iter().copied());
+        }
+    }
+
+    /// Seats and admissions that are sold to an order.
+    pub(crate) fn sold_to(&self, order: &OrderRef) -> (Vec<u32>, Vec<Admission>) {
+        let Some(number) = self.orders().position(|known| known == order) else { return Default::default() };
+        if let Some(sales) = self.sales() {
+            let seats = sales.seats.iter().filter(|(of, _)| usize::from(*of) == number).map(|(_, seat)| *seat);
+            let admissions = sales.admissions.iter().filter(|(of, _)| usize::from(*of) == number);
+            return (seats.collect(), admissions.map(|(_, admission)| *admission).collect());
+        }
+        if self.orders().count() > 1 {
+            // All of it has come back.
+            return Default::default();
+        }
+        let sold = |word: &&u32| **word & SOLD != 0;
+        let seats = self.seat_words().iter().filter(sold).map(|&word| Seat::from_word(word).index);
+        let admissions = self.admission_words().iter().filter(sold).map(|&word| Admission::from_word(word));
+        (seats.collect(), admissions.collect())
+    }
+
+    /// Whether anything is sold to an order.
+    pub(crate) fn has_sold_to(&self, order: &OrderRef) -> bool {
+        let (seats, admissions) = self.sold_to(order);
+        !seats.is_empty() || !admissions.is_empty()
+    }
+
+    /// Sold places are its no longer.
+    pub(crate) fn unsell(&mut self, order: &OrderRef, seats: &[u32], admissions: &[Admission]) {
+        let same = |has: &Admission| {
+            let same = |gone: &&Admission| (gone.area, gone.ticket_type) == (has.area, has.ticket_type);
+            admissions.iter().filter(same).map(|gone| gone.quantity).sum::<u8>()
+        };
+        let is_gone = |word: &u32| word & SOLD != 0 && seats.contains(&Seat::from_word(*word).index);
+        let kept: SmallVec<[u32; 4]> = self.seat_words().iter().copied().filter(|word| !is_gone(word)).collect();
+        let mut of_areas: SmallVec<[u32; 4]> = SmallVec::new();
+        for &word in self.admission_words() {
+            let has = Admission::from_word(word);
+            let less = if word & SOLD == 0 { 0 } else { same(&has) };
+            let left = has.quantity.checked_sub(less).expect("the hold has sold so many admissions");
+            if left > 0 {
+                of_areas.push(Admission { quantity: left, ..has }.word() | word & SOLD);
+            }
+        }
+        self.set_words(&kept, &of_areas);
+        let number = self.orders().position(|known| known == order).unwrap_or(usize::MAX);
+        if let Some(sales) = self.sales() {
+            let mut sales = sales.clone();
+            sales.seats.retain(|(_, seat)| !seats.contains(seat));
+            for (of, has) in &mut sales.admissions {
+                if usize::from(*of) == number {
+                    has.quantity = has.quantity.checked_sub(same(has)).expect("the order has so many admissions");
+                }
+            }
+            sales.admissions.retain(|(_, has)| has.quantity > 0);
+            self.set_sales(sales);
+        }
+    }
+
     fn extras_mut(&mut self) -> &mut Extras {
         self.extras.get_or_insert_default()
     }
@@ -499,9 +676,59 @@ impl Entry {
         if let Some(extras) = &self.extras {
             extras.more_orders.iter().for_each(|order| hasher.bytes(order.as_str().as_bytes()));
             extras.payments.iter().for_each(|payments| payments.hash_into(&mut hasher));
+            if self.lost_count() > 0 {
+                hasher.word(u64::from(extras.lost_gone) | 1 << 32);
+                extras.lost.iter().for_each(|&seat| hasher.word(u64::from(seat)));
+            }
         }
         hasher.finish()
     }
+}
+
+/// Mark places of a hold as sold, or take them out of it.
+pub(crate) fn mark(entry: &mut Entry, seats: &[u32], admissions: &[Admission], sold: bool) {
+    let places = unsold_count(entry) as usize;
+    let named = seats.len() + admissions.iter().map(|a| usize::from(a.quantity)).sum::<usize>();
+    if sold && named == places && !entry.has_sold() {
+        entry.mark_all_sold();
+        return;
+    }
+    let mut seat_words: SmallVec<[u32; 4]> = SmallVec::with_capacity(entry.seat_words().len());
+    for &word in entry.seat_words() {
+        let chosen = word & SOLD == 0 && seats.contains(&Seat::from_word(word).index);
+        match (chosen, sold) {
+            (false, _) => seat_words.push(word),
+            (true, true) => seat_words.push(word | SOLD),
+            (true, false) => {}
+        }
+    }
+    let words = entry.admission_words().len() + admissions.len();
+    let mut admission_words: SmallVec<[u32; 4]> = SmallVec::with_capacity(words);
+    for &word in entry.admission_words() {
+        let has = Admission::from_word(word);
+        let same = |wanted: &&Admission| (wanted.area, wanted.ticket_type) == (has.area, has.ticket_type);
+        let less = if word & SOLD == 0 { admissions.iter().find(same).map_or(0, |a| a.quantity) } else { 0 };
+        let left = has.quantity.checked_sub(less).expect("the hold has so many admissions");
+        if left > 0 {
+            admission_words.push(Admission { quantity: left, ..has }.word() | word & SOLD);
+        }
+    }
+    if sold {
+        for wanted in admissions {
+            let same = |word: &&mut u32| {
+                let has = Admission::from_word(**word);
+                **word & SOLD != 0 && (has.area, has.ticket_type) == (wanted.area, wanted.ticket_type)
+            };
+            match admission_words.iter_mut().find(same) {
+                Some(word) => {
+                    let has = Admission::from_word(*word);
+                    *word = Admission { quantity: has.quantity + wanted.quantity, ..has }.word() | SOLD;
+                }
+                None => admission_words.push(wanted.word() | SOLD),
+            }
+        }
+    }
+    entry.set_words(&seat_words, &admission_words);
 }
 
 /// More than a processor has loads under way is no use.
@@ -515,6 +742,9 @@ pub(crate) struct Holds {
     free: u32,
     in_use: u32,
     index: Table<Indexed>,
+    /// From an order's text and a number to an entry: the entries of an order are numbered from 0, so that one order
+    /// of very many entries is no long row of cells with the same hash.
+    orders: Table<Indexed>,
     /// The entry that was found last. A command looks for its hold three times: when it is judged, when its change is
     /// applied, and for its answer. No part of the state; an atomic only so that slots may be shared.
     found: AtomicU32,
@@ -544,7 +774,15 @@ impl Cell for Indexed {
 impl Holds {
     /// None yet. `seed` is a secret of the instance: callers choose the ids.
     pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, blocks: Vec::new(), free: NIL, in_use: 0, index: Table::new(), found: AtomicU32::new(NIL) }
+        Self {
+            seed,
+            blocks: Vec::new(),
+            free: NIL,
+            in_use: 0,
+            index: Table::new(),
+            orders: Table::new(),
+            found: AtomicU32::new(NIL),
+        }
     }
 
     fn hash_of(seed: u64, event: EventNumber, hold_id: HoldId) -> u32 {
@@ -647,6 +885,85 @@ impl Holds {
         at
     }
 
+    fn hash_of_order(seed: u64, event: EventNumber, order: &OrderRef) -> u64 {
+        let mut hasher = Hasher::new(24);
+        hasher.word(seed ^ u64::from(event.0));
+        hasher.bytes(order.as_str().as_bytes());
+        hasher.finish()
+    }
+
+    /// Where the entry of an order stands that has this number.
+    fn find_of_order(&self, base: u64, number: u64, event: EventNumber, order: &OrderRef) -> Option<Spot> {
+        let hash = (mix(base ^ number) >> 32) as u32;
+        let is_it = |indexed: &Indexed| {
+            let entry = &self[indexed.at];
+            indexed.hash == hash && entry.event == event && entry.orders().any(|known| known == order)
+        };
+        self.orders.find(u64::from(hash), is_it)
+    }
+
+    /// How many entries an order has.
+    fn count_of_order(&self, base: u64, event: EventNumber, order: &OrderRef) -> u64 {
+        let has = |number: u64| self.find_of_order(base, number, event, order).is_some();
+        if !has(0) {
+            return 0;
+        }
+        let (mut low, mut high) = (0, 1);
+        while has(high) {
+            (low, high) = (high, high * 2);
+        }
+        while low + 1 < high {
+            let middle = low.midpoint(high);
+            if has(middle) { low = middle } else { high = middle }
+        }
+        high
+    }
+
+    /// Remember that entry `at` has this order, which it has not been remembered for.
+    pub(crate) fn add_order(&mut self, at: u32, order: &OrderRef) {
+        let event = self[at].event;
+        let base = Self::hash_of_order(self.seed, event, order);
+        let number = self.count_of_order(base, event, order);
+        let hash = (mix(base ^ number) >> 32) as u32;
+        self.orders.insert(u64::from(hash), Indexed { hash, at }, |_| false, Indexed::hash);
+    }
+
+    fn remove_order(&mut self, at: u32, order: &OrderRef) {
+        let event = self[at].event;
+        let base = Self::hash_of_order(self.seed, event, order);
+        let count = self.count_of_order(base, event, order);
+        let spot = |number| self.find_of_order(base, number, event, order);
+        let found = (0..count).filter_map(spot).find(|&spot| self.orders.at(spot).at == at);
+        let found = found.expect("every order of an entry is remembered");
+        let last = spot(count - 1).expect("the entries of an order are numbered densely");
+        let moved = self.orders.at(last).at;
+        self.orders.at_mut(found).at = moved;
+        self.orders.remove(last, Indexed::hash);
+    }
+
+    /// Entries of an order, in no order that means anything.
+    pub(crate) fn of_order(&self, event: EventNumber, order: &OrderRef) -> impl Iterator<Item = u32> {
+        let base = Self::hash_of_order(self.seed, event, order);
+        let spots = (0..).map_while(move |number| self.find_of_order(base, number, event, order));
+        spots.map(|spot| self.orders.at(spot).at)
+    }
+
+    /// Asks for where the first entry of an order would stand.
+    pub(crate) fn prefetch_order(&self, event: EventNumber, order: &OrderRef) {
+        let base = Self::hash_of_order(self.seed, event, order);
+        self.orders.prefetch(mix(base) >> 32);
+    }
+
+    /// One past the last entry there ever was.
+    pub(crate) fn end(&self) -> u32 {
+        self.blocks.last().map_or(0, |last| ((self.blocks.len() - 1) * BLOCK_ENTRIES + last.len()) as u32)
+    }
+
+    /// The entry, if it is in use.
+    pub(crate) fn in_use(&self, at: u32) -> Option<&Entry> {
+        Some(&self[at]).filter(|entry| entry.previous != FREE)
+    }
+
     /// Make room in the index for so many more, so that it does not grow step by step.
     pub(crate) fn reserve(&mut self, more: usize) {
         self.index.reserve(more, Indexed::hash);
@@ -659,6 +976,8 @@ impl Holds {
         let found = self.index.find(u64::from(hash), |indexed| indexed.at == at);
         self.index.remove(found.expect("every entry in use is indexed"), Indexed::hash);
         self.found.store(NIL, Ordering::Relaxed);
+        let orders: SmallVec<[OrderRef; 1]> = self[at].orders().cloned().collect();
+        orders.iter().for_each(|order| self.remove_order(at, order));
         let free = self.free;
         let entry = &mut self[at];
         assert_eq!(entry.bucket, crate::expiry::NO_BUCKET, "a forgotten hold must be in no wheel");
@@ -684,7 +1003,9 @@ impl Holds {
 
     /// Bytes allocated for entries and index, without orders and long place lists.
     pub(crate) fn allocated_bytes(&self) -> usize {
-        self.blocks.len() * BLOCK_ENTRIES * size_of::<Entry>() + self.index.allocated_bytes()
+        self.blocks.len() * BLOCK_ENTRIES * size_of::<Entry>()
+            + self.index.allocated_bytes()
+            + self.orders.allocated_bytes()
     }
 }
 

@@ -7,22 +7,24 @@
 //!          requests u16: [request id u128, fingerprint u64, until u64],
 //!          seats u32, first plane u64 each 64 seats, second plane the same,
 //!          areas u16: [held u32, sold u32, killed u32],
-//!          holds u32: [hold]
+//!          holds u32: [hold], from version 2 on: reasons of kills u8: text, reason of each killed seat u8
 //! hold     hold id u128, fingerprint u64, customer u64, created_at u64, until u64, ended_at u64,
-//!          state u8, cause u8, renewals u8, arrangement u8, flags u8 (1 request, 2 payments), seats u8,
-//!          admissions u8, orders u8, last order u8, [request], [payments], orders: text, seat words u32,
-//!          admission words u32
+//!          state u8, cause u8, renewals u8, arrangement u8, flags u8 (1 request, 2 payments, 4 lost, 8 sales),
+//!          seats u8, admissions u8, orders u8, last order u8, [request], [payments], [lost], [sales], orders: text,
+//!          seat words u32, admission words u32
+//! lost     seats u8, seats that are in no plan now u8, seat indexes u32
+//! sales    seats u8, admissions u8, seats: order u8, index u32; admissions: order u8, word u32
 //! payments attempts used by a hold before it u8, attempts u8, flags u8 (1 the last is open, 2 one paid),
 //!          expires_at u64, [the one that paid u128], attempt ids u128
 //! ```
 //!
-//! Little-endian. Holds stand in order of their ids and what is forgotten at `time` is left out, so
+//! Version 2 is written only where version 1 has no room for what there is. Little-endian. Holds stand in order of their ids and what is forgotten at `time` is left out, so
 //! one state has one image. The planes are what the holds say, written again: decoding compares them,
 //! and the hash, so that a checkpoint proves itself.
 //!
 //! Not here: checksums and files (crate `wal`), the plans (files of their own).
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 use crate::{
     best_available::Arrangement,
@@ -31,23 +33,28 @@ use crate::{
     codec::{hold_id, put_settings, request, request_id, settings},
     decide::unsold_count,
     event::{AreaCounts, Event, OpsRequest},
-    hold::{Entry, Payments},
+    hold::{Entry, Payments, Sales},
     ids::{CustomerKey, EventId, EventKey, EventNumber, OrderRef, PlanDigest, SlotIndex, TimestampMs},
+    kill::check_reason,
     limits::{
-        AREAS_PER_PLAN_MAX, EVENT_ID_BYTES_MAX, EVENTS_PER_SERVER_MAX, OPS_REQUESTS_PER_EVENT_MAX, ORDER_REF_BYTES_MAX,
-        PLACES_PER_EVENT_MAX,
+        AREAS_PER_PLAN_MAX, EVENT_ID_BYTES_MAX, EVENTS_PER_SERVER_MAX, KILL_REASON_BYTES_MAX,
+        OPS_REQUESTS_PER_EVENT_MAX, ORDER_REF_BYTES_MAX, PLACES_PER_EVENT_MAX,
     },
     place::{Admission, PlaceState, SOLD, Seat},
     slot::{Plans, Slot, SlotConfig},
 };
 
 const MAGIC: u32 = u32::from_le_bytes(*b"USLT");
-const VERSION: u16 = 1;
+/// Without places that the house killed.
+const PLAIN: u16 = 1;
+/// With them.
+const WITH_KILLS: u16 = 2;
 
 /// Append the image of `slot` to `out`.
 pub fn encode_slot(slot: &Slot, out: &mut Vec<u8>) {
     out.put_u32(MAGIC);
-    out.put_u16(VERSION);
+    let version = if slot.events.iter().all(|event| event.kill_reasons.is_empty()) { PLAIN } else { WITH_KILLS };
+    out.put_u16(version);
     out.put_u8(slot.index.0);
     out.put_u8(0);
     out.put_u64(slot.now.0);
@@ -63,6 +70,9 @@ pub fn encode_slot(slot: &Slot, out: &mut Vec<u8>) {
     for (event, mut holds) in slot.events.iter().zip(by_event) {
         holds.sort_unstable_by_key(|entry| entry.hold_id());
         encode_event(event, &holds, out);
+        if version == WITH_KILLS {
+            encode_kills(event, out);
+        }
     }
 }
 
@@ -97,6 +107,14 @@ fn encode_event(event: &Event, holds: &[&Entry], out: &mut Vec<u8>) {
     holds.iter().for_each(|entry| encode_hold(entry, out));
 }
 
+fn encode_kills(event: &Event, out: &mut Vec<u8>) {
+    // At most 255.
+    out.put_u8(event.kill_reasons.len() as u8);
+    event.kill_reasons.iter().for_each(|reason| out.put_text(reason));
+    let killed = (0..event.plan.seat_count()).filter(|&seat| event.seat_state(seat) == PlaceState::Killed);
+    killed.for_each(|seat| out.put_u8(event.owner[seat as usize] as u8));
+}
+
 fn encode_hold(entry: &Entry, out: &mut Vec<u8>) {
     out.put_u128(entry.hold_id().0);
     out.put_u64(entry.fingerprint);
@@ -108,7 +126,12 @@ fn encode_hold(entry: &Entry, out: &mut Vec<u8>) {
     out.put_u8(entry.cause() as u8);
     out.put_u8(entry.renewals);
     out.put_u8(entry.arrangement() as u8);
-    out.put_u8(u8::from(entry.request().is_some()) | u8::from(entry.payments().is_some()) << 1);
+    out.put_u8(
+        u8::from(entry.request().is_some())
+            | u8::from(entry.payments().is_some()) << 1
+            | u8::from(entry.lost_count() > 0) << 2
+            | u8::from(entry.sales().is_some()) << 3,
+    );
     // At most 64 seats, 128 admission words and as many orders as places.
     out.put_u8(entry.seat_words().len() as u8);
     out.put_u8(entry.admission_words().len() as u8);
@@ -126,6 +149,26 @@ fn encode_hold(entry: &Entry, out: &mut Vec<u8>) {
         out.put_u64(payments.expires_at.0);
         payments.paid_by.iter().chain(&payments.attempts).for_each(|attempt| out.put_u128(attempt.0));
     }
+    let (lost, gone) = entry.lost();
+    if entry.lost_count() > 0 {
+        // At most 64 of one hold.
+        out.put_u8(lost.len() as u8);
+        out.put_u8(gone);
+        lost.iter().for_each(|&seat| out.put_u32(seat));
+    }
+    if let Some(sales) = entry.sales() {
+        // At most 64 places.
+        out.put_u8(sales.seats.len() as u8);
+        out.put_u8(sales.admissions.len() as u8);
+        for &(order, seat) in &sales.seats {
+            out.put_u8(order);
+            out.put_u32(seat);
+        }
+        for (order, admission) in &sales.admissions {
+            out.put_u8(*order);
+            out.put_u32(admission.word());
+        }
+    }
     entry.orders().for_each(|order| out.put_text(order.as_str()));
     entry.words().iter().for_each(|&word| out.put_u32(word));
 }
@@ -136,10 +179,10 @@ fn encode_hold(entry: &Entry, out: &mut Vec<u8>) {
 /// Where the bytes are no image this version writes.
 pub fn plans_of(bytes: &[u8]) -> Result<Vec<PlanDigest>, DecodeError> {
     let mut reader = Reader::new(bytes);
-    let (_, _, events) = header(&mut reader)?;
+    let Header { version, events, .. } = header(&mut reader)?;
     let mut plans = Vec::new();
     for _ in 0..events {
-        let image = read_event(&mut reader)?;
+        let image = read_event(&mut reader, version)?;
         plans.push(image.plan);
     }
     plans.sort_unstable();
@@ -183,7 +226,7 @@ pub fn decode_slot_partly(
     has: &dyn Fn(&PlanDigest) -> bool,
 ) -> Result<(Slot, Vec<EventInImage>), DecodeError> {
     let mut reader = Reader::new(bytes);
-    let (found, now, events) = header(&mut reader)?;
+    let Header { version, index: found, now, events } = header(&mut reader)?;
     if found != index {
         return Err(reader.error("the image of another slot"));
     }
@@ -191,7 +234,7 @@ pub fn decode_slot_partly(
     slot.now = now;
     let mut list = Vec::new();
     for _ in 0..events {
-        let image = read_event(&mut reader)?;
+        let image = read_event(&mut reader, version)?;
         let (plan, seq) = (image.plan, image.seq);
         let number = has(&plan).then(|| slot.next_event_number());
         list.push(EventInImage { id: image.id.clone(), key: image.key, plan, seq, number });
@@ -205,11 +248,19 @@ pub fn decode_slot_partly(
     Ok((slot, list))
 }
 
-fn header(reader: &mut Reader<'_>) -> Result<(SlotIndex, TimestampMs, u32), DecodeError> {
+struct Header {
+    version: u16,
+    index: SlotIndex,
+    now: TimestampMs,
+    events: u32,
+}
+
+fn header(reader: &mut Reader<'_>) -> Result<Header, DecodeError> {
     if reader.u32()? != MAGIC {
         return Err(reader.error("no image of a slot"));
     }
-    if reader.u16()? != VERSION {
+    let version = reader.u16()?;
+    if version != PLAIN && version != WITH_KILLS {
         return Err(reader.error("a version of an image that this server does not know"));
     }
     let index = SlotIndex(reader.u8()?);
@@ -221,7 +272,7 @@ fn header(reader: &mut Reader<'_>) -> Result<(SlotIndex, TimestampMs, u32), Deco
     if events > EVENTS_PER_SERVER_MAX {
         return Err(reader.error("more events than a server has"));
     }
-    Ok((index, now, events))
+    Ok(Header { version, index, now, events })
 }
 
 /// An event as read, not yet believed.
@@ -241,9 +292,12 @@ struct EventImage {
     sold: Vec<u64>,
     areas: Vec<AreaCounts>,
     holds: Vec<Entry>,
+    kill_reasons: Vec<Box<str>>,
+    /// Of each killed seat, in plan order.
+    kills: Vec<u8>,
 }
 
-fn read_event(reader: &mut Reader<'_>) -> Result<EventImage, DecodeError> {
+fn read_event(reader: &mut Reader<'_>, version: u16) -> Result<EventImage, DecodeError> {
     let id = reader.text(EVENT_ID_BYTES_MAX)?;
     let id = EventId::parse(&id).ok_or(reader.error("no event id"))?;
     let key = EventKey(reader.u64()?);
@@ -291,6 +345,22 @@ fn read_event(reader: &mut Reader<'_>) -> Result<EventImage, DecodeError> {
         }
         holds.push(entry);
     }
+    let (mut kill_reasons, mut kills) = (Vec::new(), Vec::new());
+    if version == WITH_KILLS {
+        for _ in 0..reader.u8()? {
+            let reason = reader.text(KILL_REASON_BYTES_MAX)?;
+            if check_reason(&reason).is_err() || kill_reasons.contains(&reason) {
+                return Err(reader.error("no reason of a kill, or twice"));
+            }
+            kill_reasons.push(reason);
+        }
+        let killed: u32 = held.iter().zip(&sold).map(|(held, sold)| (held & sold).count_ones()).sum();
+        // At most 1,000,000.
+        kills = reader.take(killed as usize)?.to_vec();
+        if kills.iter().any(|&reason| usize::from(reason) >= kill_reasons.len()) {
+            return Err(reader.error("a seat killed for no reason that there is"));
+        }
+    }
     Ok(EventImage {
         id,
         key,
@@ -307,6 +377,8 @@ fn read_event(reader: &mut Reader<'_>) -> Result<EventImage, DecodeError> {
         sold,
         areas,
         holds,
+        kill_reasons,
+        kills,
     })
 }
 
@@ -337,7 +409,7 @@ fn read_hold(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     let renewals = reader.u8()?;
     let arrangement = Arrangement::from_number(reader.u8()?).ok_or(reader.error("an unknown arrangement"))?;
     let flags = reader.u8()?;
-    if flags > 3 {
+    if flags > 15 {
         return Err(reader.error("a flag that this server does not know"));
     }
     let (seats, admissions, orders) = (reader.u8()?, reader.u8()?, reader.u8()?);
@@ -353,6 +425,16 @@ fn read_hold(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     if (state == HoldState::Paying) != payments.as_ref().is_some_and(|payments| payments.is_open) {
         return Err(reader.error("a paying hold without an open payment, or another with one"));
     }
+    let (mut lost, mut lost_gone) = (Vec::new(), 0);
+    if flags & 4 != 0 {
+        let count = reader.u8()?;
+        lost_gone = reader.u8()?;
+        lost = reader.words(usize::from(count))?;
+        if (lost.is_empty() && lost_gone == 0) || lost.len() + usize::from(lost_gone) > 64 {
+            return Err(reader.error("lost places that a hold cannot have"));
+        }
+    }
+    let sales = (flags & 8 != 0).then(|| read_sales(reader, orders)).transpose()?;
     // The event's number is set when the slot takes the hold in.
     let event = crate::ids::EventNumber(0);
     let mut entry = Entry::new(event, id, fingerprint, customer, created_at, until, renewals, arrangement);
@@ -360,6 +442,7 @@ fn read_hold(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     entry.ended_at = ended_at;
     entry.set_request(last_request);
     entry.set_payments(payments);
+    entry.set_lost(lost, lost_gone);
     for _ in 0..orders {
         let order = reader.text(ORDER_REF_BYTES_MAX)?;
         entry.add_order(&OrderRef::parse(&order).ok_or(reader.error("no order reference"))?);
@@ -368,7 +451,40 @@ fn read_hold(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     let seats = reader.words(usize::from(seats))?;
     let admissions = reader.words(usize::from(admissions))?;
     entry.set_words(&seats, &admissions);
+    if orders > 1 && entry.has_sold() {
+        match sales {
+            Some(sales) => entry.set_sales(sales),
+            // Written before it was remembered who bought what.
+            None => entry.attribute_sold(last_order),
+        }
+        if !entry.sales_fit() {
+            return Err(reader.error("sales that are not what is sold"));
+        }
+    } else if sales.is_some() {
+        return Err(reader.error("sales of a hold without several orders"));
+    }
     Ok(entry)
+}
+
+fn read_sales(reader: &mut Reader<'_>, orders: u8) -> Result<Sales, DecodeError> {
+    let (seats, admissions) = (reader.u8()?, reader.u8()?);
+    let mut sales = Sales::default();
+    for _ in 0..seats {
+        sales.seats.push((reader.u8()?, reader.u32()?));
+    }
+    for _ in 0..admissions {
+        let (order, word) = (reader.u8()?, reader.u32()?);
+        let admission = Admission::from_word(word);
+        if admission.word() != word {
+            return Err(reader.error("a reserved bit of admissions that is not zero"));
+        }
+        sales.admissions.push((order, admission));
+    }
+    let mut used = sales.seats.iter().map(|(order, _)| order).chain(sales.admissions.iter().map(|(order, _)| order));
+    if used.any(|&order| order >= orders) {
+        return Err(reader.error("a sale to an order that is not there"));
+    }
+    Ok(sales)
 }
 
 fn read_payments(reader: &mut Reader<'_>) -> Result<Payments, DecodeError> {
@@ -412,12 +528,40 @@ fn restore_event(
         restore_hold(slot, entry, reader)?;
     }
     let event = slot.event_mut(number);
+    event.kill_reasons = image.kill_reasons;
+    restore_kills(event, &image.held, &image.sold, &image.areas, &image.kills, reader)?;
     event.index_openings();
     if event.areas != image.areas || event.planes.held() != image.held || event.planes.sold() != image.sold {
         return Err(reader.error("the places are not what the holds say"));
     }
     if event.hash != image.hash {
         return Err(reader.error("the hash is not what places, holds and settings give"));
+    }
+    Ok(())
+}
+
+/// Kills the seats that both planes name, and the admissions of areas.
+fn restore_kills(
+    event: &mut Event,
+    held: &[u64],
+    sold: &[u64],
+    areas: &[AreaCounts],
+    kills: &[u8],
+    reader: &Reader<'_>,
+) -> Result<(), DecodeError> {
+    let killed = |seat: u32| (held[seat as usize / 64] & sold[seat as usize / 64]) >> (seat % 64) & 1 == 1;
+    let seats = (0..event.plan.seat_count()).filter(|&seat| killed(seat)).collect::<Vec<u32>>();
+    if seats.len() != kills.len() || seats.iter().any(|&seat| event.seat_state(seat) != PlaceState::Open) {
+        return Err(reader.error("killed seats that are held or sold, or have no reason"));
+    }
+    for (seat, &reason) in seats.into_iter().zip(kills) {
+        event.move_seat(seat, PlaceState::Open, PlaceState::Killed, u32::from(reason), &mut None);
+    }
+    for (area, counts) in (0..).zip(areas) {
+        if counts.killed > event.area_open(area) {
+            return Err(reader.error("an area over its capacity"));
+        }
+        event.move_area(area, counts.killed, PlaceState::Open, PlaceState::Killed, &mut None);
     }
     Ok(())
 }

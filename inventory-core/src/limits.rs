@@ -39,8 +39,19 @@ pub const EVENT_TEXT_BYTES_MAX: usize = 256;
 pub const EVENT_LABELS_MAX: usize = 16;
 /// Bytes of the key and of the value of one event label.
 pub const EVENT_LABEL_BYTES_MAX: usize = 64;
-/// Remembered requests of ops commands, for each event; more within its retry window are refused.
-pub const OPS_REQUESTS_PER_EVENT_MAX: usize = 256;
+/// Remembered requests of ops commands, for each event; more within its retry window are refused. A day's refunds of a
+/// cancelled event come in minutes.
+pub const OPS_REQUESTS_PER_EVENT_MAX: usize = 16_384;
+/// Stretches of neighbouring seats that one change names, 8 bytes each.
+pub const SEAT_RUNS_PER_CHANGE_MAX: usize = 3_000;
+/// Holds that lose places in one change, 16 bytes each.
+pub const HOLDS_PER_KILL_MAX: usize = 2_000;
+/// Admissions that one return names by hold, 20 bytes each.
+pub const RETURNED_ADMISSIONS_MAX: usize = 1_500;
+/// Bytes of the reason of a kill.
+pub const KILL_REASON_BYTES_MAX: usize = 64;
+/// Different reasons of kills of one event: one byte a seat in an image.
+pub const KILL_REASONS_PER_EVENT_MAX: usize = 255;
 
 /// Holds that one `Expired` change names.
 pub const EXPIRED_HOLDS_PER_CHANGE_MAX: usize = 64;
@@ -125,6 +136,11 @@ const _: () = {
     assert!(256 + 4 * PLACES_PER_HOLD_MAX <= RECORD_BYTES_MAX);
     // The largest Expired names 64 ids.
     assert!(64 + 16 * EXPIRED_HOLDS_PER_CHANGE_MAX <= RECORD_BYTES_MAX);
+    // The largest Killed and the largest Exchanged, which has at most one hold's places besides.
+    assert!(1_024 + 8 * SEAT_RUNS_PER_CHANGE_MAX + 16 * HOLDS_PER_KILL_MAX <= RECORD_BYTES_MAX);
+    assert!(1_024 + 8 * SEAT_RUNS_PER_CHANGE_MAX + 20 * RETURNED_ADMISSIONS_MAX <= RECORD_BYTES_MAX);
+    // Remembered requests are counted in 16 bits.
+    assert!(OPS_REQUESTS_PER_EVENT_MAX <= u16::MAX as usize);
     // The largest EventCreated: texts, labels and the fixed part.
     assert!(
         512 + EVENT_ID_BYTES_MAX + 2 * EVENT_TEXT_BYTES_MAX + EVENT_LABELS_MAX * 2 * (EVENT_LABEL_BYTES_MAX + 2)

@@ -33,6 +33,12 @@ pub enum Field {
     Customer,
     /// `replace_hold_id`
     ReplaceHoldId,
+    /// `selectors`
+    Selectors,
+    /// `reason`
+    Reason,
+    /// `give`
+    Give,
     /// `state`
     State,
     /// A field of the event's settings, by its name.
@@ -173,6 +179,13 @@ pub enum Reject {
     PaymentInProgress,
     /// No further payment attempt.
     PaymentAttemptsCap,
+    /// Nothing of the event is sold to the order.
+    OrderNotFound,
+    /// Places that are not sold to the order, at most 64 of them.
+    NotThisOrder {
+        /// Seats in plan order, then areas with how many admissions are missing.
+        places: Vec<PlaceInTheWay>,
+    },
     /// Places of the event are held or sold, at most 64 of them.
     PlacesInUse {
         /// In plan order.

@@ -22,10 +22,10 @@ use crate::{
     event::Event,
     expiry::{NO_BUCKET, Wheel},
     hold::{Entry, Holds, NIL},
-    ids::{EventKey, EventNumber, HoldId, PlanDigest, SlotIndex, TimestampMs},
+    ids::{EventKey, EventNumber, HoldId, OrderRef, PlanDigest, SlotIndex, TimestampMs},
     limits::{EXPIRED_HOLDS_PER_CHANGE_MAX, ID_FLOOR_LAG_MS_MIN},
     openings::Openings,
-    place::{PlaceState, SOLD, Seat},
+    place::{Admissions, PlaceState, SOLD, Seat, Seats},
     plan::Plan,
     reject::Reject,
 };
@@ -76,6 +76,29 @@ pub enum Decision {
         /// Seats that the pick would leave alone, whether the event's rule minds or not.
         left_alone: Vec<u32>,
     },
+    /// Nothing: what is sold to an order.
+    Order {
+        /// The event.
+        event: EventNumber,
+        /// By hold, in order of their ids; at least one.
+        parts: Vec<SoldPart>,
+    },
+    /// Nothing: a page of a list.
+    Page {
+        /// The event.
+        event: EventNumber,
+        /// The page.
+        page: Page,
+    },
+    /// Nothing: what a command would touch, or that it took effect before.
+    Touched {
+        /// The event.
+        event: EventNumber,
+        /// What it would touch; nothing when it took effect before, which is not remembered.
+        touched: Touched,
+        /// Whether the command took effect before.
+        replayed: bool,
+    },
     /// Nothing: the event is as asked already, or only validation was asked.
     Event {
         /// The event.
@@ -83,6 +106,81 @@ pub enum Decision {
         /// Whether the command took effect before.
         replayed: bool,
     },
+}
+
+impl Decision {
+    /// A command of the house that took effect before.
+    pub(crate) fn touched_before(event: &Event) -> Decision {
+        Decision::Touched { event: event.number, touched: Touched::default(), replayed: true }
+    }
+}
+
+/// What a command of the house touches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// Seats, sorted.
+    pub seats: Vec<u32>,
+    /// Admissions: area, how many.
+    pub areas: Vec<(u16, u32)>,
+    /// Holds whose places these were, in order of their ids.
+    pub holds: Vec<HoldId>,
+}
+
+impl Touched {
+    /// What a change touched; `None`: it is no change of the house.
+    #[must_use]
+    pub fn of(change: &Change) -> Option<Touched> {
+        Some(match change {
+            Change::Killed(killed) => {
+                Touched { seats: killed.seats.clone(), areas: killed.areas.clone(), holds: killed.holds.clone() }
+            }
+            Change::Unkilled(unkilled) => {
+                Touched { seats: unkilled.seats.clone(), areas: unkilled.areas.clone(), holds: Vec::new() }
+            }
+            Change::Returned(returned) => {
+                let areas = returned.admissions.iter().map(|(_, a)| (a.area, u32::from(a.quantity)));
+                Touched { seats: returned.seats.clone(), areas: merged(areas), holds: Vec::new() }
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Admissions of each area once, in order.
+pub(crate) fn merged(admissions: impl Iterator<Item = (u16, u32)>) -> Vec<(u16, u32)> {
+    let mut areas: Vec<(u16, u32)> = Vec::new();
+    for (area, quantity) in admissions {
+        match areas.iter_mut().find(|(of, _)| *of == area) {
+            Some((_, sum)) => *sum = sum.saturating_add(quantity),
+            None => areas.push((area, quantity)),
+        }
+    }
+    areas.sort_unstable();
+    areas
+}
+
+/// What one hold sold to one order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SoldPart {
+    /// The hold.
+    pub hold_id: HoldId,
+    /// The order.
+    pub order: OrderRef,
+    /// Seats.
+    pub seats: Seats,
+    /// Admissions.
+    pub admissions: Admissions,
+}
+
+/// One page of a list. One of the two is empty: a list is of holds or of orders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Holds.
+    pub holds: Vec<HoldView>,
+    /// What was sold.
+    pub parts: Vec<SoldPart>,
+    /// Where the next page begins; 0: this is the last.
+    pub next: u32,
 }
 
 /// A way to seat a party.
@@ -328,6 +426,13 @@ impl Slot {
         let tombstones = self.holds.iter().filter(|(_, entry)| entry.is_tombstone()).count();
         assert_eq!(tombstones as u32, self.tombstones, "tombstones are counted");
         for (at, entry) in self.holds.iter() {
+            for order in entry.orders() {
+                let found = self.holds.of_order(entry.event, order).filter(|&of| of == at).count();
+                assert_eq!(found, 1, "every order of an entry is indexed, once");
+            }
+            let sold = entry.orders().flat_map(|order| entry.sold_to(order).0).count();
+            let words = entry.seat_words().iter().filter(|&&word| word & SOLD != 0).count();
+            assert_eq!(sold, words, "every seat sold is sold to one order");
             assert_eq!(self.holds.find(entry.event, entry.hold_id()), Some(at), "every entry is indexed");
             let timed = entry.is_live() || entry.is_tombstone();
             assert_eq!(entry.bucket != NO_BUCKET, timed, "live holds and tombstones are in a wheel");
@@ -362,7 +467,14 @@ impl Slot {
             }
         }
         let taken = (0..event.plan.seat_count()).filter(|&seat| event.seat_state(seat) != PlaceState::Open).count();
-        assert_eq!(owned, taken, "every taken seat of {} has its hold", event.id);
+        let mut killed = 0;
+        for seat in (0..event.plan.seat_count()).filter(|&seat| event.seat_state(seat) == PlaceState::Killed) {
+            let reason = event.owner[seat as usize] as usize;
+            assert!(reason < event.kill_reasons.len(), "seat {seat} of {} was killed for a reason", event.id);
+            killed += 1;
+        }
+        assert_eq!(owned + killed, taken, "every taken seat of {} has its hold, or was killed", event.id);
+        areas.iter_mut().zip(&event.areas).for_each(|(counted, area)| counted.killed = area.killed);
         assert_eq!(areas, event.areas, "areas of {}", event.id);
         let openings = Openings::new(&event.plan, event.held_plane(), event.sold_plane());
         assert!(openings == event.openings, "the openings of {} are what its planes say", event.id);
