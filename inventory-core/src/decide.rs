@@ -847,7 +847,11 @@ fn count_matching(event: &Event, wanted: &Wanted) -> (u32, u32) {
 
 /// Every place named must be held by this hold.
 fn check_part(event: &Event, entry: &Entry, part: &Part) -> Result<(), Reject> {
-    check_revision(event, part.plan_revision, !part.is_whole())?;
+    if part.is_whole() {
+        // It names no index.
+        return Ok(());
+    }
+    check_revision(event, part.plan_revision, true)?;
     for (at, &seat) in part.seats.iter().enumerate() {
         if seat >= event.plan.seat_count() {
             return Err(Reject::UnknownPlace { field: Field::Seats, position: at as u32 });
