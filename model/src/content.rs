@@ -37,11 +37,11 @@ pub(crate) fn of_extend(extend: &Extend) -> Content {
 }
 
 pub(crate) fn of_confirm(confirm: &Confirm) -> Content {
-    format!("confirm {:?}", (&confirm.order, confirm.remainder, of_part(&confirm.part)))
+    format!("confirm {:?}", (&confirm.order, confirm.attempt_id, confirm.remainder, of_part(&confirm.part)))
 }
 
 pub(crate) fn of_release(release: &Release) -> Content {
-    format!("release {}", of_part(&release.part))
+    format!("release {:?}", (release.abort_payment, of_part(&release.part)))
 }
 
 fn of_part(part: &Part) -> Content {

@@ -48,6 +48,7 @@ pub fn normal_view(mut view: HoldView) -> HoldView {
         // Of an ended hold the contract names state, cause, end, orders and what is sold.
         view.expires_at = TimestampMs(0);
         view.renewals_left = 0;
+        view.payment_attempts_left = 0;
     }
     view
 }

@@ -11,7 +11,8 @@ use inventory_core::{
     best_available::Arrangement,
     change::{HoldCause, HoldState, HoldView},
     command::{
-        self, AreaName, BestAvailable, Confirm, CreateEvent, Extend, Part, Release, Remainder, Suggest, UpdateEvent,
+        self, AreaName, BeginPayment, BestAvailable, Confirm, CreateEvent, EndPayment, Extend, Part, Release,
+        Remainder, Suggest, UpdateEvent,
     },
     ids::{CustomerKey, HoldId, RequestId, TimestampMs},
     limits::{ID_AHEAD_MS_MAX, policy},
@@ -25,7 +26,7 @@ use inventory_core::{
 use crate::{
     Answer, Grant,
     content::{self, Content},
-    hold::{Admitted, Fate, HeldSeat, Hold},
+    hold::{Admitted, Fate, HeldSeat, Hold, Payment},
     orphans,
     pick::{self, Wanted},
 };
@@ -181,6 +182,9 @@ impl Event {
                 .as_ref()
                 .map_or(now.plus_ms(ttl_ms.min(u64::from(policies.lifetime_s_max) * 1_000)), |old| old.expires_at),
             renewals: replaced.as_ref().map_or(0, |old| old.renewals),
+            payment: None,
+            attempts: Vec::new(),
+            attempts_inherited: replaced.as_ref().map_or(0, Hold::attempts_used),
             state: HoldState::Active,
             cause: HoldCause::None,
             ended_at: TimestampMs(0),
@@ -189,6 +193,7 @@ impl Event {
             admissions,
             orders: Vec::new(),
             order_last: None,
+            attempt_last: None,
             request_last: None,
             arrangement: chosen.arrangement,
             dropped: false,
@@ -208,6 +213,7 @@ impl Event {
     fn replaceable(&self, now: TimestampMs, id: HoldId, customer: CustomerKey) -> Result<&Hold, Reject> {
         let old = self.holds.get(&id).ok_or(Reject::HoldNotFound)?;
         check_live(now, old)?;
+        check_not_paying(old)?;
         if old.sold_count() > 0 {
             return Err(Reject::HoldAlreadyConfirmed { executed: false });
         }
@@ -458,7 +464,7 @@ impl Event {
     /// What the hold would be answered if its id were new, and whom it would leave alone.
     pub(crate) fn explain(&self, now: TimestampMs, command: &command::Hold) -> Answer {
         let outcome = self.judge(now, command).map(|hold| {
-            let view = hold.view(&self.plan, self.plan_revision, self.settings.policies.renewals_max);
+            let view = hold.view(&self.plan, self.plan_revision, &self.settings.policies);
             Grant { seats: view.seats, admissions: view.admissions, arrangement: view.arrangement }
         });
         // A hold that cannot be replaced gives nothing back.
@@ -489,6 +495,7 @@ impl Event {
             return Err(Reject::EventCancelled);
         }
         check_live(now, hold)?;
+        check_not_paying(hold)?;
         check_request_follows(hold, command.request_id)?;
         let policies = &self.settings.policies;
         let ttl_ms = match command.ttl_ms {
@@ -516,8 +523,10 @@ impl Event {
         {
             return answer;
         }
-        // A repeated command answers as it did, also after the event was cancelled.
-        if whole && hold.state == HoldState::Confirmed && hold.order_last.as_ref() == Some(&command.order) {
+        // A repeated command answers as it did, also after the event was cancelled. Another payment is
+        // another command: its money is owed back.
+        let same_sale = hold.order_last.as_ref() == Some(&command.order) && hold.attempt_last == command.attempt_id;
+        if whole && hold.state == HoldState::Confirmed && same_sale {
             return Ok(self.answer(command.hold_id, true));
         }
         if self.settings.state == EventState::Cancelled {
@@ -534,7 +543,9 @@ impl Event {
 
         let plan = Arc::clone(&self.plan);
         let window_ms = self.settings.policies.retry_window_ms();
+        let kept_until = self.end_of_failed(now);
         let hold = self.hold_mut(command.hold_id);
+        hold.stop_paying(kept_until);
         if whole {
             hold.sell_held();
         } else {
@@ -593,6 +604,7 @@ impl Event {
     fn note_sale(&mut self, command: &Confirm, content: Content) {
         let hold = self.hold_mut(command.hold_id);
         hold.note_order(&command.order);
+        hold.attempt_last = command.attempt_id;
         if let Some(request) = command.request_id {
             hold.request_last = Some((request, content));
         }
@@ -611,6 +623,9 @@ impl Event {
             return Ok(self.answer(command.hold_id, true));
         }
         check_live(now, hold)?;
+        if !command.abort_payment {
+            check_not_paying(hold)?;
+        }
         if let (false, Some(request)) = (whole, command.request_id) {
             check_request_follows(hold, request)?;
         }
@@ -618,7 +633,9 @@ impl Event {
 
         let plan = Arc::clone(&self.plan);
         let window_ms = self.settings.policies.retry_window_ms();
+        let kept_until = self.end_of_failed(now);
         let hold = self.hold_mut(command.hold_id);
+        hold.stop_paying(kept_until);
         if whole {
             hold.free_held();
         } else {
@@ -631,6 +648,47 @@ impl Event {
             hold.request_last = Some((request, content));
         }
         Ok(self.answer(command.hold_id, false))
+    }
+
+    pub(crate) fn begin_payment(&mut self, now: TimestampMs, command: &BeginPayment) -> Result<Answer, Reject> {
+        let hold = self.holds.get(&command.hold_id).ok_or(Reject::HoldNotFound)?;
+        // An attempt is begun once, whatever has become of it.
+        if hold.attempts.contains(&command.attempt_id) {
+            return Ok(self.answer(command.hold_id, true));
+        }
+        if self.settings.state == EventState::Cancelled {
+            return Err(Reject::EventCancelled);
+        }
+        check_not_paying(hold)?;
+        check_live(now, hold)?;
+        let policies = &self.settings.policies;
+        if hold.attempts_used() >= policies.payment_attempts_max {
+            return Err(Reject::PaymentAttemptsCap);
+        }
+        let deadline = now.plus_ms(u64::from(policies.payment_grace_s) * 1_000);
+        let hold = self.hold_mut(command.hold_id);
+        hold.state = HoldState::Paying;
+        hold.payment = Some(Payment { attempt_id: command.attempt_id, deadline });
+        hold.attempts.push(command.attempt_id);
+        Ok(self.answer(command.hold_id, false))
+    }
+
+    /// Whatever the outcome.
+    pub(crate) fn end_payment(&mut self, now: TimestampMs, command: &EndPayment) -> Result<Answer, Reject> {
+        let hold = self.holds.get(&command.hold_id).ok_or(Reject::HoldNotFound)?;
+        let open = hold.payment.map(|payment| payment.attempt_id);
+        if open != Some(command.attempt_id) {
+            let known = hold.attempts.contains(&command.attempt_id);
+            return Ok(self.answer(command.hold_id, known));
+        }
+        let until = self.end_of_failed(now);
+        self.hold_mut(command.hold_id).stop_paying(until);
+        Ok(self.answer(command.hold_id, false))
+    }
+
+    /// Until when a hold lives at least whose payment fails now.
+    fn end_of_failed(&self, now: TimestampMs) -> TimestampMs {
+        now.plus_ms(u64::from(self.settings.policies.payment_left_s_min) * 1_000)
     }
 
     pub(crate) fn get_hold(&self, id: HoldId) -> Result<Answer, Reject> {
@@ -742,9 +800,10 @@ impl Event {
         let (window_ms_old, window_ms) = (old.policies.retry_window_ms(), new.policies.retry_window_ms());
         if window_ms > window_ms_old {
             self.floor = self.floor.max(now.minus_ms(window_ms_old));
-            // What is remembered now is remembered by the longer window.
+            // What is remembered now is remembered by the longer window; one that ever was paying has its
+            // 24 hours whatever the window is.
             let more_ms = window_ms - window_ms_old;
-            for hold in self.holds.values_mut().filter(|hold| is_tombstone(hold)) {
+            for hold in self.holds.values_mut().filter(|hold| is_tombstone(hold) && !hold.ever_paid()) {
                 hold.forget_at = hold.forget_at.plus_ms(more_ms);
             }
             for (_, forget_at) in self.requests.values_mut() {
@@ -801,8 +860,13 @@ impl Event {
 
     pub(crate) fn advance(&mut self, now: TimestampMs) {
         let window_ms = self.settings.policies.retry_window_ms();
-        for hold in self.holds.values_mut().filter(|hold| hold.is_live() && now >= hold.expires_at) {
-            hold.end(now, HoldState::Expired, HoldCause::Deadline, window_ms);
+        for hold in self.holds.values_mut().filter(|hold| hold.is_live() && now >= hold.deadline()) {
+            if now < hold.expires_at {
+                // Only the payment is over: nobody said that the buyer is still there, so nothing is added.
+                hold.stop_paying(now);
+            } else {
+                hold.end(now, HoldState::Expired, HoldCause::Deadline, window_ms);
+            }
         }
         self.holds.retain(|_, hold| !is_tombstone(hold) || now < hold.forget_at);
         self.requests.retain(|_, (_, forget_at)| now < *forget_at);
@@ -811,12 +875,16 @@ impl Event {
     pub(crate) fn resume(&mut self, shift_ms: u64) {
         for hold in self.holds.values_mut().filter(|hold| hold.is_live()) {
             hold.expires_at = hold.expires_at.plus_ms(shift_ms);
+            if let Some(payment) = &mut hold.payment {
+                payment.deadline = payment.deadline.plus_ms(shift_ms);
+            }
         }
     }
 
-    pub(crate) fn raise_floor(&mut self, floor: TimestampMs) {
+    pub(crate) fn raise_floor(&mut self, floor: TimestampMs, also_paid: bool) {
         self.floor = self.floor.max(floor);
-        self.holds.retain(|id, hold| !is_tombstone(hold) || id.time() > floor);
+        let stays = |hold: &Hold| !is_tombstone(hold) || hold.ever_paid() && !also_paid;
+        self.holds.retain(|id, hold| stays(hold) || id.time() > floor);
     }
 
     fn is_too_old(&self, now: TimestampMs, time: TimestampMs) -> bool {
@@ -861,7 +929,10 @@ impl Event {
 
     /// Deadlines, and when tombstones are forgotten.
     pub(crate) fn times(&self) -> impl Iterator<Item = TimestampMs> {
-        self.holds.values().map(|hold| if hold.is_live() { hold.expires_at } else { hold.forget_at })
+        let of_hold = |hold: &Hold| {
+            if hold.is_live() { [hold.deadline(), hold.expires_at] } else { [hold.forget_at, hold.forget_at] }
+        };
+        self.holds.values().flat_map(of_hold)
     }
 
     pub(crate) fn live_holds(&self) -> Vec<HoldId> {
@@ -870,11 +941,15 @@ impl Event {
 
     pub(crate) fn hold_view(&self, id: HoldId) -> Option<HoldView> {
         let hold = self.holds.get(&id)?;
-        Some(hold.view(&self.plan, self.plan_revision, self.settings.policies.renewals_max))
+        Some(hold.view(&self.plan, self.plan_revision, &self.settings.policies))
     }
 
     pub(crate) fn tombstones(&self) -> usize {
         self.holds.values().filter(|hold| is_tombstone(hold)).count()
+    }
+
+    pub(crate) fn tombstones_never_paid(&self) -> usize {
+        self.holds.values().filter(|hold| is_tombstone(hold) && !hold.ever_paid()).count()
     }
 
     pub(crate) fn plan_revision(&self) -> u32 {
@@ -906,6 +981,9 @@ impl Event {
         }
         for hold in self.holds.values() {
             assert!(!hold.is_live() || hold.held_count() > 0, "a live hold holds something");
+            assert_eq!(hold.state == HoldState::Paying, hold.payment.is_some(), "paying means an open payment");
+            let known = |payment: &Payment| hold.attempts.contains(&payment.attempt_id);
+            assert!(hold.payment.as_ref().is_none_or(known), "an open attempt is one of the hold's");
             assert!(hold.state != HoldState::Confirmed || hold.sold_count() > 0, "confirmed means sold");
             assert_eq!(hold.sold_count() > 0, !hold.orders.is_empty(), "what is sold has an order");
         }
@@ -932,13 +1010,17 @@ fn is_from_future(now: TimestampMs, time: TimestampMs) -> bool {
 /// The hold lives, also by the clock.
 fn check_live(now: TimestampMs, hold: &Hold) -> Result<(), Reject> {
     match hold.state {
-        HoldState::Active | HoldState::Paying if now < hold.expires_at => Ok(()),
+        HoldState::Active | HoldState::Paying if now < hold.deadline() => Ok(()),
         HoldState::Active | HoldState::Paying | HoldState::Expired => {
             Err(Reject::HoldExpired { executed: false, places_lost: Vec::new() })
         }
         HoldState::Confirmed => Err(Reject::HoldAlreadyConfirmed { executed: false }),
         HoldState::Released => Err(Reject::HoldReleased { executed: false }),
     }
+}
+
+fn check_not_paying(hold: &Hold) -> Result<(), Reject> {
+    if hold.state == HoldState::Paying { Err(Reject::PaymentInProgress) } else { Ok(()) }
 }
 
 /// Requests on a hold come in the order of their ids.

@@ -6,8 +6,10 @@ use inventory_core::{
     best_available::Arrangement,
     change::{HoldCause, HoldState, HoldView},
     ids::{CustomerKey, HoldId, OrderRef, RequestId, TimestampMs},
+    limits::PAID_TOMBSTONE_MS,
     place::{Admission, Admissions, Seat, Seats},
     plan::Plan,
+    policy::Policies,
 };
 
 use crate::content::Content;
@@ -37,14 +39,28 @@ pub(crate) struct Admitted {
     pub(crate) sold: u32,
 }
 
+/// A payment that is open.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Payment {
+    pub(crate) attempt_id: RequestId,
+    pub(crate) deadline: TimestampMs,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Hold {
     pub(crate) id: HoldId,
     pub(crate) content: Content,
     pub(crate) customer: CustomerKey,
     pub(crate) created_at: TimestampMs,
+    /// When it expires, unless a payment is open.
     pub(crate) expires_at: TimestampMs,
     pub(crate) renewals: u32,
+    /// There is one exactly while the hold is paying.
+    pub(crate) payment: Option<Payment>,
+    /// Every attempt there was, open or ended.
+    pub(crate) attempts: Vec<RequestId>,
+    /// Attempts of the hold it replaced: they count, but nobody knows their names here.
+    pub(crate) attempts_inherited: u32,
     pub(crate) state: HoldState,
     pub(crate) cause: HoldCause,
     pub(crate) ended_at: TimestampMs,
@@ -58,6 +74,8 @@ pub(crate) struct Hold {
     pub(crate) orders: Vec<OrderRef>,
     /// The order of the last sale.
     pub(crate) order_last: Option<OrderRef>,
+    /// The attempt that the last sale named.
+    pub(crate) attempt_last: Option<RequestId>,
     pub(crate) request_last: Option<(RequestId, Content)>,
     pub(crate) arrangement: Arrangement,
     /// A plan without some place it held when it ended has come: never to be reclaimed.
@@ -67,6 +85,28 @@ pub(crate) struct Hold {
 impl Hold {
     pub(crate) fn is_live(&self) -> bool {
         matches!(self.state, HoldState::Active | HoldState::Paying)
+    }
+
+    /// When it ends, or its payment does.
+    pub(crate) fn deadline(&self) -> TimestampMs {
+        self.payment.map_or(self.expires_at, |payment| payment.deadline)
+    }
+
+    pub(crate) fn attempts_used(&self) -> u32 {
+        self.attempts_inherited + self.attempts.len() as u32
+    }
+
+    /// It is paying, or was.
+    pub(crate) fn ever_paid(&self) -> bool {
+        !self.attempts.is_empty()
+    }
+
+    /// The payment, if one is open, has ended, and the hold has at least until `until`.
+    pub(crate) fn stop_paying(&mut self, until: TimestampMs) {
+        if self.payment.take().is_some() {
+            self.state = HoldState::Active;
+            self.expires_at = self.expires_at.max(until);
+        }
     }
 
     /// Seats of this fate.
@@ -89,7 +129,10 @@ impl Hold {
         self.state = state;
         self.cause = cause;
         self.ended_at = now;
-        self.forget_at = self.id.time().max(now).plus_ms(retry_window_ms);
+        self.payment = None;
+        // A late payment needs its places.
+        let memory_ms = if self.ever_paid() { PAID_TOMBSTONE_MS } else { retry_window_ms };
+        self.forget_at = self.id.time().max(now).plus_ms(memory_ms);
     }
 
     /// All that is held becomes sold.
@@ -127,7 +170,7 @@ impl Hold {
     }
 
     /// As a caller may see it. Of an ended hold only what is sold is named.
-    pub(crate) fn view(&self, plan: &Plan, plan_revision: u32, renewals_max: u32) -> HoldView {
+    pub(crate) fn view(&self, plan: &Plan, plan_revision: u32, policies: &Policies) -> HoldView {
         let seats = |fate| -> Seats {
             self.seats_with(fate)
                 .filter_map(|seat| Some(Seat { index: plan.find_seat(&seat.key)?, ticket_type: seat.ticket_type }))
@@ -160,8 +203,10 @@ impl Hold {
             sold_admissions: admissions(|a| a.sold),
             created_at: self.created_at,
             expires_at: self.expires_at,
+            payment_deadline: self.payment.map_or(TimestampMs(0), |payment| payment.deadline),
+            payment_attempts_left: policies.payment_attempts_max.saturating_sub(self.attempts_used()),
             ended_at: self.ended_at,
-            renewals_left: renewals_max.saturating_sub(self.renewals),
+            renewals_left: policies.renewals_max.saturating_sub(self.renewals),
             plan_revision,
             orders: self.orders.clone(),
             arrangement: self.arrangement,

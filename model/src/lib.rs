@@ -5,7 +5,7 @@
 //! sold when a hold has sold it, open otherwise. Places are kept by key, so a new plan moves
 //! nothing here.
 //!
-//! Not here (yet): payments, allocations, kills, orders and returns, the budget of tombstones (a floor
+//! Not here (yet): allocations, kills, orders and returns, the budget of tombstones (a floor
 //! is told, see [`Model::raise_floor`]).
 
 mod content;
@@ -103,7 +103,7 @@ impl Model {
             Command::Confirm(confirm) => confirm.check()?,
             Command::Release(release) => release.check()?,
             Command::Suggest(suggest) => suggest.check()?,
-            Command::GetHold(_) | Command::UpdateEvent(_) => {}
+            Command::BeginPayment(_) | Command::EndPayment(_) | Command::GetHold(_) | Command::UpdateEvent(_) => {}
         }
         let event = self.events.get_mut(&key).ok_or(Reject::EventNotFound)?;
         match command {
@@ -112,6 +112,8 @@ impl Model {
             Command::Extend(extend) => event.extend(now, extend),
             Command::Confirm(confirm) => event.confirm(now, confirm),
             Command::Release(release) => event.release(now, release),
+            Command::BeginPayment(begin) => event.begin_payment(now, begin),
+            Command::EndPayment(end) => event.end_payment(now, end),
             Command::GetHold(id) => event.get_hold(*id),
             Command::Suggest(suggest) => event.suggest(now, suggest),
             Command::Explain(hold) => Ok(event.explain(now, hold)),
@@ -135,24 +137,25 @@ impl Model {
         }
     }
 
-    /// End every hold whose deadline `now` has reached, and forget what is past its time.
+    /// End every payment and every hold whose deadline `now` has reached, and forget what is past its time.
     pub fn advance(&mut self, now: TimestampMs) {
         for event in self.events.values_mut() {
             event.advance(now);
         }
     }
 
-    /// Every live deadline moves by `shift_ms`, whatever the cause.
+    /// Every live deadline moves by `shift_ms`, also that of an open payment, whatever the cause.
     pub fn resume(&mut self, shift_ms: u64, _cause: ResumeCause) {
         for event in self.events.values_mut() {
             event.resume(shift_ms);
         }
     }
 
-    /// The memory of tombstones was full: ids of the event at or below `floor` are forgotten.
-    pub fn raise_floor(&mut self, key: EventKey, floor: TimestampMs) {
+    /// The memory of tombstones was full: ids of the event at or below `floor` are forgotten, those of
+    /// holds that ever were paying only when `also_paid`.
+    pub fn raise_floor(&mut self, key: EventKey, floor: TimestampMs, also_paid: bool) {
         if let Some(event) = self.events.get_mut(&key) {
-            event.raise_floor(floor);
+            event.raise_floor(floor, also_paid);
         }
     }
 
@@ -160,6 +163,12 @@ impl Model {
     #[must_use]
     pub fn tombstones(&self) -> usize {
         self.events.values().map(Event::tombstones).sum()
+    }
+
+    /// Those of them that never were paying.
+    #[must_use]
+    pub fn tombstones_never_paid(&self) -> usize {
+        self.events.values().map(Event::tombstones_never_paid).sum()
     }
 
     /// The events there are.
@@ -174,7 +183,8 @@ impl Model {
         self.events.get(&key).map_or_else(Vec::new, |event| event.seat_states(None))
     }
 
-    /// Times after `now` at which something ends or is forgotten, in order.
+    /// Times after `now` at which something ends or is forgotten, in order. That a hold would end at
+    /// without its payment is among them.
     #[must_use]
     pub fn times_ahead(&self, now: TimestampMs) -> Vec<TimestampMs> {
         let mut times: Vec<_> = self.events.values().flat_map(Event::times).filter(|&time| time > now).collect();

@@ -14,10 +14,10 @@ use std::{
 };
 
 use inventory_core::{
-    change::ResumeCause,
+    change::{HoldState, ResumeCause},
     command::{
-        AdmissionWanted, AreaName, BestAvailable, Command, Confirm, CreateEvent, Extend, Hold, Part, PolicyPatch,
-        Release, Remainder, Suggest, UpdateEvent,
+        AdmissionWanted, AreaName, BeginPayment, BestAvailable, Command, Confirm, CreateEvent, EndPayment, Extend,
+        Hold, Part, PaymentOutcome, PolicyPatch, Release, Remainder, Suggest, UpdateEvent,
     },
     ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, SlotIndex, TimestampMs},
     place::Admission,
@@ -26,7 +26,11 @@ use inventory_core::{
     reject::Reject,
 };
 use model::{Answer, Model, normal, normal_view};
-use world::{Rng, build, core::Core, field, hall, house, one_row};
+use world::{
+    Rng, build,
+    core::{Core, Raised},
+    field, hall, house, one_row,
+};
 
 /// `MODEL_SEEDS` runs more.
 const SEEDS_DEFAULT: u64 = 250;
@@ -80,6 +84,8 @@ struct Run {
     /// Hold ids of each event, the latest last.
     ids: BTreeMap<EventKey, Vec<HoldId>>,
     request_ids: Vec<RequestId>,
+    /// The attempt that was begun last, of each hold that was told to begin one.
+    attempts: BTreeMap<(EventKey, HoldId), RequestId>,
     sent: VecDeque<(EventKey, Command)>,
     /// The core's etag for the model's.
     etags: BTreeMap<(EventKey, u64), u64>,
@@ -123,6 +129,7 @@ impl Run {
             plans,
             ids: BTreeMap::new(),
             request_ids: Vec::new(),
+            attempts: BTreeMap::new(),
             sent: VecDeque::new(),
             etags: BTreeMap::new(),
             said: VecDeque::new(),
@@ -164,7 +171,12 @@ impl Run {
             31..=33 => near.unwrap_or(self.now),
             34 => near.map_or(self.now, |time| time.minus_ms(1)).max(self.now),
             35 => near.map_or(self.now, |time| time.plus_ms(1)),
-            36 if !ahead.is_empty() => *self.rng.pick(&ahead),
+            36 if !ahead.is_empty() => {
+                // A day is remembered of every payment: to go there each time would end everything else.
+                let hour = ahead.partition_point(|&time| time <= self.now.plus_ms(3_600_000));
+                let far = hour == 0 || self.rng.percent(10);
+                *self.rng.pick(if far { &ahead } else { &ahead[..hour] })
+            }
             37 => self.now.plus_ms(self.rng.within(1..=30_000) * self.pace),
             38 if self.rng.percent(20) => self.now.plus_ms(self.rng.within(1..=400_000) * self.pace),
             _ => self.now.plus_ms(self.rng.within(1..=5_000) * self.pace),
@@ -181,23 +193,37 @@ impl Run {
         self.ask_before_the_sweep();
         self.core.advance(self.now);
         self.model.advance(self.now);
-        for (key, floor) in self.core.make_room(self.now) {
+        for Raised { key, floor, also_paid, tombstones } in self.core.make_room(self.now) {
             assert!(floor <= self.now.minus_ms(5_000), "a hold just made is never forgotten");
-            self.model.raise_floor(key, floor);
-            self.note(key, format!("{} floor of {} at {}", self.now.0, key.0 >> 8, floor.0));
+            let never_paid = self.model.tombstones_never_paid();
+            assert!(
+                !also_paid || never_paid * 8 <= tombstones as usize,
+                "seed {} step {}: of {tombstones} remembered {never_paid} never paid, and go first",
+                self.seed,
+                self.step
+            );
+            self.model.raise_floor(key, floor, also_paid);
+            let also = if also_paid { ", also paid ones" } else { "" };
+            self.note(key, format!("{} floor of {} at {}{also}", self.now.0, key.0 >> 8, floor.0));
+            *self.answers.entry(format!("floor raised{also}")).or_default() += 1;
         }
     }
 
-    /// A hold at its deadline is dead, whether it was swept or not.
+    /// A hold at its deadline is dead, whether it was swept or not. One whose payment lapses at it, while
+    /// it has time left, lives.
     fn ask_before_the_sweep(&mut self) {
         for key in self.model.events() {
             for hold_id in self.model.live_holds(key) {
                 let view = self.model.hold_view(key, hold_id).expect("it lives");
-                if view.expires_at > self.now {
+                let paying = view.state == HoldState::Paying;
+                if self.now < if paying { view.payment_deadline } else { view.expires_at } {
                     continue;
                 }
                 let wakes = self.core.slot.next_due().is_some_and(|time| time <= self.now);
                 assert!(wakes, "seed {} step {}: the slot sleeps past a deadline", self.seed, self.step);
+                if self.now < view.expires_at {
+                    continue;
+                }
                 // Later than any request there was: judged afresh.
                 let request_id = RequestId(uuid_v7(self.now.plus_ms(1 << 40), 0));
                 let order = self.order();
@@ -208,12 +234,15 @@ impl Run {
                     part: Part::default(),
                     remainder: Remainder::Keep,
                     allow_reclaim: false,
+                    attempt_id: self.attempts.get(&(key, hold_id)).copied(),
                 };
-                let release = Release { hold_id, request_id: None, part: Part::default() };
+                let abort_payment = self.rng.percent(50);
+                let release = Release { hold_id, request_id: None, part: Part::default(), abort_payment };
                 for command in [
                     Command::Confirm(Box::new(confirm)),
                     Command::Release(Box::new(release)),
                     Command::Extend(Extend { hold_id, request_id, ttl_ms: 0 }),
+                    Command::BeginPayment(BeginPayment { hold_id, attempt_id: request_id }),
                 ] {
                     let answer = self.core.execute(self.now, key, &command);
                     let dead = Err(Reject::HoldExpired { executed: false, places_lost: Vec::new() });
@@ -239,8 +268,16 @@ impl Run {
             self.note(key, format!("{} event {} {}", self.now.0, key.0 >> 8, show_command(&command)));
             return Err(self.report(key, "core panicked"));
         };
+        let paying = match &command {
+            Command::Hold(hold) | Command::Explain(hold) => hold.replace,
+            Command::Extend(extend) => Some(extend.hold_id),
+            Command::Confirm(confirm) => Some(confirm.hold_id),
+            Command::Release(release) => Some(release.hold_id),
+            _ => None,
+        };
+        let paying = if paying.is_some_and(|id| self.is_paying(key, id)) { "paying, " } else { "" };
         let model = normal(self.model.execute(self.now, key, &command));
-        *self.answers.entry(kind_of(&command, &core)).or_default() += 1;
+        *self.answers.entry(format!("{paying}{}", kind_of(&command, &core))).or_default() += 1;
         self.note(
             key,
             format!("{} event {} {}\n   -> {}", self.now.0, key.0 >> 8, show_command(&command), show(&core)),
@@ -334,8 +371,12 @@ impl Run {
         if events.len() < 2 || self.rng.percent(2) {
             return self.create(events.len());
         }
-        // The latest events are the busiest.
-        let key = if self.rng.percent(80) {
+        // The latest events are the busiest, and those where something lives.
+        let lively: Vec<EventKey> =
+            events.iter().copied().filter(|&key| !self.model.live_holds(key).is_empty()).collect();
+        let key = if !lively.is_empty() && self.rng.percent(40) {
+            *self.rng.pick(&lively)
+        } else if self.rng.percent(80) {
             events[events.len() - 1 - self.rng.below(2)]
         } else if self.rng.percent(97) {
             *self.rng.pick(&events)
@@ -346,12 +387,14 @@ impl Run {
             return (key, Command::UpdateEvent(Box::new(self.update(key))));
         }
         let command = match self.rng.below(100) {
-            0..=41 => Command::Hold(Box::new(self.hold(key))),
-            42..=45 => Command::Suggest(Box::new(self.suggest(key))),
-            46..=49 => Command::Explain(Box::new(self.hold(key))),
-            50..=61 => Command::Extend(self.extend(key)),
-            62..=77 => Command::Confirm(Box::new(self.confirm(key))),
-            78..=93 => Command::Release(Box::new(self.release(key))),
+            0..=37 => Command::Hold(Box::new(self.hold(key))),
+            38..=40 => Command::Suggest(Box::new(self.suggest(key))),
+            41..=43 => Command::Explain(Box::new(self.hold(key))),
+            44..=51 => Command::Extend(self.extend(key)),
+            52..=66 => Command::Confirm(Box::new(self.confirm(key))),
+            67..=78 => Command::Release(Box::new(self.release(key))),
+            79..=88 => Command::BeginPayment(self.begin_payment(key)),
+            89..=94 => Command::EndPayment(self.end_payment(key)),
             _ => Command::GetHold(self.known_id(key)),
         };
         (key, command)
@@ -368,17 +411,25 @@ impl Run {
                 _ => hold.seat_keys.reverse(),
             },
             Command::Extend(extend) => extend.ttl_ms += 1_000,
-            Command::Confirm(confirm) => match self.rng.below(5) {
+            Command::Confirm(confirm) => match self.rng.below(7) {
                 0 => confirm.order = self.order(),
                 1 => confirm.part.seats.reverse(),
                 2 => confirm.part.plan_revision += 1,
                 3 => confirm.part.admissions.reverse(),
+                4 => confirm.attempt_id = Some(self.attempt_id()),
+                5 => confirm.attempt_id = None,
                 _ => confirm.allow_reclaim = !confirm.allow_reclaim,
             },
-            Command::Release(release) => match self.rng.below(3) {
+            Command::Release(release) => match self.rng.below(4) {
                 0 => release.part.seats.reverse(),
                 1 => release.part.plan_revision += 1,
+                2 => release.abort_payment = !release.abort_payment,
                 _ => release.part.admissions.reverse(),
+            },
+            Command::BeginPayment(begin) => begin.attempt_id = self.attempt_id(),
+            Command::EndPayment(end) => match self.rng.below(2) {
+                0 => end.attempt_id = self.attempt_id(),
+                _ => end.outcome = self.outcome(),
             },
             Command::CreateEvent(create) => create.settings.display_name = "another".into(),
             Command::UpdateEvent(update) => match self.rng.below(4) {
@@ -406,6 +457,9 @@ impl Run {
                 orphan_rule: *self.rng.pick(&[OrphanRule::Off, OrphanRule::Lenient, OrphanRule::Strict]),
                 retry_window_s: *self.rng.pick(&[60, 60, 90, 300, 86_400]),
                 places_per_hold_max: *self.rng.pick(&[10, 10, 64]),
+                payment_grace_s: *self.rng.pick(&[60, 60, 61, 200]),
+                payment_attempts_max: *self.rng.pick(&[1, 2, 3, 8]),
+                payment_left_s_min: *self.rng.pick(&[0, 1, 10, 120]),
                 ..Policies::default()
             },
             ..Settings::default()
@@ -440,7 +494,7 @@ impl Run {
         }
         update.validate_only = self.rng.percent(10);
         for _ in 0..1 + self.rng.below(2) {
-            match self.rng.below(24) {
+            match self.rng.below(27) {
                 0..=5 => {
                     // Back on sale, as most often.
                     update.state = Some(EventState::OnSale);
@@ -477,6 +531,9 @@ impl Run {
                         ..update.policies
                     };
                 }
+                23 => update.policies.payment_grace_s = Some(*self.rng.pick(&[59, 60, 60, 75, 300])),
+                24 => update.policies.payment_attempts_max = Some(*self.rng.pick(&[0, 1, 2, 4, 8])),
+                25 => update.policies.payment_left_s_min = Some(*self.rng.pick(&[0, 1, 20, 600, 601])),
                 _ => self.describe(&mut update),
             }
         }
@@ -654,6 +711,10 @@ impl Run {
             part,
             remainder: if self.rng.percent(70) { Remainder::Keep } else { Remainder::Release },
             allow_reclaim: self.rng.percent(35),
+            attempt_id: match self.attempts.get(&(key, hold_id)) {
+                Some(&attempt) if self.rng.percent(70) => Some(attempt),
+                _ => self.rng.percent(25).then(|| self.attempt_id()),
+            },
         }
     }
 
@@ -661,7 +722,32 @@ impl Run {
         let hold_id = if self.rng.percent(65) { self.live_id(key) } else { self.known_id(key) };
         let part = if self.rng.percent(50) { self.part(key, hold_id) } else { Part::default() };
         let request_id = (!part.is_whole() || self.rng.percent(20)).then(|| self.request_id());
-        Release { hold_id, request_id: request_id.filter(|_| self.rng.percent(97)), part }
+        Release {
+            hold_id,
+            request_id: request_id.filter(|_| self.rng.percent(97)),
+            part,
+            abort_payment: self.rng.percent(30),
+        }
+    }
+
+    fn begin_payment(&mut self, key: EventKey) -> BeginPayment {
+        let hold_id = if self.rng.percent(85) { self.live_id(key) } else { self.known_id(key) };
+        let attempt_id = self.attempt_id();
+        self.attempts.insert((key, hold_id), attempt_id);
+        BeginPayment { hold_id, attempt_id }
+    }
+
+    /// Mostly the attempt that was begun last, of a hold that is paying.
+    fn end_payment(&mut self, key: EventKey) -> EndPayment {
+        let paying = self.paying(key);
+        let hold_id =
+            if !paying.is_empty() && self.rng.percent(85) { *self.rng.pick(&paying) } else { self.known_id(key) };
+        let last = self.attempts.get(&(key, hold_id)).copied().filter(|_| self.rng.percent(85));
+        EndPayment { hold_id, attempt_id: last.unwrap_or_else(|| self.attempt_id()), outcome: self.outcome() }
+    }
+
+    fn outcome(&mut self) -> PaymentOutcome {
+        *self.rng.pick(&[PaymentOutcome::Failed, PaymentOutcome::Abandoned])
     }
 
     /// Mostly places that the hold has.
@@ -754,8 +840,20 @@ impl Run {
     }
 
     fn live_id(&mut self, key: EventKey) -> HoldId {
+        let paying = self.paying(key);
+        if !paying.is_empty() && self.rng.percent(30) {
+            return *self.rng.pick(&paying);
+        }
         let live = self.model.live_holds(key);
         if live.is_empty() { self.known_id(key) } else { *self.rng.pick(&live) }
+    }
+
+    fn paying(&self, key: EventKey) -> Vec<HoldId> {
+        self.model.live_holds(key).into_iter().filter(|&id| self.is_paying(key, id)).collect()
+    }
+
+    fn is_paying(&self, key: EventKey, id: HoldId) -> bool {
+        self.model.hold_view(key, id).is_some_and(|view| view.state == HoldState::Paying)
     }
 
     fn request_id(&mut self) -> RequestId {
@@ -769,6 +867,11 @@ impl Run {
             self.request_ids.remove(0);
         }
         id
+    }
+
+    /// One of a few more than a hold may have. Attempts are named hold by hold: every hold meets the same ones.
+    fn attempt_id(&mut self) -> RequestId {
+        RequestId(uuid_v7(START, self.rng.below(12) as u64))
     }
 
     // ---- Reports ----
@@ -817,6 +920,7 @@ fn kind_of(command: &Command, answer: &Result<Answer, Reject>) -> String {
         Command::Confirm(confirm) if !confirm.part.is_whole() => "Confirm (part)".to_owned(),
         Command::Confirm(confirm) if confirm.allow_reclaim => "Confirm (reclaim)".to_owned(),
         Command::Release(release) if !release.part.is_whole() => "Release (part)".to_owned(),
+        Command::Release(release) if release.abort_payment => "Release (abort)".to_owned(),
         Command::UpdateEvent(update) if update.plan.is_some() => "UpdateEvent (plan)".to_owned(),
         other => first_word(format!("{other:?}")),
     };

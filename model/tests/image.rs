@@ -5,13 +5,21 @@
 mod world;
 
 use inventory_core::{
-    command::{Command, Confirm, CreateEvent, Extend, Hold, Part, Release, Remainder, UpdateEvent},
+    change::HoldState,
+    command::{
+        BeginPayment, Command, Confirm, CreateEvent, EndPayment, Extend, Hold, Part, PaymentOutcome, Release,
+        Remainder, UpdateEvent,
+    },
     ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, SlotIndex, TimestampMs},
     policy::{Policies, Settings},
     reject::Reject,
 };
 use model::Answer;
-use world::{build, core::Core, house};
+use world::{
+    build,
+    core::{Core, Raised},
+    house,
+};
 
 const SLOT: u8 = 7;
 const KEY: EventKey = EventKey(SLOT as u64);
@@ -70,11 +78,42 @@ fn confirm(id: HoldId, seats: &[u32], order: &str, request: Option<u64>) -> Comm
         part: Part { seats: seats.to_vec().into(), ..Part::default() },
         remainder: Remainder::Keep,
         allow_reclaim: false,
+        attempt_id: None,
     }))
 }
 
 fn release(id: HoldId) -> Command {
-    Command::Release(Box::new(Release { hold_id: id, request_id: None, part: Part::default() }))
+    Command::Release(Box::new(Release { hold_id: id, request_id: None, part: Part::default(), abort_payment: false }))
+}
+
+fn begin(id: HoldId, attempt: u64) -> Command {
+    Command::BeginPayment(BeginPayment { hold_id: id, attempt_id: request_id(attempt) })
+}
+
+fn end(id: HoldId, attempt: u64) -> Command {
+    let outcome = PaymentOutcome::Failed;
+    Command::EndPayment(EndPayment { hold_id: id, attempt_id: request_id(attempt), outcome })
+}
+
+/// Confirms all, also late, with the attempt that paid.
+fn paid(id: HoldId, order: &str, attempt: u64) -> Command {
+    Command::Confirm(Box::new(Confirm {
+        hold_id: id,
+        request_id: None,
+        order: OrderRef::parse(order).expect("printable"),
+        part: Part::default(),
+        remainder: Remainder::Keep,
+        allow_reclaim: true,
+        attempt_id: Some(request_id(attempt)),
+    }))
+}
+
+/// State of the hold in the answer, and whether the command took effect before.
+fn state_of(answer: &Result<Answer, Reject>) -> (HoldState, bool) {
+    match answer {
+        Ok(Answer::Hold { view, replayed }) => (view.state, *replayed),
+        other => panic!("a hold, not {other:?}"),
+    }
 }
 
 /// Asks after a restart from an image; the twin of `Core` is asked as well.
@@ -194,4 +233,133 @@ fn what_a_customer_has_counts_after_an_image() {
     assert!(ask(&mut core, 5, &confirm(second, &[], "B", None)).is_ok());
     let refused = ask(&mut core, 6, &hold(hold_id(6), &[2]));
     assert!(matches!(refused, Err(Reject::CustomerLimit { .. })), "{refused:?}");
+}
+
+#[test]
+fn every_payment_attempt_is_remembered() {
+    let mut core = core(Policies::default(), 1_000);
+    let id = hold_id(1);
+    assert!(core.execute(at(1), KEY, &hold(id, &[0, 1])).is_ok());
+    for attempt in [2, 3] {
+        assert!(core.execute(at(attempt), KEY, &begin(id, attempt)).is_ok());
+        assert!(core.execute(at(attempt), KEY, &end(id, attempt)).is_ok());
+    }
+    for ended in [2, 3] {
+        assert_eq!(state_of(&ask(&mut core, 4, &begin(id, ended))), (HoldState::Active, true));
+    }
+    assert_eq!(state_of(&ask(&mut core, 5, &begin(id, 5))), (HoldState::Paying, false));
+    assert_eq!(state_of(&ask(&mut core, 6, &begin(id, 5))), (HoldState::Paying, true));
+    assert_eq!(ask(&mut core, 6, &begin(id, 6)), Err(Reject::PaymentInProgress));
+    for ended in [2, 3] {
+        assert_eq!(state_of(&ask(&mut core, 7, &end(id, ended))), (HoldState::Paying, true));
+    }
+    assert_eq!(state_of(&ask(&mut core, 8, &end(id, 5))), (HoldState::Active, false));
+    assert_eq!(ask(&mut core, 9, &begin(id, 9)), Err(Reject::PaymentAttemptsCap));
+}
+
+#[test]
+fn attempts_of_a_replaced_hold_count_after_an_image() {
+    let mut core = core(Policies { payment_attempts_max: 2, ..Policies::default() }, 1_000);
+    let (old, new) = (hold_id(1), hold_id(4));
+    assert!(core.execute(at(1), KEY, &hold(old, &[0])).is_ok());
+    assert!(core.execute(at(2), KEY, &begin(old, 2)).is_ok());
+    assert!(core.execute(at(3), KEY, &end(old, 2)).is_ok());
+    let Command::Hold(mut replacing) = hold(new, &[0, 1]) else { panic!("a hold") };
+    replacing.replace = Some(old);
+    assert!(core.execute(at(4), KEY, &Command::Hold(replacing)).is_ok());
+    // A name of the old hold is new to this one.
+    assert_eq!(state_of(&ask(&mut core, 5, &begin(new, 2))), (HoldState::Paying, false));
+    assert_eq!(state_of(&ask(&mut core, 6, &end(new, 2))), (HoldState::Active, false));
+    assert_eq!(ask(&mut core, 7, &begin(new, 7)), Err(Reject::PaymentAttemptsCap));
+}
+
+#[test]
+fn which_payment_was_the_last_to_buy_is_remembered() {
+    let mut core = core(Policies::default(), 1_000);
+    let refused = Err(Reject::HoldAlreadyConfirmed { executed: false });
+    let (with, without) = (hold_id(1), hold_id(2));
+    for (id, seat) in [(with, 0), (without, 3)] {
+        assert!(core.execute(at(3), KEY, &hold(id, &[seat])).is_ok());
+        assert!(core.execute(at(3), KEY, &begin(id, 3)).is_ok());
+    }
+    assert!(core.execute(at(4), KEY, &paid(with, "A", 3)).is_ok());
+    assert!(core.execute(at(4), KEY, &confirm(without, &[], "A", None)).is_ok());
+    assert_eq!(state_of(&ask(&mut core, 5, &paid(with, "A", 3))), (HoldState::Confirmed, true));
+    assert_eq!(ask(&mut core, 6, &paid(with, "A", 4)), refused);
+    assert_eq!(ask(&mut core, 7, &confirm(with, &[], "A", None)), refused);
+    assert_eq!(state_of(&ask(&mut core, 8, &confirm(without, &[], "A", None))), (HoldState::Confirmed, true));
+    assert_eq!(ask(&mut core, 9, &paid(without, "A", 3)), refused);
+}
+
+#[test]
+fn both_deadlines_of_a_paying_hold_are_remembered() {
+    let mut core = core(Policies { payment_grace_s: 60, ..Policies::default() }, 1_000);
+    let id = hold_id(1);
+    assert!(core.execute(at(1), KEY, &hold(id, &[0])).is_ok());
+    assert!(core.execute(at(2), KEY, &begin(id, 2)).is_ok());
+    let get = Command::GetHold(id);
+    assert_eq!(state_of(&ask(&mut core, 60_001, &get)), (HoldState::Paying, false));
+    assert_eq!(state_of(&ask(&mut core, 60_002, &get)), (HoldState::Active, false));
+    assert_eq!(state_of(&ask(&mut core, 600_000, &get)), (HoldState::Active, false));
+    assert_eq!(state_of(&ask(&mut core, 600_001, &get)), (HoldState::Expired, false));
+}
+
+#[test]
+fn places_of_a_late_payment_are_remembered_for_a_day() {
+    let mut core = core(Policies { payment_grace_s: 60, retry_window_s: 60, ..Policies::default() }, 1_000);
+    let day = 24 * 3_600_000;
+    for (id, seat) in [(hold_id(1), 0), (hold_id(2), 3)] {
+        assert!(core.execute(at(2), KEY, &hold(id, &[seat])).is_ok());
+        assert!(core.execute(at(2), KEY, &begin(id, 3)).is_ok());
+        assert!(core.execute(at(2), KEY, &end(id, 3)).is_ok());
+    }
+    // Both end after their ten minutes.
+    let end = 600_002;
+    assert_eq!(state_of(&ask(&mut core, end, &Command::GetHold(hold_id(1)))), (HoldState::Expired, false));
+    assert_eq!(state_of(&ask(&mut core, end + day - 1, &paid(hold_id(1), "A", 3))), (HoldState::Confirmed, false));
+    assert_eq!(ask(&mut core, end + day, &paid(hold_id(2), "A", 3)), Err(Reject::HoldNotFound));
+    // What is sold stays.
+    assert_eq!(state_of(&ask(&mut core, end + day, &paid(hold_id(1), "A", 3))), (HoldState::Confirmed, true));
+}
+
+#[test]
+fn holds_that_were_paying_are_forgotten_last() {
+    let mut core = core(Policies { retry_window_s: 86_400, ..Policies::default() }, 8);
+    // The oldest two were paying.
+    for ms in 1..=9 {
+        let id = hold_id(ms);
+        assert!(core.execute(at(ms), KEY, &hold(id, &[3])).is_ok());
+        if ms <= 2 {
+            assert!(core.execute(at(ms), KEY, &begin(id, ms)).is_ok());
+            assert!(core.execute(at(ms), KEY, &end(id, ms)).is_ok());
+        }
+        assert!(core.execute(at(ms), KEY, &release(id)).is_ok());
+    }
+    let raised: Vec<bool> = core.make_room(at(8_000)).into_iter().map(|raised| raised.also_paid).collect();
+    assert_eq!(raised, [false]);
+    let executed = Err(Reject::HoldReleased { executed: true });
+    assert_eq!(ask(&mut core, 9_000, &hold(hold_id(1), &[3])), executed);
+    assert_eq!(ask(&mut core, 9_000, &hold(hold_id(2), &[3])), executed);
+    for dropped in [3, 4] {
+        let refused = ask(&mut core, 9_000, &hold(hold_id(dropped), &[3]));
+        assert!(matches!(refused, Err(Reject::HoldIdTooOld { .. })), "{refused:?}");
+    }
+    assert_eq!(ask(&mut core, 9_000, &hold(hold_id(5), &[3])), executed);
+}
+
+#[test]
+fn holds_that_were_paying_are_forgotten_when_there_are_no_others() {
+    let mut core = core(Policies { retry_window_s: 86_400, ..Policies::default() }, 8);
+    for ms in 1..=9 {
+        let id = hold_id(ms);
+        assert!(core.execute(at(ms), KEY, &hold(id, &[3])).is_ok());
+        assert!(core.execute(at(ms), KEY, &begin(id, ms)).is_ok());
+        assert!(core.execute(at(ms), KEY, &end(id, ms)).is_ok());
+        assert!(core.execute(at(ms), KEY, &release(id)).is_ok());
+    }
+    let raised = core.make_room(at(8_000));
+    assert_eq!(raised, [Raised { key: KEY, floor: at(2), also_paid: true, tombstones: 9 }]);
+    assert!(matches!(ask(&mut core, 9_000, &hold(hold_id(2), &[3])), Err(Reject::HoldIdTooOld { .. })));
+    assert_eq!(ask(&mut core, 9_000, &hold(hold_id(3), &[3])), Err(Reject::HoldReleased { executed: true }));
+    assert_eq!(ask(&mut core, 9_000, &begin(hold_id(2), 2)), Err(Reject::HoldNotFound));
 }

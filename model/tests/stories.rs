@@ -7,7 +7,8 @@
 //!
 //! Times count from the start of the story. A hold has a name of one word; its id is made at the time
 //! of its first mention, or at `made=`. Seats are indexes in the plan. `map` shows the seats: `.` open,
-//! `h` held, `S` sold.
+//! `h` held, `S` sold. A hold that is paying is told with the deadline of the payment; a refused confirm
+//! that names an attempt, with whether its money is owed back.
 
 mod world;
 
@@ -17,8 +18,8 @@ use inventory_core::{
     best_available::Arrangement,
     change::{HoldState, HoldView, ResumeCause},
     command::{
-        AdmissionWanted, AreaName, BestAvailable, Command, Confirm, CreateEvent, Extend, Hold, Part, Release,
-        Remainder, UpdateEvent,
+        AdmissionWanted, AreaName, BeginPayment, BestAvailable, Command, Confirm, CreateEvent, EndPayment, Extend,
+        Hold, Part, PaymentOutcome, Release, Remainder, UpdateEvent,
     },
     ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, SlotIndex, TimestampMs},
     place::{Admission, Moved, PlaceState, Seat},
@@ -449,6 +450,565 @@ fn after_an_outage_live_holds_have_the_time_back() {
     );
 }
 
+#[test]
+fn a_payment_outlives_the_deadline_of_its_hold_and_its_longest_life() {
+    check(
+        &one_row("...."),
+        "
+           0ms update ttl=5s lifetime=10s -> done
+           0ms hold a 1 -> held 1 until 5000ms
+        1000ms begin a attempt=1 -> paying 1 until 901000ms
+        5000ms get a -> paying 1 until 901000ms
+        5000ms hold a 1 -> paying 1 until 901000ms, again
+        5000ms hold b 1 -> places unavailable: 1 held
+      900999ms confirm a order=x attempt=1 -> sold 1
+      900999ms confirm a order=x attempt=1 -> sold 1, again
+        map .S..
+    ",
+    );
+}
+
+#[test]
+fn a_payment_is_not_begun_at_the_deadline_of_its_hold() {
+    check(
+        &one_row("...."),
+        "
+           0ms hold a 1 ttl=5000ms -> held 1 until 5000ms
+           0ms hold b 2 ttl=5000ms -> held 2 until 5000ms
+        4999ms begin a attempt=1 -> paying 1 until 904999ms
+        5000ms begin b attempt=1 -> hold expired
+        5000ms begin nobody attempt=1 -> hold not found
+        5000ms end nobody attempt=1 outcome=failed -> hold not found
+    ",
+    );
+}
+
+#[test]
+fn a_payment_cannot_be_confirmed_at_its_deadline() {
+    check(
+        &one_row("...."),
+        "
+           0ms update payment_grace=60s -> done
+           0ms hold a 1 ttl=5000ms -> held 1 until 5000ms
+           0ms begin a attempt=1 -> paying 1 until 60000ms
+       59999ms get a -> paying 1 until 60000ms
+       60000ms confirm a order=x attempt=1 -> hold expired, refund due
+       60000ms begin a attempt=1 -> expired, again
+       60000ms end a attempt=1 outcome=failed -> expired, again
+       60000ms end a attempt=2 outcome=failed -> expired
+       60000ms begin a attempt=2 -> hold expired
+        map ....
+    ",
+    );
+}
+
+#[test]
+fn an_attempt_once_ended_is_never_begun_again() {
+    check(
+        &one_row("...."),
+        "
+           0ms hold a 1 -> held 1 until 600000ms
+           0ms begin a attempt=1 -> paying 1 until 900000ms
+           1ms begin a attempt=1 -> paying 1 until 900000ms, again
+           2ms end a attempt=2 outcome=failed -> paying 1 until 900000ms
+           3ms end a attempt=1 outcome=failed -> held 1 until 600000ms
+           4ms end a attempt=1 outcome=failed -> held 1 until 600000ms, again
+           4ms end a attempt=1 outcome=abandoned -> held 1 until 600000ms, again
+           5ms begin a attempt=1 -> held 1 until 600000ms, again
+           6ms begin a attempt=2 -> paying 1 until 900006ms
+           7ms begin a attempt=1 -> paying 1 until 900006ms, again
+           8ms end a attempt=1 outcome=failed -> paying 1 until 900006ms, again
+           9ms confirm a order=x attempt=2 -> sold 1
+          10ms begin a attempt=1 -> sold 1, again
+          10ms end a attempt=2 outcome=failed -> sold 1, again
+          10ms end a attempt=3 outcome=failed -> sold 1
+          10ms begin a attempt=3 -> hold already confirmed
+    ",
+    );
+}
+
+#[test]
+fn attempts_are_named_hold_by_hold() {
+    check(
+        &one_row("...."),
+        "
+           0ms hold a 1 -> held 1 until 600000ms
+           0ms hold b 2 -> held 2 until 600000ms
+           0ms begin a attempt=1 -> paying 1 until 900000ms
+           1ms end b attempt=1 outcome=failed -> held 2 until 600000ms
+           1ms begin b attempt=1 -> paying 2 until 900001ms
+           2ms end a attempt=1 outcome=failed -> held 1 until 600000ms
+           2ms get b -> paying 2 until 900001ms
+    ",
+    );
+}
+
+#[test]
+fn one_attempt_is_open_at_a_time() {
+    check(
+        &one_row("...."),
+        "
+           0ms update payment_attempts_max=1 -> done
+           0ms hold a 1 -> held 1 until 600000ms
+           0ms begin a attempt=1 -> paying 1 until 900000ms
+           1ms begin a attempt=2 -> payment in progress
+           2ms end a attempt=1 outcome=abandoned -> held 1 until 600000ms
+           2ms begin a attempt=2 -> payment attempts cap
+           3ms confirm a order=x -> sold 1
+           3ms begin a attempt=2 -> hold already confirmed
+    ",
+    );
+}
+
+#[test]
+fn attempts_are_counted_also_those_of_the_hold_that_was_replaced() {
+    check(
+        &one_row("...."),
+        "
+           0ms hold a 1 -> held 1 until 600000ms
+           1ms begin a attempt=1 -> paying 1 until 900001ms
+           2ms end a attempt=1 outcome=failed -> held 1 until 600000ms
+           3ms hold b 1,2 replacing=a -> held 1,2 until 600000ms
+           4ms end b attempt=1 outcome=failed -> held 1,2 until 600000ms
+           4ms begin b attempt=1 -> paying 1,2 until 900004ms
+           5ms end b attempt=1 outcome=failed -> held 1,2 until 600000ms
+           6ms begin b attempt=2 -> paying 1,2 until 900006ms
+           7ms end b attempt=2 outcome=failed -> held 1,2 until 600000ms
+           8ms begin b attempt=3 -> payment attempts cap
+           9ms hold c 2 replacing=b -> held 2 until 600000ms
+           9ms begin c attempt=4 -> payment attempts cap
+          10ms update payment_attempts_max=4 -> done
+          10ms begin c attempt=4 -> paying 2 until 900010ms
+          11ms update payment_attempts_max=1 -> done
+          11ms end c attempt=4 outcome=failed -> held 2 until 600000ms
+          11ms begin c attempt=5 -> payment attempts cap
+          11ms begin c attempt=4 -> held 2 until 600000ms, again
+          12ms confirm c order=x attempt=4 -> sold 2
+    ",
+    );
+}
+
+#[test]
+fn a_failed_payment_leaves_some_time_at_least() {
+    check(
+        &one_row("...."),
+        "
+           0ms update ttl=5s lifetime=10s payment_attempts_max=8 -> done
+           0ms hold a 1 -> held 1 until 5000ms
+        1000ms begin a attempt=1 -> paying 1 until 901000ms
+        2000ms end a attempt=1 outcome=failed -> held 1 until 122000ms
+        2000ms extend a request=1 ttl=7000ms -> renewal cap
+       12000ms begin a attempt=2 -> paying 1 until 912000ms
+       12000ms update payment_min_left=60s -> done
+       13000ms end a attempt=2 outcome=abandoned -> held 1 until 122000ms
+       14000ms begin a attempt=3 -> paying 1 until 914000ms
+      121999ms end a attempt=3 outcome=failed -> held 1 until 181999ms
+      181998ms begin a attempt=4 -> paying 1 until 1081998ms
+      200000ms update payment_min_left=0s -> done
+      300000ms end a attempt=4 outcome=failed -> held 1 until 300000ms
+      300000ms get a -> expired
+        map ....
+    ",
+    );
+}
+
+#[test]
+fn a_payment_that_lapses_leaves_its_hold_what_it_has_left_and_no_more() {
+    check(
+        &one_row("...."),
+        "
+           0ms update payment_grace=60s payment_attempts_max=2 -> done
+           0ms hold a 1 ttl=60001ms -> held 1 until 60001ms
+           0ms hold b 2 ttl=60000ms -> held 2 until 60000ms
+           0ms hold c 3 ttl=60000ms -> held 3 until 60000ms
+           0ms begin a attempt=1 -> paying 1 until 60000ms
+           0ms begin b attempt=1 -> paying 2 until 60000ms
+       59999ms get a -> paying 1 until 60000ms
+       60000ms get a -> held 1 until 60001ms
+       60000ms get b -> expired
+       60000ms get c -> expired
+       60000ms begin a attempt=1 -> held 1 until 60001ms, again
+       60000ms end a attempt=1 outcome=failed -> held 1 until 60001ms, again
+        map .h..
+       60000ms begin a attempt=2 -> paying 1 until 120000ms
+      119999ms end a attempt=2 outcome=failed -> held 1 until 239999ms
+      119999ms begin a attempt=3 -> payment attempts cap
+    ",
+    );
+}
+
+#[test]
+fn a_lapse_that_is_found_late_revives_nobody() {
+    check(
+        &one_row("...."),
+        "
+           0ms update payment_grace=60s -> done
+           0ms hold a 1 ttl=70000ms -> held 1 until 70000ms
+           0ms hold b 2 ttl=70001ms -> held 2 until 70001ms
+           0ms begin a attempt=1 -> paying 1 until 60000ms
+           0ms begin b attempt=1 -> paying 2 until 60000ms
+       70000ms get a -> expired
+       70000ms get b -> held 2 until 70001ms
+       70001ms get b -> expired
+    ",
+    );
+}
+
+#[test]
+fn a_lapsed_payment_that_paid_after_all_is_confirmed_while_the_hold_lives() {
+    check(
+        &one_row("...."),
+        "
+           0ms update payment_grace=60s -> done
+           0ms hold a 1 -> held 1 until 600000ms
+           0ms begin a attempt=1 -> paying 1 until 60000ms
+       70000ms begin a attempt=2 -> paying 1 until 130000ms
+       80000ms confirm a order=x attempt=1 -> sold 1
+       80000ms confirm a order=x attempt=2 -> hold already confirmed, refund due
+    ",
+    );
+}
+
+#[test]
+fn two_payments_for_one_hold_are_never_both_answered_with_a_sale() {
+    check(
+        &one_row("...."),
+        "
+           0ms hold a 1 -> held 1 until 600000ms
+           0ms hold b 2 -> held 2 until 600000ms
+           1ms begin a attempt=1 -> paying 1 until 900001ms
+           2ms confirm a order=x attempt=1 -> sold 1
+           3ms confirm a order=x attempt=1 -> sold 1, again
+           3ms confirm a order=x attempt=2 -> hold already confirmed, refund due
+           3ms confirm a order=x -> hold already confirmed
+           3ms confirm a order=y attempt=1 -> hold already confirmed, refund due
+           4ms confirm b order=x -> sold 2
+           5ms confirm b order=x attempt=1 -> hold already confirmed, refund due
+           5ms confirm b order=x -> sold 2, again
+    ",
+    );
+}
+
+#[test]
+fn the_payment_that_counts_is_that_of_the_last_confirm() {
+    check(
+        &one_row("...."),
+        "
+           0ms hold a 1,2,3 -> held 1,2,3 until 600000ms
+           1ms confirm a 1 order=x request=1 attempt=1 -> held 2,3 sold 1 until 600000ms for x
+           2ms confirm a 1 order=x request=1 attempt=1 -> held 2,3 sold 1 until 600000ms for x, again
+           2ms confirm a 1 order=x request=1 attempt=2 -> request id reused
+           2ms confirm a 1 order=x request=1 -> request id reused
+           3ms confirm a 2 order=x request=2 -> held 3 sold 1,2 until 600000ms for x
+           4ms confirm a order=x attempt=3 -> sold 1,2,3
+           5ms confirm a order=x attempt=1 -> hold already confirmed, refund due
+           5ms confirm a order=x -> hold already confirmed
+           5ms confirm a order=x attempt=3 -> sold 1,2,3, again
+           5ms confirm a 2 order=x request=2 -> sold 1,2,3, again
+    ",
+    );
+}
+
+#[test]
+fn a_hold_that_is_paying_is_not_extended_replaced_nor_released() {
+    check(
+        &one_row("....."),
+        "
+           0ms hold a 1,2 -> held 1,2 until 600000ms
+           1ms begin a attempt=1 -> paying 1,2 until 900001ms
+           2ms extend a request=1 ttl=700000ms -> payment in progress
+           2ms hold b 1,2,3 replacing=a -> payment in progress
+           2ms release a -> payment in progress
+           2ms release a 1 request=2 -> payment in progress
+           2ms get a -> paying 1,2 until 900001ms
+           3ms end a attempt=1 outcome=failed -> held 1,2 until 600000ms
+           4ms hold b 1,2,3 replacing=a -> held 1,2,3 until 600000ms
+           4ms begin a attempt=1 -> released, again
+           4ms begin a attempt=2 -> hold released
+           4ms extend b request=3 ttl=700000ms -> held 1,2,3 until 700004ms
+        map .hhh.
+    ",
+    );
+}
+
+#[test]
+fn a_payment_is_aborted_with_its_release() {
+    check(
+        &one_row("....."),
+        "
+           0ms hold a 1,2,3 ttl=5000ms -> held 1,2,3 until 5000ms
+           1ms begin a attempt=1 -> paying 1,2,3 until 900001ms
+           2ms release a 4 request=1 abort -> places unavailable: 4 open
+           2ms get a -> paying 1,2,3 until 900001ms
+        5000ms release a 1 request=1 abort -> held 2,3 until 125000ms
+        5001ms release a 1 request=1 abort -> held 2,3 until 125000ms, again
+        5001ms release a 1 request=1 -> request id reused
+        5002ms begin a attempt=1 -> held 2,3 until 125000ms, again
+        5002ms release a 2 request=2 abort -> held 3 until 125000ms
+        5003ms begin a attempt=2 -> paying 3 until 905003ms
+        5004ms release a abort -> released
+        5004ms release a -> released, again
+        5004ms end a attempt=2 outcome=failed -> released, again
+        5005ms confirm a order=x attempt=2 -> hold released, refund due
+        map .....
+    ",
+    );
+}
+
+#[test]
+fn a_confirm_in_part_of_a_paying_hold_ends_its_payment() {
+    check(
+        &one_row("......"),
+        "
+           0ms hold a 1,2,3 ttl=5000ms -> held 1,2,3 until 5000ms
+           1ms begin a attempt=1 -> paying 1,2,3 until 900001ms
+           1ms confirm a 4 order=x request=1 attempt=1 -> places unavailable: 4 open
+           1ms get a -> paying 1,2,3 until 900001ms
+        6000ms confirm a 1 order=x request=1 attempt=1 -> held 2,3 sold 1 until 126000ms for x
+        6001ms confirm a 1 order=x request=1 attempt=1 -> held 2,3 sold 1 until 126000ms for x, again
+        6002ms begin a attempt=1 -> held 2,3 sold 1 until 126000ms for x, again
+        6003ms begin a attempt=2 -> paying 2,3 sold 1 until 906003ms for x
+        6004ms extend a request=2 -> payment in progress
+        6005ms confirm a 2 order=y request=3 release attempt=2 -> sold 1,2 for x y
+        6006ms end a attempt=2 outcome=failed -> sold 1,2 for x y, again
+        map .SS...
+        7000ms hold b 4 ttl=5000ms -> held 4 until 12000ms
+        7000ms begin b attempt=1 -> paying 4 until 907000ms
+        7001ms confirm b 4 order=z request=4 attempt=1 -> sold 4
+        7002ms end b attempt=1 outcome=failed -> sold 4, again
+    ",
+    );
+}
+
+#[test]
+fn what_is_left_after_a_sale_in_part_expires_with_its_payment() {
+    check(
+        &one_row("...."),
+        "
+           0ms update payment_grace=60s -> done
+           0ms hold a 1,2 ttl=5000ms -> held 1,2 until 5000ms
+           1ms confirm a 1 order=x request=1 -> held 2 sold 1 until 5000ms for x
+           2ms begin a attempt=1 -> paying 2 sold 1 until 60002ms for x
+        5000ms get a -> paying 2 sold 1 until 60002ms for x
+       60002ms get a -> expired sold 1
+        map .S..
+    ",
+    );
+}
+
+#[test]
+fn a_late_payment_gets_its_places_back_within_a_day() {
+    check(
+        &one_row("....."),
+        "
+           0ms update payment_grace=60s -> done
+           0ms hold a 1,2 ttl=5000ms -> held 1,2 until 5000ms
+           0ms hold b 3 ttl=5000ms -> held 3 until 5000ms
+           0ms hold c 4 ttl=5000ms -> held 4 until 5000ms
+           0ms begin a attempt=1 -> paying 1,2 until 60000ms
+           0ms begin b attempt=1 -> paying 3 until 60000ms
+       60000ms get a -> expired
+       60000ms get b -> expired
+      400000ms get c -> hold not found
+      400000ms update retry_window=400s -> done
+      400000ms hold a 1,2 ttl=5000ms -> hold expired, executed
+    86459999ms confirm a order=x attempt=1 -> hold expired, refund due
+    86459999ms confirm a order=x attempt=1 reclaim -> sold 1,2
+    86459999ms confirm a order=x attempt=2 reclaim -> hold already confirmed, refund due
+    86459999ms get b -> expired
+    86460000ms get b -> hold not found
+    86460000ms begin b attempt=1 -> hold not found
+    86460000ms confirm b order=x attempt=1 reclaim -> hold not found, refund due
+    86460000ms hold b 3 ttl=5000ms -> hold id too old
+    86460000ms confirm a order=x attempt=1 reclaim -> sold 1,2, again
+        map .SS..
+    ",
+    );
+}
+
+#[test]
+fn a_hold_that_was_replaced_or_released_after_a_payment_is_remembered_for_a_day() {
+    check(
+        &one_row("....."),
+        "
+           0ms hold a 1 made=5000ms -> held 1 until 600000ms
+           0ms begin a attempt=1 -> paying 1 until 900000ms
+           1ms end a attempt=1 outcome=failed -> held 1 until 600000ms
+           2ms hold b 1 replacing=a -> held 1 until 600000ms
+           3ms release b -> released
+           3ms hold c 2 -> held 2 until 600003ms
+           3ms begin c attempt=1 -> paying 2 until 900003ms
+           4ms release c abort -> released
+      300003ms get b -> hold not found
+    86400003ms get c -> released
+    86400004ms get c -> hold not found
+    86404999ms begin a attempt=1 -> released, again
+    86405000ms get a -> hold not found
+    ",
+    );
+}
+
+#[test]
+fn a_late_payment_never_gets_a_seat_that_somebody_else_holds_or_owns() {
+    check(
+        &one_row("....."),
+        "
+           0ms update payment_grace=60s -> done
+           0ms hold a 1,2,3 ttl=5000ms -> held 1,2,3 until 5000ms
+           0ms begin a attempt=1 -> paying 1,2,3 until 60000ms
+       60000ms hold b 1 -> held 1 until 660000ms
+       60000ms hold c 3 -> held 3 until 660000ms
+       60001ms begin c attempt=1 -> paying 3 until 120001ms
+       60002ms confirm b order=y -> sold 1
+       60003ms confirm a order=x attempt=1 reclaim -> hold expired: 1 sold, 3 held, refund due
+       60004ms release c abort -> released
+       60005ms confirm a order=x attempt=1 reclaim -> hold expired: 1 sold, refund due
+       60006ms confirm a 2 order=x request=1 attempt=1 reclaim -> hold expired, refund due
+        map .S...
+    ",
+    );
+}
+
+#[test]
+fn a_late_payment_is_within_the_limits_of_its_customer() {
+    check(
+        &one_row("....."),
+        "
+           0ms update payment_grace=60s places_per_customer=2 -> done
+           0ms hold a 1,2 for=7 ttl=5000ms -> held 1,2 until 5000ms
+           0ms begin a attempt=1 -> paying 1,2 until 60000ms
+           1ms hold b 3 for=7 -> customer limit 2
+       60000ms hold b 3 for=7 -> held 3 until 660000ms
+       60001ms confirm a order=x attempt=1 reclaim -> hold expired, refund due
+       60002ms release b -> released
+       60003ms confirm a order=x attempt=1 reclaim -> sold 1,2
+    ",
+    );
+}
+
+#[test]
+fn after_an_outage_a_payment_and_its_hold_have_the_time_back() {
+    check(
+        &one_row("....."),
+        "
+           0ms update payment_grace=60s -> done
+           0ms hold a 1 ttl=65000ms -> held 1 until 65000ms
+           0ms hold b 2 ttl=5000ms -> held 2 until 5000ms
+           0ms hold c 3 ttl=90000ms -> held 3 until 90000ms
+           0ms begin a attempt=1 -> paying 1 until 60000ms
+           0ms begin b attempt=1 -> paying 2 until 60000ms
+           0ms begin c attempt=1 -> paying 3 until 60000ms
+        1000ms end c attempt=1 outcome=abandoned -> held 3 until 121000ms
+       90000ms resume 89000ms
+       90000ms get a -> paying 1 until 149000ms
+       90000ms get b -> paying 2 until 149000ms
+       90000ms get c -> held 3 until 210000ms
+      149000ms get a -> held 1 until 154000ms
+      149000ms get b -> expired
+      154000ms get a -> expired
+    ",
+    );
+}
+
+#[test]
+fn a_cancelled_event_ends_its_payments() {
+    check(
+        &one_row("....."),
+        "
+           0ms hold a 1 -> held 1 until 600000ms
+           0ms hold b 2 -> held 2 until 600000ms
+           0ms hold c 3 -> held 3 until 600000ms
+           0ms begin a attempt=1 -> paying 1 until 900000ms
+           0ms begin b attempt=1 -> paying 2 until 900000ms
+           0ms confirm b order=x attempt=1 -> sold 2
+           1ms update state=cancelled -> done
+           2ms get a -> released
+           2ms begin a attempt=1 -> released, again
+           2ms begin a attempt=2 -> event cancelled
+           2ms begin c attempt=1 -> event cancelled
+           2ms end a attempt=1 outcome=failed -> released, again
+           2ms end a attempt=2 outcome=failed -> released
+           2ms release a abort -> released, again
+           2ms confirm a order=x attempt=1 -> event cancelled, refund due
+           2ms confirm a order=x attempt=1 reclaim -> event cancelled, refund due
+           2ms confirm b order=x attempt=1 -> sold 2, again
+           2ms confirm b order=x attempt=2 -> event cancelled, refund due
+        map ..S..
+    ",
+    );
+}
+
+#[test]
+fn payments_go_on_whatever_the_sale_does() {
+    check(
+        &one_row("....."),
+        "
+           0ms hold a 1,2 -> held 1,2 until 600000ms
+           1ms update state=paused -> done
+           1ms begin a attempt=1 -> paying 1,2 until 900001ms
+           2ms end a attempt=1 outcome=failed -> held 1,2 until 600000ms
+           3ms update state=offsale -> done
+           3ms begin a attempt=2 -> paying 1,2 until 900003ms
+           4ms confirm a 1 order=x request=1 attempt=2 -> held 2 sold 1 until 600000ms for x
+           5ms update state=onsale closes=6ms -> done
+           6ms hold b 3 -> sale closed
+           6ms begin a attempt=3 -> paying 2 sold 1 until 900006ms for x
+           7ms release a abort -> released sold 1
+    ",
+    );
+}
+
+#[test]
+fn a_grace_of_another_policy_is_for_the_next_payment() {
+    check(
+        &one_row("....."),
+        "
+           0ms update payment_grace=60s -> done
+           0ms hold a 1 -> held 1 until 600000ms
+           0ms begin a attempt=1 -> paying 1 until 60000ms
+           1ms update payment_grace=5400s -> done
+           1ms begin a attempt=1 -> paying 1 until 60000ms, again
+       60000ms begin a attempt=2 -> paying 1 until 5460000ms
+           60001ms update payment_grace=59s -> invalid Setting(\"payment_grace\")
+           60001ms update payment_attempts_max=0 -> invalid Setting(\"payment_attempts_max\")
+           60001ms update payment_min_left=601s -> invalid Setting(\"payment_min_left\")
+    ",
+    );
+}
+
+#[test]
+fn a_paying_hold_keeps_its_places_in_a_new_plan() {
+    check(
+        &house(0),
+        "
+           0ms hold a 0,30 -> held 0,30 until 600000ms
+           0ms begin a attempt=1 -> paying 0,30 until 900000ms
+           1ms update plan=house2 -> places in use: 30 held
+           1ms update plan=house1 -> done
+           2ms get a -> paying 23,0 until 900000ms
+           2ms confirm a order=x attempt=1 -> sold 23,0
+    ",
+    );
+}
+
+#[test]
+fn many_payments_of_one_deadline_all_end_at_it() {
+    let mut story = String::from("0ms update payment_grace=60s -> done\n");
+    for seat in 0..140 {
+        // Every second one has time left.
+        let ttl = if seat % 2 == 0 { 50_000 } else { 70_000 };
+        story += &format!("0ms hold h{seat} {seat} ttl={ttl}ms -> held {seat} until {ttl}ms\n");
+        story += &format!("0ms begin h{seat} attempt=1 -> paying {seat} until 60000ms\n");
+    }
+    story += "59999ms hold late 0 -> places unavailable: 0 held\n";
+    story += "60000ms get h0 -> expired\n";
+    story += &format!("map {}{}\n", ".h".repeat(70), ".".repeat(17));
+    story += "69999ms get h1 -> held 1 until 70000ms\n";
+    story += "70000ms get h1 -> expired\n";
+    story += &format!("map {}\n", ".".repeat(157));
+    check(&hall(), &story);
+}
+
 /// Play the story on core and model.
 fn check(plan: &PlanSpec, story: &str) {
     let mut stage = Stage::new(plan);
@@ -532,7 +1092,14 @@ impl Stage {
         }
         let command = self.command(words.0[1], &Words(words.0[2..].to_vec()));
         let answer = self.both(&command, line);
-        assert_eq!(self.tell(&answer), expected, "{line}");
+        let mut told = self.tell(&answer);
+        if let (Command::Confirm(confirm), Err(reject)) = (&command, &answer)
+            && confirm.attempt_id.is_some()
+            && reject.refund_due_on_confirm()
+        {
+            told += ", refund due";
+        }
+        assert_eq!(told, expected, "{line}");
     }
 
     fn both(&mut self, command: &Command, line: &str) -> Result<Answer, Reject> {
@@ -565,7 +1132,8 @@ impl Stage {
     // ---- Text to commands ----
 
     fn command(&mut self, verb: &str, words: &Words<'_>) -> Command {
-        let request = words.number("request").map(|number: u64| RequestId(uuid_v7(START, u128::from(number))));
+        let named = |name| words.number(name).map(|number: u64| RequestId(uuid_v7(START, u128::from(number))));
+        let (request, attempt) = (named("request"), named("attempt"));
         if verb == "update" {
             return Command::UpdateEvent(Box::new(UpdateEvent { request_id: request, ..self.update(words) }));
         }
@@ -589,7 +1157,23 @@ impl Stage {
                 request_id: request.expect("an extend has a request="),
                 ttl_ms: words.number("ttl").unwrap_or(0),
             }),
-            "release" => Command::Release(Box::new(Release { hold_id, request_id: request, part })),
+            "release" => {
+                let abort_payment = words.has("abort");
+                Command::Release(Box::new(Release { hold_id, request_id: request, part, abort_payment }))
+            }
+            "begin" => {
+                let attempt_id = attempt.expect("a begin has an attempt=");
+                Command::BeginPayment(BeginPayment { hold_id, attempt_id })
+            }
+            "end" => Command::EndPayment(EndPayment {
+                hold_id,
+                attempt_id: attempt.expect("an end has an attempt="),
+                outcome: match words.value("outcome") {
+                    Some("failed") => PaymentOutcome::Failed,
+                    Some("abandoned") => PaymentOutcome::Abandoned,
+                    other => panic!("no outcome {other:?}"),
+                },
+            }),
             "confirm" => Command::Confirm(Box::new(Confirm {
                 hold_id,
                 request_id: request,
@@ -597,6 +1181,7 @@ impl Stage {
                 part,
                 remainder: if words.has("release") { Remainder::Release } else { Remainder::Keep },
                 allow_reclaim: words.has("reclaim"),
+                attempt_id: attempt,
             })),
             _ => panic!("no story has the verb {verb}"),
         }
@@ -669,6 +1254,9 @@ impl Stage {
         update.policies.lifetime_s_max = words.number("lifetime");
         update.policies.hold_ttl_s = words.number("ttl");
         update.policies.renewals_max = words.number("renewals");
+        update.policies.payment_grace_s = words.number("payment_grace");
+        update.policies.payment_attempts_max = words.number("payment_attempts_max");
+        update.policies.payment_left_s_min = words.number("payment_min_left");
         update.policies.places_per_customer_max = words.number("places_per_customer");
         update.policies.holds_per_customer_max = words.number("holds_per_customer");
         update
@@ -694,7 +1282,8 @@ impl Stage {
             names.join(",")
         };
         let mut text = match view.state {
-            HoldState::Active | HoldState::Paying => format!("held {}", places(&view.seats, &view.admissions)),
+            HoldState::Active => format!("held {}", places(&view.seats, &view.admissions)),
+            HoldState::Paying => format!("paying {}", places(&view.seats, &view.admissions)),
             HoldState::Released => "released".into(),
             HoldState::Expired => "expired".into(),
             HoldState::Confirmed => String::new(),
@@ -706,7 +1295,11 @@ impl Stage {
         if view.state == HoldState::Active {
             text += &format!(" until {}ms", view.expires_at.since(START));
         }
-        if view.orders.len() > 1 || view.state == HoldState::Active && !view.orders.is_empty() {
+        if view.state == HoldState::Paying {
+            text += &format!(" until {}ms", view.payment_deadline.since(START));
+        }
+        let live = matches!(view.state, HoldState::Active | HoldState::Paying);
+        if view.orders.len() > 1 || live && !view.orders.is_empty() {
             let orders: Vec<&str> = view.orders.iter().map(OrderRef::as_str).collect();
             text += &format!(" for {}", orders.join(" "));
         }

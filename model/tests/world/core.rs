@@ -33,6 +33,17 @@ pub struct Shadow {
     pub areas: Vec<(u32, u32)>,
 }
 
+/// A floor that was raised because the memory of ended holds was full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Raised {
+    pub key: EventKey,
+    pub floor: TimestampMs,
+    /// Holds that ever were paying are forgotten too.
+    pub also_paid: bool,
+    /// Ended holds that were remembered before.
+    pub tombstones: u32,
+}
+
 pub struct Core {
     pub slot: Slot,
     pub library: Library,
@@ -93,6 +104,8 @@ impl Core {
                     Command::Extend(extend) => extend.hold_id,
                     Command::Confirm(confirm) => confirm.hold_id,
                     Command::Release(release) => release.hold_id,
+                    Command::BeginPayment(begin) => begin.hold_id,
+                    Command::EndPayment(end) => end.hold_id,
                     Command::GetHold(_) | Command::Suggest(_) | Command::Explain(_) => panic!("a read changes nothing"),
                     Command::CreateEvent(_) | Command::UpdateEvent(_) => return Ok(Answer::Event { replayed: false }),
                 };
@@ -102,7 +115,7 @@ impl Core {
         }
     }
 
-    /// Expire what is due.
+    /// Expire holds and end payments that are due.
     pub fn advance(&mut self, now: TimestampMs) {
         while let Some((number, change)) = self.slot.decide_due(now) {
             // Holds due together may end in another order after an image: the order is in the log.
@@ -116,16 +129,21 @@ impl Core {
         }
     }
 
-    /// Raise floors while the memory of ended holds is full; which, and how far.
-    pub fn make_room(&mut self, now: TimestampMs) -> Vec<(EventKey, TimestampMs)> {
+    /// Raise floors while the memory of ended holds is full.
+    pub fn make_room(&mut self, now: TimestampMs) -> Vec<Raised> {
         let mut raised = Vec::new();
         while let Some((number, change)) = self.slot.decide_floor(now) {
             if let Some(twin) = &mut self.twin {
                 let of_twin = twin.decide_floor(now);
                 assert_eq!(format!("{of_twin:?}"), format!("{:?}", Some((number, &change))), "the same is forgotten");
             }
-            let Change::FloorRaised(floor) = change else { panic!("{change:?} raises no floor") };
-            raised.push((self.slot.event(number).expect("it has a number").key(), floor));
+            let (floor, also_paid) = match change {
+                Change::FloorRaised(floor) => (floor, false),
+                Change::PaidForgotten(floor) => (floor, true),
+                _ => panic!("{change:?} raises no floor"),
+            };
+            let key = self.slot.event(number).expect("it has a number").key();
+            raised.push(Raised { key, floor, also_paid, tombstones: self.slot.tombstones() });
             self.apply(now, number, change);
         }
         raised
