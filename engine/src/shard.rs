@@ -615,8 +615,12 @@ impl Shard {
             sometimes!("turn: ids are forgotten for want of memory");
             #[cfg(usher_sim)]
             match &change {
-                Change::FloorRaised(floor) => tell!("floor", self.view_key(at, event), floor.0),
-                Change::PaidForgotten(floor) => tell!("floor of paid", self.view_key(at, event), floor.0),
+                Change::FloorRaised(floor) => {
+                    tell!("floor", self.view_key(at, event), floor.0);
+                }
+                Change::PaidForgotten(floor) => {
+                    tell!("floor of paid", self.view_key(at, event), floor.0);
+                }
                 _ => {}
             }
             self.make(at, event, change);
