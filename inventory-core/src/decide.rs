@@ -162,7 +162,8 @@ impl Slot {
                 None => return Err(nothing_fits(event, &wanted, hold.best.as_ref())),
             }
         }
-        judge_orphans(event, &seats[..explicit_count], &except)?;
+        let judged = if probe::planted!(OrphanJudgedTwice) { seats.len() } else { explicit_count };
+        judge_orphans(event, &seats[..judged], &except)?;
         self.judge_customer(event, hold, &seats, &admissions, replaced)?;
         let ttl_ms = if hold.ttl_ms == 0 { u64::from(policies.hold_ttl_s) * 1_000 } else { u64::from(hold.ttl_ms) };
         let lifetime_ms = u64::from(policies.lifetime_s_max) * 1_000;
@@ -393,6 +394,9 @@ impl Slot {
         let (places, _) = event.customer(entry.customer);
         let more = unsold_count(entry);
         let over = limit > 0 && entry.customer.is_some() && places + more > limit;
+        if probe::planted!(ReclaimBlind) {
+            lost.clear();
+        }
         if !lost.is_empty() || more == 0 || over {
             return Err(Reject::HoldExpired { executed: false, places_lost: lost });
         }
