@@ -6,7 +6,7 @@ use inventory_core::{
     change::{Held, HoldView},
     ids::{EventKey, TimestampMs},
     reject::Reject,
-    slot::Suggestion,
+    slot::{Page, SoldPart, Suggestion, Touched},
 };
 
 /// The one answer to one command. Everything it says is durable.
@@ -45,6 +45,29 @@ pub enum Done {
         outcome: Box<Result<Held, Reject>>,
         /// Seats that the pick would leave alone.
         left_alone: Vec<u32>,
+    },
+    /// What is sold to an order.
+    Order {
+        /// The plan that indexes belong to.
+        plan_revision: u32,
+        /// By hold, in order of their ids; at least one.
+        parts: Vec<SoldPart>,
+    },
+    /// A page of a list.
+    Page {
+        /// The plan that indexes belong to.
+        plan_revision: u32,
+        /// The page.
+        page: Page,
+    },
+    /// What a command of the house touched, or would touch.
+    Touched {
+        /// The plan that indexes belong to.
+        plan_revision: u32,
+        /// Nothing, when it had taken effect before: that is not remembered.
+        touched: Touched,
+        /// The command had taken effect before.
+        replayed: bool,
     },
     /// An event.
     Event {

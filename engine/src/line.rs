@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use inventory_core::{
-    change::{Change, Record, ResumeCause},
+    change::{Change, Record, ResumeCause, Taken},
     command::PaymentOutcome,
+    giving_back::ReturnTo,
     ids::{EventId, EventKey, EventNumber, HoldId, OrderRef, PlanDigest, SlotIndex, TimestampMs},
     place::{Admission, Move, Moved, PlaceState},
     plan::Plan,
@@ -164,6 +165,11 @@ impl ChangeLine<'_> {
             Change::PaymentEnded(_) => "payment_ended",
             Change::PaymentsLapsed(_) => "payments_lapsed",
             Change::PaidForgotten(_) => "paid_forgotten",
+            Change::SoldDirect(_) => "sold_direct",
+            Change::Returned(_) => "returned",
+            Change::Exchanged(_) => "exchanged",
+            Change::Killed(_) => "killed",
+            Change::Unkilled(_) => "unkilled",
         }
     }
 
@@ -178,8 +184,16 @@ impl ChangeLine<'_> {
             Change::PaymentBegan(began) => std::slice::from_ref(&began.hold_id),
             Change::PaymentEnded(ended) => std::slice::from_ref(&ended.hold_id),
             Change::Expired(holds) | Change::PaymentsLapsed(holds) => holds,
+            Change::SoldDirect(sold) => std::slice::from_ref(&sold.hold_id),
+            Change::Exchanged(exchanged) => match &exchanged.taken {
+                Taken::Sale(sold) => std::slice::from_ref(&sold.hold_id),
+                Taken::Hold(confirmed) => std::slice::from_ref(&confirmed.hold_id),
+            },
+            Change::Killed(killed) => &killed.holds,
             Change::EventCreated(_)
             | Change::EventUpdated(_)
+            | Change::Returned(_)
+            | Change::Unkilled(_)
             | Change::Resumed(_)
             | Change::FloorRaised(_)
             | Change::PaidForgotten(_) => &[],
@@ -200,6 +214,9 @@ impl ChangeLine<'_> {
     pub fn order(&self) -> Option<&OrderRef> {
         match &self.record.change {
             Change::Confirmed(confirmed) => Some(&confirmed.order),
+            Change::SoldDirect(sold) => Some(&sold.order),
+            Change::Returned(returned) => Some(&returned.order),
+            Change::Exchanged(exchanged) => Some(&exchanged.returned.order),
             _ => None,
         }
     }
@@ -230,10 +247,11 @@ impl ChangeLine<'_> {
     pub fn places(&self) -> Option<Vec<PlaceMoved>> {
         if let Some(moves) = self.moves {
             let all = moves.iter().enumerate();
-            // What a reclaim takes and sells at once is sold.
-            let kept = all.filter(|(at, moved)| {
-                moved.to != PlaceState::Held || !moves[at + 1..].iter().any(|later| later.what == moved.what)
-            });
+            // What a reclaim takes and sells at once is sold; what a kill takes from a hold is killed.
+            let is_step = |at: usize, moved: &Move| moves[at + 1..].iter().any(|later| later.what == moved.what);
+            let may_be_step =
+                matches!(self.record.change, Change::Killed(_) | Change::Returned(_) | Change::Exchanged(_));
+            let kept = all.filter(|(at, moved)| (moved.to != PlaceState::Held && !may_be_step) || !is_step(*at, moved));
             return Some(kept.map(|(_, moved)| PlaceMoved { what: moved.what, to: moved.to }).collect());
         }
         let seats = |seats: &[u32], to| -> Vec<PlaceMoved> {
@@ -242,6 +260,10 @@ impl ChangeLine<'_> {
         let areas = |admissions: &[Admission], to| -> Vec<PlaceMoved> {
             let one = |a: &Admission| Moved::Area { area: a.area, quantity: a.quantity.into() };
             admissions.iter().map(|admission| PlaceMoved { what: one(admission), to }).collect()
+        };
+        let of_house = |named: &[u32], counts: &[(u16, u32)], to| {
+            let one = |&(area, quantity): &(u16, u32)| PlaceMoved { what: Moved::Area { area, quantity }, to };
+            [seats(named, to), counts.iter().map(one).collect()].concat()
         };
         match &self.record.change {
             Change::Held(held) => {
@@ -254,7 +276,23 @@ impl ChangeLine<'_> {
             Change::Released(r) if !r.seats.is_empty() || !r.admissions.is_empty() => {
                 Some([seats(&r.seats, PlaceState::Open), areas(&r.admissions, PlaceState::Open)].concat())
             }
-            Change::Confirmed(_) | Change::Released(_) | Change::Expired(_) | Change::EventUpdated(_) => None,
+            Change::SoldDirect(sold) => {
+                let indexes: Vec<u32> = sold.seats.iter().map(|seat| seat.index).collect();
+                Some([seats(&indexes, PlaceState::Sold), areas(&sold.admissions, PlaceState::Sold)].concat())
+            }
+            Change::Returned(returned) => {
+                let killed = returned.to == ReturnTo::Killed;
+                let to = if killed { PlaceState::Killed } else { PlaceState::Open };
+                let admissions: Vec<Admission> = returned.admissions.iter().map(|(_, admission)| *admission).collect();
+                Some([seats(&returned.seats, to), areas(&admissions, to)].concat())
+            }
+            Change::Killed(killed) => Some(of_house(&killed.seats, &killed.areas, PlaceState::Killed)),
+            Change::Unkilled(unkilled) => Some(of_house(&unkilled.seats, &unkilled.areas, PlaceState::Open)),
+            Change::Confirmed(_)
+            | Change::Released(_)
+            | Change::Expired(_)
+            | Change::Exchanged(_)
+            | Change::EventUpdated(_) => None,
             Change::EventCreated(_)
             | Change::Extended(_)
             | Change::Resumed(_)

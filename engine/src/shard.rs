@@ -26,7 +26,7 @@ use std::{
 
 use inventory_core::{
     ahead::{AHEAD_MAX, STEPS},
-    change::{Change, HoldView},
+    change::{Change, HoldView, Taken},
     command::Command,
     event::Event,
     ids::{EventKey, EventNumber, HoldId, SlotIndex, TimestampMs},
@@ -34,7 +34,7 @@ use inventory_core::{
     place::Move,
     plan::Plan,
     reject::Reject,
-    slot::{Decision, Slot},
+    slot::{Decision, Slot, Touched},
 };
 use probe::{buggify, planted, sometimes, tell};
 
@@ -440,13 +440,17 @@ impl Shard {
             }
             Ok(Decision::Change(event, change)) => {
                 let hold_id = hold_of(&change);
+                let touched = Touched::of(&change);
                 let place = self.make(at, event, change);
                 if matches!(reply, Reply::Nobody) {
                     return;
                 }
-                let done = match hold_id {
-                    Some(hold_id) => Done::Hold { view: self.hold_view(at, event, hold_id), replayed: false },
-                    None => Done::Event { key, replayed: false },
+                let done = match (hold_id, touched) {
+                    (Some(hold_id), _) => Done::Hold { view: self.hold_view(at, event, hold_id), replayed: false },
+                    (None, Some(touched)) => {
+                        Done::Touched { plan_revision: self.plan_revision(at, event), touched, replayed: false }
+                    }
+                    (None, None) => Done::Event { key, replayed: false },
                 };
                 self.open.replies.push(Pending { place, time: now, result: Ok(done), reply });
             }
@@ -461,6 +465,18 @@ impl Shard {
                 let plan_revision = self.plan_revision(at, event);
                 let done = Done::Explained { plan_revision, outcome: Box::new(outcome), left_alone };
                 self.answer_about(at, event, reply, Ok(done));
+            }
+            Ok(Decision::Order { event, parts }) => {
+                let plan_revision = self.plan_revision(at, event);
+                self.answer_about(at, event, reply, Ok(Done::Order { plan_revision, parts }));
+            }
+            Ok(Decision::Page { event, page }) => {
+                let plan_revision = self.plan_revision(at, event);
+                self.answer_about(at, event, reply, Ok(Done::Page { plan_revision, page }));
+            }
+            Ok(Decision::Touched { event, touched, replayed }) => {
+                let plan_revision = self.plan_revision(at, event);
+                self.answer_about(at, event, reply, Ok(Done::Touched { plan_revision, touched, replayed }));
             }
             Ok(Decision::Event { event, replayed }) => {
                 self.answer_about(at, event, reply, Ok(Done::Event { key, replayed }));
@@ -615,8 +631,12 @@ impl Shard {
             sometimes!("turn: ids are forgotten for want of memory");
             #[cfg(usher_sim)]
             match &change {
-                Change::FloorRaised(floor) => tell!("floor", self.view_key(at, event), floor.0),
-                Change::PaidForgotten(floor) => tell!("floor of paid", self.view_key(at, event), floor.0),
+                Change::FloorRaised(floor) => {
+                    tell!("floor", self.view_key(at, event), floor.0);
+                }
+                Change::PaidForgotten(floor) => {
+                    tell!("floor of paid", self.view_key(at, event), floor.0);
+                }
                 _ => {}
             }
             self.make(at, event, change);
@@ -740,6 +760,9 @@ fn needs_room(command: &Command) -> bool {
         Command::Confirm(_)
             | Command::Release(_)
             | Command::EndPayment(_)
+            | Command::ReturnPlaces(_)
+            | Command::GetOrder(_)
+            | Command::List(_)
             | Command::GetHold(_)
             | Command::Suggest(_)
             | Command::Explain(_)
@@ -755,8 +778,16 @@ fn hold_of(change: &Change) -> Option<HoldId> {
         Change::Released(released) => Some(released.hold_id),
         Change::PaymentBegan(began) => Some(began.hold_id),
         Change::PaymentEnded(ended) => Some(ended.hold_id),
+        Change::SoldDirect(sold) => Some(sold.hold_id),
+        Change::Exchanged(exchanged) => Some(match &exchanged.taken {
+            Taken::Sale(sold) => sold.hold_id,
+            Taken::Hold(confirmed) => confirmed.hold_id,
+        }),
         Change::EventCreated(_)
         | Change::EventUpdated(_)
+        | Change::Returned(_)
+        | Change::Killed(_)
+        | Change::Unkilled(_)
         | Change::Expired(_)
         | Change::Resumed(_)
         | Change::FloorRaised(_)
@@ -778,6 +809,13 @@ fn fingerprint(key: EventKey, command: &Command) -> u64 {
         Command::BeginPayment(begin) => (begin.hold_id, begin.attempt_id).hash(&mut hasher),
         Command::EndPayment(end) => (end.hold_id, end.attempt_id, end.outcome).hash(&mut hasher),
         Command::GetHold(hold_id) => hold_id.hash(&mut hasher),
+        Command::SellDirect(sell) => (sell.request_id, sell.fingerprint()).hash(&mut hasher),
+        Command::ReturnPlaces(command) => (command.request_id, command.fingerprint()).hash(&mut hasher),
+        Command::Exchange(exchange) => (exchange.request_id, exchange.fingerprint()).hash(&mut hasher),
+        Command::Kill(kill) => (kill.request_id, kill.fingerprint()).hash(&mut hasher),
+        Command::Unkill(unkill) => (unkill.request_id, unkill.fingerprint()).hash(&mut hasher),
+        Command::GetOrder(order) => order.hash(&mut hasher),
+        Command::List(list) => (list.what, list.from, list.count_max).hash(&mut hasher),
         Command::CreateEvent(create) => create.fingerprint().hash(&mut hasher),
         Command::UpdateEvent(update) => (update.request_id, update.fingerprint()).hash(&mut hasher),
     }

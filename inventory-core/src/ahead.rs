@@ -10,7 +10,7 @@
 use crate::{
     change::Change,
     command::Command,
-    ids::{CustomerKey, EventKey, EventNumber, HoldId},
+    ids::{CustomerKey, EventKey, EventNumber, HoldId, OrderRef},
     slot::Slot,
 };
 
@@ -60,6 +60,15 @@ impl Next<'_> {
         })
     }
 
+    /// The order that places will be sold to.
+    fn order(&self) -> Option<&OrderRef> {
+        match self {
+            Next::Command(Command::Confirm(confirm)) => Some(&confirm.order),
+            Next::Change(Change::Confirmed(confirmed)) => Some(&confirmed.order),
+            Next::Command(_) | Next::Change(_) => None,
+        }
+    }
+
     /// Who will hold, and the first of the seats: the others are neighbours, mostly.
     fn new_hold(self) -> Option<(CustomerKey, Option<u32>)> {
         match self {
@@ -103,7 +112,12 @@ impl Slot {
                     self.holds.prefetch_free();
                 }
             }
-            (2, None) => ahead.at = self.holds.prefetch_found(ahead.hash),
+            (2, None) => {
+                ahead.at = self.holds.prefetch_found(ahead.hash);
+                if let Some(order) = ahead.next.order() {
+                    self.holds.prefetch_order(ahead.event, order);
+                }
+            }
             (3, None) => {
                 if let Some(at) = ahead.at {
                     let entry = &self.holds[at];

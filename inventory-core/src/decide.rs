@@ -173,7 +173,8 @@ impl Slot {
                 None => return Err(nothing_fits(event, &wanted, hold.best.as_ref())),
             }
         }
-        judge_orphans(event, &seats[..explicit_count], &except)?;
+        let judged = if probe::planted!(OrphanJudgedTwice) { seats.len() } else { explicit_count };
+        judge_orphans(event, &seats[..judged], &except)?;
         self.judge_customer(event, hold, &seats, &admissions, replaced)?;
         let ttl_ms = if hold.ttl_ms == 0 { u64::from(policies.hold_ttl_s) * 1_000 } else { u64::from(hold.ttl_ms) };
         let lifetime_ms = u64::from(policies.lifetime_s_max) * 1_000;
@@ -416,6 +417,9 @@ impl Slot {
         let (places, _) = event.customer(entry.customer);
         let more = unsold_count(entry);
         let over = limit > 0 && entry.customer.is_some() && places + more > limit;
+        if probe::planted!(ReclaimBlind) {
+            lost.clear();
+        }
         if !lost.is_empty() || entry.lost_count() > 0 || more == 0 || over {
             return Err(Reject::HoldExpired { executed: false, places_lost: lost });
         }
@@ -514,10 +518,10 @@ impl Slot {
 
     fn decide_update(&self, now: TimestampMs, event: &Event, update: &UpdateEvent) -> Result<Decision, Reject> {
         let fingerprint = update.fingerprint();
-        if let Some(id) = update.request_id {
-            if event.judge_request(now, id, fingerprint)? {
-                return Ok(Decision::Event { event: event.number, replayed: true });
-            }
+        if let Some(id) = update.request_id
+            && event.judge_request(now, id, fingerprint)?
+        {
+            return Ok(Decision::Event { event: event.number, replayed: true });
         }
         let etag_differs = update.etag.is_some_and(|etag| etag != event.etag());
         let state_differs = update.expected_state.is_some_and(|state| state != event.settings.state);

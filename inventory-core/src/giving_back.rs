@@ -376,7 +376,6 @@ impl Slot {
     }
 
     /// Sold places of a hold are open again.
-    #[expect(clippy::too_many_arguments, reason = "one hold's part of a return, in one place")]
     fn unsell(
         &mut self,
         number: EventNumber,

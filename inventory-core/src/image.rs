@@ -594,7 +594,9 @@ fn restore_hold(slot: &mut Slot, entry: Entry, reader: &Reader<'_>) -> Result<()
             .sum::<u32>();
     let words = entry.copy_words();
     let held = if live { unsold_count(&entry) } else { 0 };
+    let orders: Vec<OrderRef> = entry.orders().cloned().collect();
     let at = slot.holds.insert(entry);
+    orders.iter().for_each(|order| slot.holds.add_order(at, order));
     if live {
         slot.deadlines.insert(&mut slot.holds, at, until);
     } else if tombstone {

@@ -71,8 +71,8 @@ impl PlaceSet {
         if self.seat_keys.iter().any(|key| key.len() > PLAN_TEXT_BYTES_MAX) {
             return Err(Reject::invalid(Field::SeatKeys, "must be at most 128 bytes each"));
         }
-        let too_long = |text: &Box<str>| text.is_empty() || text.len() > 4 * PLAN_TEXT_BYTES_MAX;
-        if self.selectors.len() > SELECTORS_MAX || self.selectors.iter().any(too_long) {
+        let fits = |text: &str| (1..=4 * PLAN_TEXT_BYTES_MAX).contains(&text.len());
+        if self.selectors.len() > SELECTORS_MAX || !self.selectors.iter().all(|text| fits(text)) {
             return Err(Reject::invalid(Field::Selectors, "must be at most 64 of 1 to 512 bytes"));
         }
         if self.admissions.len() > SELECTORS_MAX || self.admissions.iter().any(|a| a.quantity == 0) {
@@ -114,8 +114,7 @@ impl PlaceSet {
             places.seats.push(plan.find_seat(key).ok_or(unknown(Field::SeatKeys, at))?);
         }
         for (at, selector) in self.selectors.iter().enumerate() {
-            let seats = select(plan, selector).ok_or(unknown(Field::Selectors, at))?;
-            seats.into_iter().for_each(|range| places.seats.extend(range));
+            places.seats.extend(select(plan, selector).ok_or(unknown(Field::Selectors, at))?);
         }
         places.seats.sort_unstable();
         places.seats.dedup();
@@ -139,10 +138,10 @@ impl PlaceSet {
     }
 }
 
-/// The stretches of seats that a selector means, in plan order; `None`: nothing.
-fn select(plan: &Plan, selector: &str) -> Option<Vec<core::ops::Range<u32>>> {
+/// The seats that a selector means; `None`: nothing.
+fn select(plan: &Plan, selector: &str) -> Option<core::ops::Range<u32>> {
     if let Some(section) = plan.find_section(selector) {
-        return Some([plan.sections()[usize::from(section)].seats.clone()].into());
+        return Some(plan.sections()[usize::from(section)].seats.clone());
     }
     // Keys and labels may have a slash themselves: every way to read it is tried, the longest section first.
     let slashes = || selector.char_indices().filter(|(_, letter)| *letter == '/').map(|(at, _)| at);
@@ -151,7 +150,7 @@ fn select(plan: &Plan, selector: &str) -> Option<Vec<core::ops::Range<u32>>> {
         let rest = &selector[slash + 1..];
         let rows = || section.rows.clone().map(|row| &plan.rows()[row as usize]);
         if let Some(row) = rows().find(|row| &*row.label == rest) {
-            return Some([row.seats()].into());
+            return Some(row.seats());
         }
         let inner = rest.char_indices().filter(|(_, letter)| *letter == '/').map(|(at, _)| at);
         inner.collect::<Vec<usize>>().into_iter().rev().find_map(|slash| {
@@ -159,12 +158,12 @@ fn select(plan: &Plan, selector: &str) -> Option<Vec<core::ops::Range<u32>>> {
             let named = |label: &str| row.seats().find(|&seat| plan.seat_label(seat) == label);
             let seats = &rest[slash + 1..];
             if let Some(seat) = named(seats) {
-                return Some([seat..seat + 1].into());
+                return Some(seat..seat + 1);
             }
             let dashes = seats.char_indices().filter(|(_, letter)| *letter == '-').map(|(at, _)| at);
             dashes.collect::<Vec<usize>>().into_iter().find_map(|dash| {
                 let (first, last) = (named(&seats[..dash])?, named(&seats[dash + 1..])?);
-                (first <= last).then(|| [first..last + 1].into())
+                (first <= last).then(|| first..last + 1)
             })
         })
     })

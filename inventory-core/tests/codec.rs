@@ -8,11 +8,12 @@ use std::{path::PathBuf, sync::Arc};
 use inventory_core::{
     best_available::Arrangement,
     change::{
-        Change, Confirmed, EventCreated, EventUpdated, Extended, Held, PaymentBegan, PaymentEnded, Record, Released,
-        ResumeCause, Resumed,
+        Change, Confirmed, EventCreated, EventUpdated, Exchanged, Extended, Held, Killed, PaymentBegan, PaymentEnded,
+        Record, Released, ResumeCause, Resumed, Returned, SoldDirect, Taken, Unkilled,
     },
     codec::{decode_record, encode_record},
     command::{PaymentOutcome, Remainder},
+    giving_back::ReturnTo,
     ids::{
         CustomerKey, EventId, EventKey, EventNumber, HoldId, OrderRef, PlanDigest, RequestId, SlotIndex, TimestampMs,
     },
@@ -184,9 +185,71 @@ fn records() -> Vec<(&'static str, Record)> {
         ),
         ("payments_lapsed", Change::PaymentsLapsed(vec![hold_id(1), hold_id(2)])),
         ("paid_forgotten", Change::PaidForgotten(TimestampMs(1_700_000_000_000))),
+        ("sold_direct", Change::SoldDirect(Box::new(sold_direct()))),
+        ("returned", Change::Returned(Box::new(returned()))),
+        (
+            "exchanged_for_places",
+            Change::Exchanged(Box::new(Exchanged {
+                returned: Returned { to: ReturnTo::Origin, reason: "".into(), ..returned() },
+                taken: Taken::Sale(sold_direct()),
+            })),
+        ),
+        (
+            "exchanged_for_hold",
+            Change::Exchanged(Box::new(Exchanged {
+                returned: Returned { to: ReturnTo::Origin, reason: "".into(), ..returned() },
+                taken: Taken::Hold(Confirmed {
+                    hold_id: hold_id(1),
+                    request: None,
+                    order: order("A-1017"),
+                    seats: Vec::new().into(),
+                    admissions: Vec::new().into(),
+                    remainder: Remainder::Keep,
+                    reclaimed: false,
+                    attempt_id: None,
+                    expires_at: None,
+                }),
+            })),
+        ),
+        (
+            "killed",
+            Change::Killed(Box::new(Killed {
+                request: request(7),
+                reason: "camera".into(),
+                seats: vec![3, 4, 5, 9],
+                areas: vec![(0, 2), (7, 1_000)],
+                holds: vec![hold_id(1), hold_id(2)],
+            })),
+        ),
+        (
+            "unkilled",
+            Change::Unkilled(Box::new(Unkilled { request: request(8), seats: vec![3, 9], areas: vec![(7, 1_000)] })),
+        ),
     ];
     let record = |change| Record { event: EventNumber(3), event_seq: 9, digest: 0xdead_beef, change };
     changes.into_iter().map(|(name, change)| (name, record(change))).collect()
+}
+
+fn sold_direct() -> SoldDirect {
+    SoldDirect {
+        hold_id: hold_id(6),
+        fingerprint: 7,
+        customer: CustomerKey(8),
+        order: order("A-1017"),
+        seats: vec![Seat { index: 999_999, ticket_type: 255 }].into(),
+        admissions: vec![Admission { area: 4_095, ticket_type: 1, quantity: 64 }].into(),
+    }
+}
+
+fn returned() -> Returned {
+    Returned {
+        request: Some(request(6)),
+        order: order("A-1017"),
+        to: ReturnTo::Killed,
+        reason: "returned".into(),
+        seats: vec![0, 1, 70, 999_999],
+        admissions: vec![(hold_id(1), Admission { area: 0, ticket_type: 1, quantity: 2 })],
+    }
 }
 
 /// Compare with the golden file, or write it when told so.
@@ -348,6 +411,76 @@ fn slot(plans: &OnePlan) -> Slot {
     slot
 }
 
+/// The same with what came later: a payment, kills, a hold that lost a place, sales to several orders, a return.
+fn later_slot(plans: &OnePlan) -> Slot {
+    let mut slot = slot(plans);
+    let start = slot.now().0;
+    let mut step = 0;
+    let mut apply = |change: Change| {
+        step += 1;
+        slot.apply(TimestampMs(start + step * 1_000), EventNumber(0), &change, plans, None);
+    };
+    let killed = |number, reason: &str, seats: Vec<u32>, areas, holds| {
+        let reason = reason.into();
+        Change::Killed(Box::new(Killed { request: request(number), reason, seats, areas, holds }))
+    };
+    apply(killed(20, "camera", vec![0, 40, 41], vec![(0, 7)], vec![hold_id(1)]));
+    apply(killed(21, "sightline", vec![42], Vec::new(), Vec::new()));
+    apply(Change::Confirmed(Confirmed {
+        hold_id: hold_id(1),
+        request: Some(request(22)),
+        order: order("A-2"),
+        seats: vec![2].into(),
+        admissions: vec![Admission { area: 0, ticket_type: 2, quantity: 1 }].into(),
+        remainder: Remainder::Keep,
+        reclaimed: false,
+        attempt_id: Some(request(23).0),
+        expires_at: None,
+    }));
+    apply(Change::PaymentBegan(PaymentBegan {
+        hold_id: hold_id(1),
+        attempt_id: request(24).0,
+        deadline: TimestampMs(start + 900_000),
+    }));
+    apply(Change::SoldDirect(Box::new(SoldDirect {
+        seats: vec![Seat { index: 50, ticket_type: 0 }].into(),
+        admissions: vec![Admission { area: 0, ticket_type: 1, quantity: 2 }].into(),
+        ..sold_direct()
+    })));
+    apply(Change::Returned(Box::new(Returned {
+        order: order("A-1"),
+        seats: vec![10],
+        admissions: vec![(hold_id(1), Admission { area: 0, ticket_type: 2, quantity: 1 })],
+        ..returned()
+    })));
+    slot.assert_valid();
+    slot
+}
+
+#[test]
+fn a_slot_with_kills_has_the_bytes_of_the_second_version_and_comes_back_whole() {
+    let plans = plan();
+    let slot = later_slot(&plans);
+    let mut bytes = Vec::new();
+    encode_slot(&slot, &mut bytes);
+    golden("slot_v2.bin", &bytes);
+    let back = decode_slot(&bytes, slot.index(), CONFIG, &plans).expect("the image is ours");
+    back.assert_valid();
+    assert_eq!(back.hash(), slot.hash());
+    for number in 1..=6 {
+        assert_eq!(
+            back.hold_view(EventNumber(0), hold_id(number)),
+            slot.hold_view(EventNumber(0), hold_id(number)),
+            "hold {number}"
+        );
+    }
+    let event = |slot: &Slot| slot.events().map(|event| event.kill_reason(42).map(str::to_owned)).collect::<Vec<_>>();
+    assert_eq!((event(&back), event(&slot)), (vec![Some("sightline".into())], vec![Some("sightline".into())]));
+    let mut again = Vec::new();
+    encode_slot(&back, &mut again);
+    assert_eq!(again, bytes, "one state has one image");
+}
+
 #[test]
 fn a_slot_has_the_bytes_it_always_had_and_comes_back_whole() {
     let plans = plan();
@@ -374,18 +507,23 @@ fn a_slot_has_the_bytes_it_always_had_and_comes_back_whole() {
 #[test]
 fn a_damaged_image_is_refused_or_is_another_valid_state() {
     let plans = plan();
-    let slot = slot(&plans);
+    for slot in [slot(&plans), later_slot(&plans)] {
+        no_damage_is_believed(&slot, &plans);
+    }
+}
+
+fn no_damage_is_believed(slot: &Slot, plans: &OnePlan) {
     let mut bytes = Vec::new();
-    encode_slot(&slot, &mut bytes);
+    encode_slot(slot, &mut bytes);
     for length in 0..bytes.len() {
-        assert!(decode_slot(&bytes[..length], slot.index(), CONFIG, &plans).is_err(), "cut to {length}");
+        assert!(decode_slot(&bytes[..length], slot.index(), CONFIG, plans).is_err(), "cut to {length}");
     }
     // The plan's digest is its file's business: the test's store has one plan only.
     let digest = bytes.windows(32).position(|window| window == [9; 32]).expect("the plan is named");
     for at in (0..bytes.len()).filter(|at| !(digest..digest + 32).contains(at)) {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x41;
-        if let Ok(other) = decode_slot(&damaged, slot.index(), CONFIG, &plans) {
+        if let Ok(other) = decode_slot(&damaged, slot.index(), CONFIG, plans) {
             other.assert_valid();
         }
     }

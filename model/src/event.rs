@@ -935,6 +935,10 @@ impl Event {
         self.holds.values().flat_map(of_hold)
     }
 
+    pub(crate) fn paying_holds(&self) -> usize {
+        self.holds.values().filter(|hold| hold.state == HoldState::Paying).count()
+    }
+
     pub(crate) fn live_holds(&self) -> Vec<HoldId> {
         self.holds.values().filter(|hold| hold.is_live()).map(|hold| hold.id).collect()
     }

@@ -205,6 +205,12 @@ impl Model {
         self.events.get(&key).map_or_else(Vec::new, Event::live_holds)
     }
 
+    /// How many live holds of the event are being paid for.
+    #[must_use]
+    pub fn paying_holds(&self, key: EventKey) -> usize {
+        self.events.get(&key).map_or(0, Event::paying_holds)
+    }
+
     /// The hold, live or remembered.
     #[must_use]
     pub fn hold_view(&self, key: EventKey, id: HoldId) -> Option<HoldView> {

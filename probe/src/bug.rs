@@ -51,6 +51,12 @@ pub enum Bug {
     RepliesReordered,
     /// A plan file is not durable before the event that names it.
     PlanNotSynced,
+    /// A late payment takes its places back without a look at who has them now.
+    ReclaimBlind,
+    /// What a hold gives back still counts for its customer.
+    AllowanceKept,
+    /// What best available chose is judged by the orphan rule once more.
+    OrphanJudgedTwice,
 }
 
 impl Bug {
@@ -80,5 +86,8 @@ impl Bug {
         Bug::ExtendExecutedAgain,
         Bug::RepliesReordered,
         Bug::PlanNotSynced,
+        Bug::ReclaimBlind,
+        Bug::AllowanceKept,
+        Bug::OrphanJudgedTwice,
     ];
 }

@@ -58,6 +58,8 @@ pub(crate) struct Judged {
     pub(crate) number: u64,
     pub(crate) time: TimestampMs,
     pub(crate) expected: Expected,
+    /// Whether it made a change.
+    pub(crate) changed: bool,
     /// Where the group lies that last changed what it looked at, if one did since the start.
     pub(crate) depends_on: Option<(u64, u64)>,
 }
@@ -76,18 +78,6 @@ pub(crate) enum Expected {
 impl Sent {
     pub(crate) fn new(key: EventKey, command: Command, deadline: Option<TimestampMs>) -> Sent {
         Sent { key, command, deadline, judged: None, is_answered: false, is_lost: false }
-    }
-}
-
-/// Whether a command with this answer made a change.
-pub(crate) fn is_change(command: &Command, answer: &Result<model::Answer, Reject>) -> bool {
-    match answer {
-        Ok(model::Answer::Hold { replayed, .. }) => !replayed && !matches!(command, Command::GetHold(_)),
-        Ok(model::Answer::Event { replayed }) => {
-            let only_asks = matches!(command, Command::UpdateEvent(update) if update.validate_only);
-            !replayed && !only_asks
-        }
-        Ok(model::Answer::Suggested { .. } | model::Answer::Explained { .. }) | Err(_) => false,
     }
 }
 
@@ -124,7 +114,7 @@ impl World {
         let about_event = !matches!(judged.expected, Expected::Refused(_));
         let (number, depends_on, key) = (judged.number, judged.depends_on, sent.key);
         let kind = kind_of(&sent.command, &answer);
-        let changed = matches!(&judged.expected, Expected::Model(expected) if is_change(&sent.command, expected));
+        let changed = judged.changed;
         *self.answers_by_kind.entry(kind).or_default() += 1;
         if about_event {
             let last = self.answered.insert(key, number);

@@ -22,6 +22,7 @@ fn profiles(bug: Bug) -> &'static [Profile] {
         Bug::PlanNotSynced => &[P::Plans, P::Crash],
         Bug::TimeGoesBack => &[P::Clock],
         Bug::FloorOffByOne => &[P::Forget],
+        Bug::ReclaimBlind => &[P::Crash, P::Mixed, P::Repeat],
         Bug::EndedHoldsNotInCheckpoint | Bug::ExtendExecutedAgain => &[P::Repeat, P::Forget],
         Bug::ConfirmAtDeadline | Bug::ExpiryFreesOne | Bug::ResumedTwice => &[P::Crash, P::Clock, P::Repeat],
         _ => &[P::Crash, P::Mixed],

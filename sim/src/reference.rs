@@ -125,18 +125,23 @@ impl Reference {
         matches!(model.execute(now, key, command), Ok(Answer::Hold { replayed: false, .. }))
     }
 
-    /// Judges a command and makes it true.
-    pub fn execute(&mut self, now: TimestampMs, key: EventKey, command: &Command) -> Result<Answer, Reject> {
-        let answer = normal(self.models.entry(key).or_default().execute(now, key, command));
-        let changes = match &answer {
-            Ok(Answer::Hold { replayed, .. }) => !replayed && !matches!(command, Command::GetHold(_)),
-            Ok(Answer::Event { replayed }) => !replayed,
-            Ok(Answer::Suggested { .. } | Answer::Explained { .. }) | Err(_) => false,
+    /// Judges a command and makes it true. Its answer, and whether it made a change.
+    pub fn execute(&mut self, now: TimestampMs, key: EventKey, command: &Command) -> (Result<Answer, Reject>, bool) {
+        let model = self.models.entry(key).or_default();
+        let paying = model.paying_holds(key);
+        let answer = normal(model.execute(now, key, command));
+        let changes = match (&answer, command) {
+            (_, Command::GetHold(_)) => false,
+            // One that ends nothing answers like one that does.
+            (Ok(_), Command::EndPayment(_)) => model.paying_holds(key) != paying,
+            (Ok(_), Command::UpdateEvent(update)) if update.validate_only => false,
+            (Ok(Answer::Hold { replayed, .. } | Answer::Event { replayed }), _) => !replayed,
+            (Ok(Answer::Suggested { .. } | Answer::Explained { .. }) | Err(_), _) => false,
         };
         if changes {
             self.open.push(Step::Command(now, key, Box::new(command.clone())));
         }
-        answer
+        (answer, changes)
     }
 
     /// Ends the turn: its group leads to `end`.

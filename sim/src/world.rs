@@ -545,6 +545,7 @@ impl World {
         for &tag in tags {
             let Sent { key, deadline, .. } = self.sent[tag];
             let command = self.sent[tag].command.clone();
+            let mut changed = false;
             let expected = if deadline.is_some_and(|deadline| deadline <= now) {
                 Expected::Refused(Refused::DeadlinePassed { executed_unknown: false })
             } else if storage_low && needs_room(&command) {
@@ -563,8 +564,9 @@ impl World {
                     no_room.remove(at);
                     Expected::NoRoom
                 } else {
-                    let answer = self.reference.execute(now, key, &command);
-                    if crate::answers::is_change(&command, &answer) {
+                    let answer;
+                    (answer, changed) = self.reference.execute(now, key, &command);
+                    if changed {
                         self.changed.insert(key, (begin, end));
                     }
                     Expected::Model(answer)
@@ -574,7 +576,7 @@ impl World {
             self.tell(|| format!("   {:?} {command:?}\n      -> {expected:?}", key.0));
             let depends_on = self.changed.get(&key).copied();
             let sent = &mut self.sent[tag];
-            sent.judged = Some(crate::answers::Judged { number: self.judged, time: now, expected, depends_on });
+            sent.judged = Some(crate::answers::Judged { number: self.judged, time: now, expected, changed, depends_on });
         }
     }
 

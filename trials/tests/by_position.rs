@@ -64,6 +64,7 @@ fn sale() -> (Vec<Logged>, History) {
         customer: CustomerKey::NONE,
         created_at: TimestampMs(START_MS + 10),
         expires_at: TimestampMs(START_MS + 10 + TTL_MS),
+        attempts: 0,
         renewals: 0,
         replaced: None,
         arrangement: Default::default(),
@@ -71,6 +72,8 @@ fn sale() -> (Vec<Logged>, History) {
         admissions: Vec::new().into(),
     };
     let confirmed = Confirmed {
+        attempt_id: None,
+        expires_at: None,
         hold_id: HoldId(id(1).0),
         request: None,
         order: OrderRef::parse("o-1").unwrap(),
