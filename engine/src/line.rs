@@ -159,6 +159,10 @@ impl ChangeLine<'_> {
             Change::Expired(_) => "expired",
             Change::Resumed(_) => "resumed",
             Change::FloorRaised(_) => "floor_raised",
+            Change::PaidForgotten(_) => "paid_forgotten",
+            Change::PaymentBegan(_) => "payment_began",
+            Change::PaymentEnded(_) => "payment_ended",
+            Change::PaymentsLapsed(_) => "payments_lapsed",
         }
     }
 
@@ -170,8 +174,14 @@ impl ChangeLine<'_> {
             Change::Extended(extended) => std::slice::from_ref(&extended.hold_id),
             Change::Confirmed(confirmed) => std::slice::from_ref(&confirmed.hold_id),
             Change::Released(released) => std::slice::from_ref(&released.hold_id),
-            Change::Expired(holds) => holds,
-            Change::EventCreated(_) | Change::EventUpdated(_) | Change::Resumed(_) | Change::FloorRaised(_) => &[],
+            Change::Expired(holds) | Change::PaymentsLapsed(holds) => holds,
+            Change::PaymentBegan(began) => std::slice::from_ref(&began.hold_id),
+            Change::PaymentEnded(ended) => std::slice::from_ref(&ended.hold_id),
+            Change::EventCreated(_)
+            | Change::EventUpdated(_)
+            | Change::Resumed(_)
+            | Change::FloorRaised(_)
+            | Change::PaidForgotten(_) => &[],
         }
     }
 
@@ -240,9 +250,14 @@ impl ChangeLine<'_> {
                 Some([seats(&r.seats, PlaceState::Open), areas(&r.admissions, PlaceState::Open)].concat())
             }
             Change::Confirmed(_) | Change::Released(_) | Change::Expired(_) | Change::EventUpdated(_) => None,
-            Change::EventCreated(_) | Change::Extended(_) | Change::Resumed(_) | Change::FloorRaised(_) => {
-                Some(Vec::new())
-            }
+            Change::EventCreated(_)
+            | Change::Extended(_)
+            | Change::Resumed(_)
+            | Change::FloorRaised(_)
+            | Change::PaidForgotten(_)
+            | Change::PaymentBegan(_)
+            | Change::PaymentEnded(_)
+            | Change::PaymentsLapsed(_) => Some(Vec::new()),
         }
     }
 

@@ -737,11 +737,15 @@ fn hold_of(change: &Change) -> Option<HoldId> {
         Change::Extended(extended) => Some(extended.hold_id),
         Change::Confirmed(confirmed) => Some(confirmed.hold_id),
         Change::Released(released) => Some(released.hold_id),
+        Change::PaymentBegan(began) => Some(began.hold_id),
+        Change::PaymentEnded(ended) => Some(ended.hold_id),
         Change::EventCreated(_)
         | Change::EventUpdated(_)
         | Change::Expired(_)
         | Change::Resumed(_)
-        | Change::FloorRaised(_) => None,
+        | Change::FloorRaised(_)
+        | Change::PaidForgotten(_)
+        | Change::PaymentsLapsed(_) => None,
     }
 }
 
@@ -755,6 +759,8 @@ fn fingerprint(key: EventKey, command: &Command) -> u64 {
         Command::Extend(extend) => (extend.hold_id, extend.request_id, extend.fingerprint()).hash(&mut hasher),
         Command::Confirm(confirm) => (confirm.hold_id, confirm.request_id, confirm.fingerprint()).hash(&mut hasher),
         Command::Release(release) => (release.hold_id, release.request_id, release.fingerprint()).hash(&mut hasher),
+        Command::BeginPayment(begin) => (begin.hold_id, begin.attempt_id).hash(&mut hasher),
+        Command::EndPayment(end) => (end.hold_id, end.attempt_id, end.outcome).hash(&mut hasher),
         Command::GetHold(hold_id) => hold_id.hash(&mut hasher),
         Command::CreateEvent(create) => create.fingerprint().hash(&mut hasher),
         Command::UpdateEvent(update) => (update.request_id, update.fingerprint()).hash(&mut hasher),
