@@ -13,11 +13,11 @@ use clap::Parser;
 use futures_core::Stream;
 use proto::inventory::v1::inventory_service_server::{InventoryService, InventoryServiceServer};
 use proto::inventory::v1::{
-    ConfirmHoldRequest, ConfirmHoldResponse, ExtendHoldRequest, ExtendHoldResponse, GetAvailabilityRequest,
-    GetAvailabilityResponse, GetEventRequest, GetEventResponse, GetHoldRequest, GetHoldResponse, GetPlanRequest,
-    GetPlanResponse, GetSeatMapRequest, GetSeatMapResponse, Hold, HoldRequest, HoldResponse, HoldState,
-    ReleaseHoldRequest, ReleaseHoldResponse, SessionBatchAnswer, SessionOpened, SessionRequest, SessionResponse,
-    session_request,
+    ConfirmHoldRequest, ConfirmHoldResponse, ExplainRequest, ExplainResponse, ExtendHoldRequest, ExtendHoldResponse,
+    GetAvailabilityRequest, GetAvailabilityResponse, GetEventRequest, GetEventResponse, GetHoldRequest,
+    GetHoldResponse, GetPlanRequest, GetPlanResponse, GetSeatMapRequest, GetSeatMapResponse, Hold, HoldRequest,
+    HoldResponse, HoldState, ReleaseHoldRequest, ReleaseHoldResponse, SessionBatchAnswer, SessionOpened,
+    SessionRequest, SessionResponse, SuggestRequest, SuggestResponse, session_request,
 };
 use tokio::net::{TcpListener, TcpSocket};
 use tonic::transport::server::TcpIncoming;
@@ -161,6 +161,14 @@ impl InventoryService for Echo {
     }
 
     async fn extend_hold(&self, _: Request<ExtendHoldRequest>) -> Result<Response<ExtendHoldResponse>, Status> {
+        not_here()
+    }
+
+    async fn suggest(&self, _: Request<SuggestRequest>) -> Result<Response<SuggestResponse>, Status> {
+        not_here()
+    }
+
+    async fn explain(&self, _: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
         not_here()
     }
 

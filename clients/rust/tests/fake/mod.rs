@@ -280,6 +280,14 @@ impl InventoryService for Service {
         Err(Status::unimplemented("not here"))
     }
 
+    async fn suggest(&self, _: Request<SuggestRequest>) -> Result<Response<SuggestResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn explain(&self, _: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
     async fn get_hold(&self, _: Request<GetHoldRequest>) -> Result<Response<GetHoldResponse>, Status> {
         Err(Status::unimplemented("not here"))
     }
