@@ -439,10 +439,14 @@ fn say(reject: Reject, asked: Asked) -> Box<Refusal> {
         Reject::RenewalCap => {
             Refusal::new(Reason::RenewalCap, "the hold cannot be extended further; its timer is as it was")
         }
-        Reject::PaymentInProgress => Refusal::new(Reason::PaymentInProgress, "a payment is open on the hold"),
-        Reject::PaymentAttemptsCap => {
-            Refusal::new(Reason::PaymentAttemptsCap, "the hold has used up its payment attempts")
-        }
+        Reject::PaymentInProgress => Refusal::new(
+            Reason::PaymentInProgress,
+            "a payment is open on the hold; end it first, or wait for its deadline",
+        ),
+        Reject::PaymentAttemptsCap => Refusal::new(
+            Reason::PaymentAttemptsCap,
+            "the hold has used up its payment attempts; it can be confirmed until its deadline",
+        ),
         Reject::PlacesInUse { places } => {
             let mut refusal =
                 Refusal::new(Reason::PlacesInUse, "the change would take away places that are held or sold");
