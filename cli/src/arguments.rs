@@ -7,6 +7,7 @@ use crate::availability::AvailabilityOptions;
 use crate::event::EventCommand;
 use crate::hold::{ConfirmOptions, ExtendOptions, HoldOptions, ReleaseOptions, ShowOptions};
 use crate::inspect::InspectOptions;
+use crate::payment::{BeginPaymentOptions, EndPaymentOptions};
 use crate::plan_check::CheckOptions;
 use crate::repair::RepairOptions;
 use crate::report::Output;
@@ -61,6 +62,8 @@ pub(crate) enum Command {
     /// Tell what `hold` with the same words would be answered, and hold nothing
     #[command(after_help = "Examples:\n  usherctl explain concert-1 A-2 A-3\n  usherctl explain concert-1 --best 5")]
     Explain(HoldOptions),
+    BeginPayment(BeginPaymentOptions),
+    EndPayment(EndPaymentOptions),
     Confirm(ConfirmOptions),
     Release(ReleaseOptions),
     Extend(ExtendOptions),

@@ -125,6 +125,9 @@ impl EventCard {
             ("hold ttl", time(policies.hold_ttl_ms)),
             ("lifetime max", time(policies.lifetime_max_ms)),
             ("renewals", policies.renewals_max.to_string()),
+            ("payment grace", time(policies.payment_grace_ms)),
+            ("payments", policies.payment_attempts_max.to_string()),
+            ("payment min left", time(policies.payment_min_left_ms)),
             ("places per hold", policies.places_per_hold_max.to_string()),
             ("places per customer", limit(policies.places_per_customer_max)),
             ("holds per customer", limit(policies.holds_per_customer_max)),
@@ -254,6 +257,6 @@ mod tests {
         assert_eq!(from_admin, from_sale);
         assert_eq!(from_sale.json()["opens_at"], "2027-04-30T10:00:00.250Z");
         assert_eq!(from_sale.json()["closes_at"], Value::Null);
-        assert!(from_sale.text().contains("hold ttl         1m30s\n"), "{}", from_sale.text());
+        assert!(from_sale.text().contains("hold ttl          1m30s\n"), "{}", from_sale.text());
     }
 }

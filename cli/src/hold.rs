@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
-use client::{Client, HoldId};
+use client::{AttemptId, Client, HoldId};
 use proto::inventory::v1::{
     Arrangement, BestAvailable, ConfirmHoldRequest, ExtendHoldRequest, GetHoldRequest, Hold, HoldRequest,
     ReleaseHoldRequest, Remainder,
@@ -14,7 +14,7 @@ use crate::connection;
 use crate::duration;
 use crate::failure::Failure;
 use crate::hold_card::{HoldCard, arrangement_word};
-use crate::name::{Admissions, EventName, HoldName, parse_hold_id};
+use crate::name::{Admissions, EventName, HoldName, parse_attempt_id, parse_hold_id};
 use crate::report::Report;
 use crate::venue_plan::name_places;
 
@@ -28,11 +28,13 @@ All places are held, or none is.";
 
 const CONFIRM_EXAMPLES: &str = "Examples:
   usherctl confirm concert-1/01934b2e-7f00-7abc-8def-0123456789ab --order O-4711
-  usherctl confirm concert-1/01934b2e-7f00-7abc-8def-0123456789ab --order O-4711 --seats A-1,A-2 --release-rest";
+  usherctl confirm concert-1/01934b2e-7f00-7abc-8def-0123456789ab --order O-4711 --seats A-1,A-2 --release-rest
+  usherctl confirm concert-1/01934b2e-7f00-7abc-8def-0123456789ab --order O-4711 --attempt 01934b30-0000-7abc-8def-0123456789ab";
 
 const RELEASE_EXAMPLES: &str = "Examples:
   usherctl release concert-1/01934b2e-7f00-7abc-8def-0123456789ab
-  usherctl release concert-1/01934b2e-7f00-7abc-8def-0123456789ab --seats A-2";
+  usherctl release concert-1/01934b2e-7f00-7abc-8def-0123456789ab --seats A-2
+  usherctl release concert-1/01934b2e-7f00-7abc-8def-0123456789ab --abort-payment";
 
 const EXTEND_EXAMPLES: &str = "Examples:
   usherctl extend concert-1/01934b2e-7f00-7abc-8def-0123456789ab
@@ -124,6 +126,9 @@ pub(crate) struct ConfirmOptions {
     /// If the hold has expired, take the same places again and sell them if all are still open
     #[arg(long)]
     reclaim: bool,
+    /// The payment attempt that paid, as `begin-payment` printed it: a second payment is then told from the first
+    #[arg(long, value_name = "UUID", value_parser = parse_attempt_id)]
+    attempt: Option<AttemptId>,
 }
 
 /// Give held places back
@@ -139,6 +144,9 @@ pub(crate) struct ReleaseOptions {
     /// Give back only these admissions; may be repeated
     #[arg(long, value_name = "AREA=N")]
     ga: Vec<Admissions>,
+    /// Also while a payment is open, which this ends
+    #[arg(long)]
+    abort_payment: bool,
 }
 
 /// Move the deadline of a hold
@@ -204,6 +212,7 @@ impl ConfirmOptions {
             ga: self.ga.iter().map(Admissions::to_wire).collect(),
             remainder: remainder as i32,
             allow_reclaim: self.reclaim,
+            attempt_id: self.attempt.map_or_else(String::new, |attempt| attempt.to_string()),
             ..ConfirmHoldRequest::default()
         }
     }
@@ -279,6 +288,7 @@ pub(crate) async fn release(client: &Client, options: &ReleaseOptions) -> Result
         hold_id: name.hold.to_string(),
         seat_keys: options.seats.clone(),
         ga: options.ga.iter().map(Admissions::to_wire).collect(),
+        abort_payment: options.abort_payment,
         ..ReleaseHoldRequest::default()
     };
     let answer = match client.unary().release_hold(request).await {
@@ -327,7 +337,13 @@ pub(crate) async fn show(client: &Client, options: &ShowOptions) -> Result<Repor
 
 /// The hold of an answer that names no seats: the names are read with a second call, whose failure does not turn
 /// what was done into a failure.
-async fn named_card(client: &Client, name: &HoldName, hold: Hold, position: u64, incarnation: u64) -> HoldCard {
+pub(crate) async fn named_card(
+    client: &Client,
+    name: &HoldName,
+    hold: Hold,
+    position: u64,
+    incarnation: u64,
+) -> HoldCard {
     let request = GetHoldRequest { min_position: position, incarnation, ..get_request(name) };
     let (hold, labels) = match client.unary().get_hold(request).await {
         // Another command may have come between: then the names do not belong to this answer.
@@ -345,7 +361,7 @@ fn get_request(name: &HoldName) -> GetHoldRequest {
 }
 
 /// A failure in the words of the person who typed these seats and areas.
-async fn refused(
+pub(crate) async fn refused(
     client: &Client,
     name: &HoldName,
     error: client::Error,
@@ -359,11 +375,13 @@ async fn refused(
     name_places(client, &name.event, failure).await
 }
 
-fn answer_json(card: &HoldCard, replayed: bool, position: u64, incarnation: u64) -> Value {
+/// A card with what an answer says beside it, for programs.
+pub(crate) fn answer_json(card: &HoldCard, replayed: bool, position: u64, incarnation: u64) -> Value {
     json!({ "hold": card.json(), "replayed": replayed, "position": position, "incarnation": incarnation })
 }
 
-fn without_hold() -> Failure {
+/// What an answer that lacks its hold is.
+pub(crate) fn without_hold() -> Failure {
     Failure::Unusable { problem: "the server answered without the hold".to_owned() }
 }
 
@@ -430,5 +448,16 @@ mod tests {
             Only::Confirm(options) => assert_eq!(options.to_wire().remainder, Remainder::Unspecified as i32),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_confirm_may_name_the_attempt_that_paid() {
+        let attempt = "01934b30-0000-7abc-8def-0123456789ab";
+        match parsed(&format!("confirm {HOLD} --order O --attempt {attempt}")).expect("whole") {
+            Only::Confirm(options) => assert_eq!(options.to_wire().attempt_id, attempt),
+            other => panic!("{other:?}"),
+        }
+        let wrong = parsed(&format!("confirm {HOLD} --order O --attempt 17")).expect_err("no uuid");
+        assert!(wrong.contains("is no payment attempt"), "{wrong}");
     }
 }

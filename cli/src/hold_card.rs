@@ -16,6 +16,7 @@ pub(crate) struct HoldCard {
     seat_keys: Vec<String>,
     sold_seat_keys: Vec<String>,
     area_keys: Vec<String>,
+    attempt: String,
 }
 
 impl HoldCard {
@@ -39,7 +40,12 @@ impl HoldCard {
         let mut name = |index: &u32| labels.next().unwrap_or_else(|| format!("#{index}"));
         let seat_keys = hold.seats.iter().map(&mut name).collect();
         let sold_seat_keys = hold.sold_seats.iter().map(&mut name).collect();
-        Self { hold, seat_keys, sold_seat_keys, area_keys }
+        Self { hold, seat_keys, sold_seat_keys, area_keys, attempt: String::new() }
+    }
+
+    /// With the payment attempt that was asked about.
+    pub(crate) fn of_attempt(self, attempt: String) -> Self {
+        Self { attempt, ..self }
     }
 
     /// `A-1, A-2, 2 × FLOOR` of what is held.
@@ -74,19 +80,37 @@ impl HoldCard {
         }
     }
 
+    /// Whether a payment may be begun.
+    pub(crate) fn may_pay(&self) -> bool {
+        self.hold.state() == HoldState::Active && self.hold.payment_attempts_left > 0
+    }
+
     /// `in 599 s (at 2027-04-30T10:00:00Z)`; empty once it has ended.
     fn expiry_text(&self) -> String {
         if !self.is_live() {
             return String::new();
         }
         let at = instant::text_of_ms(self.hold.expires_at_ms);
+        if self.hold.state() == HoldState::Paying {
+            // The countdown is that of the payment.
+            return at;
+        }
+        format!("in {} ({at})", counted(self.hold.expires_in_ms / 1_000, "second", "seconds"))
+    }
+
+    /// The same of an open payment; empty when none is.
+    fn payment_text(&self) -> String {
+        if self.hold.state() != HoldState::Paying {
+            return String::new();
+        }
+        let at = instant::text_of_ms(self.hold.payment_deadline_ms);
         format!("in {} ({at})", counted(self.hold.expires_in_ms / 1_000, "second", "seconds"))
     }
 
     /// All there is to know, for people.
     pub(crate) fn text(&self, arrangement: Arrangement) -> String {
         let hold = &self.hold;
-        let renewals = if self.is_live() { hold.renewals_left.to_string() } else { String::new() };
+        let left = |count: u32| if self.is_live() { count.to_string() } else { String::new() };
         let lost = if hold.places_lost == 0 { String::new() } else { hold.places_lost.to_string() };
         let cause = if self.is_live() { "" } else { cause_word(hold.cause()).unwrap_or("") };
         fields(&[
@@ -94,12 +118,15 @@ impl HoldCard {
             ("sold", self.sold_text()),
             ("seated", arrangement_word(arrangement).unwrap_or("").to_owned()),
             ("state", state_word(hold.state()).to_owned()),
+            ("payment ends", self.payment_text()),
             ("expires", self.expiry_text()),
             ("ended", instant::text_of_ms(hold.ended_at_ms)),
             ("cause", cause.replace('_', " ")),
             ("orders", hold.order_refs.join(", ")),
             ("places lost", lost),
-            ("renewals left", renewals),
+            ("renewals left", left(hold.renewals_left)),
+            ("payments left", left(hold.payment_attempts_left)),
+            ("attempt", self.attempt.clone()),
             ("hold", format!("{}/{}", hold.event_id, hold.hold_id)),
         ])
     }
@@ -123,9 +150,11 @@ impl HoldCard {
             "created_at": moment_json(hold.created_at_ms),
             "expires_at": moment_json(hold.expires_at_ms),
             "expires_in_ms": hold.expires_in_ms,
+            "payment_deadline": moment_json(hold.payment_deadline_ms),
             "ended_at": moment_json(hold.ended_at_ms),
             "cause": cause_word(hold.cause()),
             "renewals_left": hold.renewals_left,
+            "payment_attempts_left": hold.payment_attempts_left,
             "places_lost": hold.places_lost,
             "plan_revision": hold.plan_revision,
         })
@@ -203,6 +232,25 @@ mod tests {
     fn places_without_a_known_key_are_shown_by_index() {
         let card = HoldCard::new(hold(), Vec::new(), Vec::new());
         assert_eq!((card.held_text(), card.sold_text()), ("#4, #5, 2 × #1".into(), "#6".into()));
+    }
+
+    #[test]
+    fn a_paying_hold_counts_down_to_the_deadline_of_its_payment() {
+        let paying = Hold {
+            state: HoldState::Paying as i32,
+            payment_deadline_ms: 1_809_079_500_000,
+            expires_in_ms: 899_900,
+            payment_attempts_left: 2,
+            ..hold()
+        };
+        let card = HoldCard::new(paying, Vec::new(), Vec::new());
+        let text = card.text(Arrangement::Unspecified);
+        assert!(text.contains("state          paying\n"), "{text}");
+        assert!(text.contains("payment ends   in 899 seconds (2027-04-30T10:05:00Z)\n"), "{text}");
+        assert!(text.contains("expires        2027-04-30T10:00:00Z\n"), "{text}");
+        assert!(text.contains("payments left  2\n") && card.is_live() && !card.may_pay(), "{text}");
+        assert_eq!(card.json()["payment_deadline"], "2027-04-30T10:05:00Z");
+        assert_eq!(HoldCard::new(hold(), Vec::new(), Vec::new()).json()["payment_deadline"], Value::Null);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod policy;
 mod plan_document;
 mod plan_check;
 mod hold;
+mod payment;
 mod hold_card;
 mod availability;
 mod seat_map;
@@ -120,6 +121,12 @@ fn run(arguments: Arguments) -> Result<Report, Failure> {
         }
         Command::Explain(options) => {
             online(&arguments.endpoint, async |client| advice::explain(client, &options).await)
+        }
+        Command::BeginPayment(options) => {
+            online(&arguments.endpoint, async |client| payment::begin_payment(client, &options).await)
+        }
+        Command::EndPayment(options) => {
+            online(&arguments.endpoint, async |client| payment::end_payment(client, &options).await)
         }
         Command::Confirm(options) => online(&arguments.endpoint, async |client| hold::confirm(client, &options).await),
         Command::Release(options) => online(&arguments.endpoint, async |client| hold::release(client, &options).await),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use client::HoldId;
+use client::{AttemptId, HoldId};
 use proto::inventory::v1::GaItem;
 
 /// Name of an event.
@@ -80,6 +80,11 @@ impl FromStr for HoldName {
 /// Parses the id of a hold, for clap.
 pub(crate) fn parse_hold_id(text: &str) -> Result<HoldId, String> {
     text.parse().map_err(|error| format!("`{text}` is no hold id: {error}"))
+}
+
+/// Parses the name of a payment attempt, for clap.
+pub(crate) fn parse_attempt_id(text: &str) -> Result<AttemptId, String> {
+    text.parse().map_err(|error| format!("`{text}` is no payment attempt: {error}"))
 }
 
 impl FromStr for Admissions {

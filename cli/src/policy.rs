@@ -21,6 +21,15 @@ pub(crate) struct PolicyOptions {
     /// How often a hold may be extended (default 10; at most 100)
     #[arg(long, value_name = "N")]
     pub(crate) renewals: Option<u32>,
+    /// How long a payment may take (default 15m; 1m to 90m)
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) payment_grace: Option<Duration>,
+    /// How many payments may be begun on a hold (default 3; 1 to 8)
+    #[arg(long, value_name = "N")]
+    pub(crate) payment_attempts: Option<u32>,
+    /// What a hold has left at least after a failed payment (default 2m; at most 10m)
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) payment_min_left: Option<Duration>,
     /// Most places in one hold (default 10; at most 64)
     #[arg(long, value_name = "N")]
     pub(crate) places_per_hold: Option<u32>,
@@ -69,18 +78,23 @@ impl PolicyOptions {
             hold_ttl: self.hold_ttl.map(duration::to_wire),
             lifetime_max: self.lifetime_max.map(duration::to_wire),
             renewals_max: self.renewals,
+            payment_grace: self.payment_grace.map(duration::to_wire),
+            payment_attempts_max: self.payment_attempts,
+            payment_min_left: self.payment_min_left.map(duration::to_wire),
             places_per_hold_max: self.places_per_hold,
             places_per_customer_max: self.places_per_customer,
             holds_per_customer_max: self.holds_per_customer,
             orphan_rule: self.orphan_rule.map_or(OrphanRule::Unspecified, OrphanChoice::to_wire) as i32,
             retry_window: self.retry_window.map(duration::to_wire),
             cooling_max: self.cooling_max.map(duration::to_wire),
-            ..EventPolicies::default()
         };
         let set = [
             (self.hold_ttl.is_some(), "hold_ttl"),
             (self.lifetime_max.is_some(), "lifetime_max"),
             (self.renewals.is_some(), "renewals_max"),
+            (self.payment_grace.is_some(), "payment_grace"),
+            (self.payment_attempts.is_some(), "payment_attempts_max"),
+            (self.payment_min_left.is_some(), "payment_min_left"),
             (self.places_per_hold.is_some(), "places_per_hold_max"),
             (self.places_per_customer.is_some(), "places_per_customer_max"),
             (self.holds_per_customer.is_some(), "holds_per_customer_max"),
@@ -101,12 +115,15 @@ mod tests {
     fn only_what_is_given_is_in_the_mask() {
         let options = PolicyOptions {
             hold_ttl: Some(Duration::from_secs(90)),
+            payment_grace: Some(Duration::from_secs(60)),
             places_per_hold: Some(4),
             orphan_rule: Some(OrphanChoice::Off),
             ..PolicyOptions::default()
         };
         let (policies, paths) = options.to_wire();
-        assert_eq!(paths, ["policies.hold_ttl", "policies.places_per_hold_max", "policies.orphan_rule"]);
+        let expected =
+            ["policies.hold_ttl", "policies.payment_grace", "policies.places_per_hold_max", "policies.orphan_rule"];
+        assert_eq!(paths, expected);
         assert_eq!(policies.hold_ttl.expect("set").seconds, 90);
         assert_eq!(policies.orphan_rule, OrphanRule::Off as i32);
         assert_eq!(PolicyOptions::default().to_wire(), (EventPolicies::default(), Vec::new()));

@@ -8,8 +8,8 @@ use proto::{
     inventory::v1::{self as wire, EventState},
 };
 use support::{
-    START_MS, Said, TestServer, confirm_of, extend_of, hold_of, id_at, mask, new_event, no_rules, reason, release_of,
-    said,
+    START_MS, Said, TestServer, begin_of, confirm_of, end_of, extend_of, hold_of, id_at, mask, new_event, no_rules,
+    reason, release_of, said,
 };
 use tonic::{Code, Status};
 
@@ -204,6 +204,55 @@ async fn the_life_of_a_hold() {
     check(server.confirm(confirm_of("show", &c, "o")).await, failed, "HOLD_EXPIRED", "");
     let said = check(server.hold(hold_of("show", &c, &[3])).await, failed, "HOLD_EXPIRED", "");
     assert_eq!(said.executed, "true");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_shape_of_a_payment() {
+    let server = TestServer::with_show().await;
+    let (id, attempt) = (server.id(), server.id());
+    server.hold(hold_of("show", &id, &[1])).await.unwrap();
+    let (invalid, missing) = (Code::InvalidArgument, Code::NotFound);
+    let wrong_ids = ["", "x", "01890a5dac96774bbcceb302099a8057", "01890a5d-ac96-474b-bcce-b302099a8057"];
+    for wrong in wrong_ids {
+        let answer = server.begin_payment(begin_of("show", &id, wrong)).await;
+        check(answer, invalid, "REQUEST_ID_INVALID", "attempt_id");
+        check(server.end_payment(end_of("show", &id, wrong)).await, invalid, "REQUEST_ID_INVALID", "attempt_id");
+        check(server.begin_payment(begin_of("show", wrong, &attempt)).await, invalid, "HOLD_ID_INVALID", "hold_id");
+        check(server.end_payment(end_of("show", wrong, &attempt)).await, invalid, "HOLD_ID_INVALID", "hold_id");
+    }
+    // A confirm need not name one.
+    for wrong in &wrong_ids[1..] {
+        let confirm = wire::ConfirmHoldRequest { attempt_id: (*wrong).into(), ..confirm_of("show", &id, "o") };
+        check(server.confirm(confirm).await, invalid, "REQUEST_ID_INVALID", "attempt_id");
+    }
+    for outcome in [0, 3, -1] {
+        let end = wire::EndPaymentRequest { outcome, ..end_of("show", &id, &attempt) };
+        check(server.end_payment(end).await, invalid, "VALIDATION_FAILED", "outcome");
+    }
+    check(server.begin_payment(begin_of("Show", &id, &attempt)).await, invalid, "VALIDATION_FAILED", "event_id");
+    check(server.begin_payment(begin_of("nowhere", &id, &attempt)).await, missing, "EVENT_NOT_FOUND", "");
+    check(server.end_payment(end_of("nowhere", &id, &attempt)).await, missing, "EVENT_NOT_FOUND", "");
+    let unknown = server.id();
+    check(server.begin_payment(begin_of("show", &unknown, &attempt)).await, missing, "HOLD_NOT_FOUND", "");
+    check(server.end_payment(end_of("show", &unknown, &attempt)).await, missing, "HOLD_NOT_FOUND", "");
+    assert_eq!(server.get_hold("show", &id).await.unwrap().payment_attempts_left, 3, "a refusal changes nothing");
+
+    // A hold that has ended is not paid for.
+    let failed = Code::FailedPrecondition;
+    server.release(release_of("show", &id)).await.unwrap();
+    let said = check(server.begin_payment(begin_of("show", &id, &attempt)).await, failed, "HOLD_RELEASED", "");
+    assert_eq!(said.executed, "false");
+    let expired = server.id();
+    server.hold(hold_of("show", &expired, &[1])).await.unwrap();
+    server.clock.advance_ms(600_000);
+    check(server.begin_payment(begin_of("show", &expired, &attempt)).await, failed, "HOLD_EXPIRED", "");
+    let sold = server.id();
+    server.hold(hold_of("show", &sold, &[1])).await.unwrap();
+    server.confirm(confirm_of("show", &sold, "o")).await.unwrap();
+    check(server.begin_payment(begin_of("show", &sold, &attempt)).await, failed, "HOLD_ALREADY_CONFIRMED", "");
+    server.set_state("show", EventState::Cancelled).await;
+    check(server.begin_payment(begin_of("show", &sold, &attempt)).await, failed, "EVENT_CANCELLED", "");
     server.stop().await;
 }
 

@@ -110,6 +110,74 @@ async fn a_session_does_what_calls_do() {
 }
 
 #[tokio::test]
+async fn a_payment_on_a_session_is_that_of_calls() {
+    let server = TestServer::with_show().await;
+    let mut session = Session::open(&server).await;
+    let event_key = session.event_key;
+    let id = server.id();
+    let held = session.ask(session.hold(&id, &[1, 2])).await;
+    assert_eq!((held.expires_in_ms, held.payment_deadline_ms), (600_000, 0));
+    let (hold_id_hi, hold_id_lo) = halves(&id);
+    let begin = |attempt: &str| {
+        let (attempt_id_hi, attempt_id_lo) = halves(attempt);
+        wire::SessionBeginPayment { event_key, hold_id_hi, hold_id_lo, attempt_id_hi, attempt_id_lo }
+    };
+    let end = |attempt: &str| {
+        let (attempt_id_hi, attempt_id_lo) = halves(attempt);
+        let outcome = wire::PaymentOutcome::Abandoned as i32;
+        wire::SessionEndPayment { event_key, hold_id_hi, hold_id_lo, attempt_id_hi, attempt_id_lo, outcome }
+    };
+    let confirm = |attempt: &str| {
+        let (attempt_id_hi, attempt_id_lo) = halves(attempt);
+        let order_ref = "order-1".to_owned();
+        let names = wire::SessionConfirm { event_key, hold_id_hi, hold_id_lo, order_ref, ..Default::default() };
+        Command::Confirm(wire::SessionConfirm { attempt_id_hi, attempt_id_lo, ..names })
+    };
+    let (first, second) = (server.id(), server.id());
+    let begun = session.ask(Command::BeginPayment(begin(&first))).await;
+    assert_eq!((begun.reason(), begun.payment_deadline_ms), (Reason::Unspecified, begun.server_time_ms + 900_000));
+    assert_eq!((begun.expires_at_ms, begun.expires_in_ms), (begun.server_time_ms + 600_000, 900_000));
+    assert!(begun.position > held.position && session.ask(Command::BeginPayment(begin(&first))).await.replayed);
+    let refused = session.ask(Command::BeginPayment(begin(&second))).await;
+    assert_eq!((refused.reason(), refused.executed()), (Reason::PaymentInProgress, Executed::False));
+    let release = wire::SessionRelease { event_key, hold_id_hi, hold_id_lo, ..Default::default() };
+    assert_eq!(session.ask(Command::Release(release.clone())).await.reason(), Reason::PaymentInProgress);
+    let get = wire::SessionGetHold { event_key, hold_id_hi, hold_id_lo, min_position: 0 };
+    let hold = session.ask(Command::GetHold(get)).await.hold.unwrap();
+    assert_eq!((hold.state(), hold.payment_attempts_left), (wire::HoldState::Paying, 2));
+
+    let misshapen = wire::SessionBeginPayment { attempt_id_hi: 0, attempt_id_lo: 0, ..begin(&first) };
+    let refused = session.ask(Command::BeginPayment(misshapen)).await;
+    assert_eq!((refused.reason(), refused.field.as_str()), (Reason::RequestIdInvalid, "attempt_id"));
+    let misshapen = wire::SessionEndPayment { attempt_id_lo: 1, ..end(&first) };
+    let refused = session.ask(Command::EndPayment(misshapen)).await;
+    assert_eq!((refused.reason(), refused.field.as_str()), (Reason::RequestIdInvalid, "attempt_id"));
+    let misshapen = wire::SessionEndPayment { outcome: 0, ..end(&first) };
+    let refused = session.ask(Command::EndPayment(misshapen)).await;
+    assert_eq!((refused.reason(), refused.field.as_str()), (Reason::ValidationFailed, "outcome"));
+
+    let ended = session.ask(Command::EndPayment(end(&first))).await;
+    assert_eq!((ended.reason(), ended.payment_deadline_ms, ended.expires_in_ms), (Reason::Unspecified, 0, 600_000));
+    session.ask(Command::BeginPayment(begin(&second))).await;
+    let sold = session.ask(confirm(&second)).await;
+    assert_eq!((sold.reason(), sold.seats.as_slice(), sold.payment_deadline_ms), (Reason::Unspecified, &[1, 2][..], 0));
+    assert!(session.ask(confirm(&second)).await.replayed);
+    let late = session.ask(confirm(&first)).await;
+    assert_eq!((late.reason(), late.refund_due), (Reason::HoldAlreadyConfirmed, true));
+
+    // An abort.
+    let id = server.id();
+    session.ask(session.hold(&id, &[3])).await;
+    let (hold_id_hi, hold_id_lo) = halves(&id);
+    session.ask(Command::BeginPayment(wire::SessionBeginPayment { hold_id_hi, hold_id_lo, ..begin(&first) })).await;
+    let abort = wire::SessionRelease { hold_id_hi, hold_id_lo, abort_payment: true, ..release };
+    let released = session.ask(Command::Release(abort)).await;
+    assert_eq!((released.reason(), released.expires_in_ms, released.payment_deadline_ms), (Reason::Unspecified, 0, 0));
+    assert_eq!(server.get_hold("show", &id).await.unwrap().state(), wire::HoldState::Released);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn half_closed_it_answers_everything_and_ends_well() {
     let server = TestServer::with_show().await;
     let mut session = Session::open(&server).await;

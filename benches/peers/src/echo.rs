@@ -13,11 +13,12 @@ use clap::Parser;
 use futures_core::Stream;
 use proto::inventory::v1::inventory_service_server::{InventoryService, InventoryServiceServer};
 use proto::inventory::v1::{
-    ConfirmHoldRequest, ConfirmHoldResponse, ExplainRequest, ExplainResponse, ExtendHoldRequest, ExtendHoldResponse,
-    GetAvailabilityRequest, GetAvailabilityResponse, GetEventRequest, GetEventResponse, GetHoldRequest,
-    GetHoldResponse, GetPlanRequest, GetPlanResponse, GetSeatMapRequest, GetSeatMapResponse, Hold, HoldRequest,
-    HoldResponse, HoldState, ReleaseHoldRequest, ReleaseHoldResponse, SessionBatchAnswer, SessionOpened,
-    SessionRequest, SessionResponse, SuggestRequest, SuggestResponse, session_request,
+    BeginPaymentRequest, BeginPaymentResponse, ConfirmHoldRequest, ConfirmHoldResponse, EndPaymentRequest,
+    EndPaymentResponse, ExplainRequest, ExplainResponse, ExtendHoldRequest, ExtendHoldResponse, GetAvailabilityRequest,
+    GetAvailabilityResponse, GetEventRequest, GetEventResponse, GetHoldRequest, GetHoldResponse, GetPlanRequest,
+    GetPlanResponse, GetSeatMapRequest, GetSeatMapResponse, Hold, HoldRequest, HoldResponse, HoldState,
+    ReleaseHoldRequest, ReleaseHoldResponse, SessionBatchAnswer, SessionOpened, SessionRequest, SessionResponse,
+    SuggestRequest, SuggestResponse, session_request,
 };
 use tokio::net::{TcpListener, TcpSocket};
 use tonic::transport::server::TcpIncoming;
@@ -169,6 +170,14 @@ impl InventoryService for Echo {
     }
 
     async fn explain(&self, _: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        not_here()
+    }
+
+    async fn begin_payment(&self, _: Request<BeginPaymentRequest>) -> Result<Response<BeginPaymentResponse>, Status> {
+        not_here()
+    }
+
+    async fn end_payment(&self, _: Request<EndPaymentRequest>) -> Result<Response<EndPaymentResponse>, Status> {
         not_here()
     }
 

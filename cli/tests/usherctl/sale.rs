@@ -176,6 +176,63 @@ fn a_sale_from_the_first_command_to_the_last() {
 }
 
 #[test]
+fn a_payment_from_its_beginning_to_the_sale() {
+    let Some(server) = Server::start() else { return };
+    let plan = plan_file(&server, "hall.json", HALL);
+    let words = ["event", "create", "gala", "--plan", text(&plan), "--payment-attempts", "2", "--payment-grace", "5m"];
+    let made = server.json(&words);
+    assert_eq!(made["event"]["policies"]["payment_grace_ms"], 300_000);
+    let name = hold_name(&server.json(&["hold", "gala", "--ga", "FLOOR=2", "--ttl", "30s"]));
+
+    // The first attempt comes to nothing.
+    let begun = server.json(&["begin-payment", &name]);
+    let first = begun["attempt_id"].as_str().expect("an attempt").to_owned();
+    assert_eq!((begun["hold"]["state"].as_str(), begun["replayed"].as_bool()), (Some("paying"), Some(false)));
+    assert!(begun["hold"]["expires_in_ms"].as_u64().is_some_and(|ms| (290_000..=300_000).contains(&ms)), "{begun}");
+    assert_eq!(begun["hold"]["payment_attempts_left"], 1);
+    assert!(begun["hold"]["payment_deadline"].is_string());
+    let again = server.run(&["begin-payment", &name, "--attempt", &first]).done();
+    assert!(again.data.contains("state          paying\n") && again.data.contains(&first), "{again:?}");
+    assert!(again.beside.contains("was begun before"), "{again:?}");
+    assert!(again.beside.contains(&format!("next: usherctl confirm {name} --order O --attempt {first}")), "{again:?}");
+    for words in [&["extend", &name][..], &["release", &name], &["begin-payment", &name]] {
+        let refused = server.run(words);
+        assert!(refused.code == 1 && refused.beside.starts_with("refused: PAYMENT_IN_PROGRESS"), "{refused:?}");
+    }
+    let end = ["end-payment", &name, "--attempt", &first, "--outcome", "failed"];
+    let ended = server.json(&end);
+    assert_eq!((ended["hold"]["state"].as_str(), ended["replayed"].as_bool()), (Some("active"), Some(false)));
+    assert!(ended["hold"]["expires_in_ms"].as_u64().is_some_and(|ms| (110_000..=120_000).contains(&ms)), "{ended}");
+    let again = server.run(&end).done();
+    assert!(again.beside.contains("had ended before"), "{again:?}");
+    assert!(again.beside.contains(&format!("next: usherctl begin-payment {name}")), "{again:?}");
+
+    // The second pays, and a late third is owed back.
+    let second = server.json(&["begin-payment", &name])["attempt_id"].as_str().expect("an attempt").to_owned();
+    let sold = server.json(&["confirm", &name, "--order", "O-1", "--attempt", &second]);
+    assert_eq!((sold["hold"]["state"].as_str(), sold["replayed"].as_bool()), (Some("confirmed"), Some(false)));
+    let late = server.run(&["confirm", &name, "--order", "O-1", "--attempt", &first]);
+    assert!(late.code == 1 && late.beside.starts_with("refused: HOLD_ALREADY_CONFIRMED"), "{late:?}");
+    assert!(late.beside.contains("must be refunded"), "{late:?}");
+
+    // A buyer who leaves while he pays.
+    let name = hold_name(&server.json(&["hold", "gala", "--ga", "FLOOR=2"]));
+    server.run(&["begin-payment", &name]).done();
+    let released = server.json(&["release", &name, "--abort-payment"]);
+    assert_eq!(released["hold"]["state"], "released");
+
+    // No further attempt.
+    let name = hold_name(&server.json(&["hold", "gala", "--ga", "FLOOR=2"]));
+    for _ in 0..2 {
+        let attempt = server.json(&["begin-payment", &name])["attempt_id"].as_str().expect("an attempt").to_owned();
+        let ended = server.run(&["end-payment", &name, "--attempt", &attempt, "--outcome", "abandoned"]).done();
+        assert!(ended.data.contains("state          active\n"), "{ended:?}");
+    }
+    let refused = server.run(&["begin-payment", &name]);
+    assert!(refused.code == 1 && refused.beside.starts_with("refused: PAYMENT_ATTEMPTS_CAP"), "{refused:?}");
+}
+
+#[test]
 fn a_plan_with_errors_makes_no_event() {
     let Some(server) = Server::start() else { return };
     let broken = HALL.replace("\"capacity\": 50", "\"capacity\": -1").replace("\"count\": 6", "\"count\": 0");

@@ -11,6 +11,11 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         (&["show", "concert-1"], "write EVENT/HOLD"),
         (&["show", "concert-1/17"], "is no hold id"),
         (&["hold", "concert-1"], "required"),
+        (
+            &["begin-payment", "concert-1/01934b2e-7f00-7abc-8def-0123456789ab", "--attempt", "17"],
+            "is no payment attempt",
+        ),
+        (&["end-payment", "concert-1/01934b2e-7f00-7abc-8def-0123456789ab", "--outcome", "failed"], "--attempt"),
         (&["hold", "concert-1", "A-1", "--ttl", "soon"], "write 90s"),
         (&["event", "create", "e", "--plan", "p", "--opens-at", "soon"], "write 2027-05-01T10:00:00Z"),
         (&["--endpoint", "not an address", "status"], "endpoint"),

@@ -15,7 +15,8 @@ use crate::error::Error;
 use crate::ids::{HoldId, IdMaker, event_key};
 use crate::raw::RawSession;
 use crate::request::{
-    ConfirmRequest, Confirmed, ExtendRequest, Extended, Held, HoldRead, HoldRequest, ReleaseRequest, Released,
+    BeginPaymentRequest, ConfirmRequest, Confirmed, EndPaymentRequest, ExtendRequest, Extended, Held, HoldRead,
+    HoldRequest, PaymentBegun, PaymentEnded, ReleaseRequest, Released,
 };
 use crate::retry::{Attempts, Budget};
 use crate::session::SessionLane;
@@ -219,6 +220,60 @@ impl Client {
         Ok(Extended {
             expires_at_ms: answer.expires_at_ms,
             expires_in: Duration::from_millis(answer.expires_in_ms),
+            replayed: answer.replayed,
+            position: answer.position,
+            server_time_ms: answer.server_time_ms,
+        })
+    }
+
+    /// Begins a payment: the hold outlives its own deadline while it is open. Whatever happens to the connection on the
+    /// way, the attempt is begun once.
+    pub async fn begin_payment(&self, request: BeginPaymentRequest) -> Result<PaymentBegun, Error> {
+        let attempt = request.attempt.unwrap_or_else(|| self.0.ids.attempt_id());
+        if self.goes_unary(false) {
+            let answer = self.unary().begin_payment(request.to_unary(attempt)).await?;
+            let hold = answer.hold.unwrap_or_default();
+            return Ok(PaymentBegun {
+                attempt,
+                payment_deadline_ms: hold.payment_deadline_ms,
+                expires_at_ms: hold.expires_at_ms,
+                expires_in: Duration::from_millis(hold.expires_in_ms),
+                replayed: answer.replayed,
+                position: answer.position,
+                server_time_ms: answer.server_time_ms,
+            });
+        }
+        let answer = self.session(Command::BeginPayment(request.to_session(attempt))).await?;
+        Ok(PaymentBegun {
+            attempt,
+            payment_deadline_ms: answer.payment_deadline_ms,
+            expires_at_ms: answer.expires_at_ms,
+            expires_in: Duration::from_millis(answer.expires_in_ms),
+            replayed: answer.replayed,
+            position: answer.position,
+            server_time_ms: answer.server_time_ms,
+        })
+    }
+
+    /// Ends a payment that has come to nothing.
+    pub async fn end_payment(&self, request: EndPaymentRequest) -> Result<PaymentEnded, Error> {
+        if self.goes_unary(false) {
+            let answer = self.unary().end_payment(request.to_unary()).await?;
+            let hold = answer.hold.unwrap_or_default();
+            return Ok(PaymentEnded {
+                expires_at_ms: hold.expires_at_ms,
+                expires_in: Duration::from_millis(hold.expires_in_ms),
+                payment_deadline_ms: hold.payment_deadline_ms,
+                replayed: answer.replayed,
+                position: answer.position,
+                server_time_ms: answer.server_time_ms,
+            });
+        }
+        let answer = self.session(Command::EndPayment(request.to_session())).await?;
+        Ok(PaymentEnded {
+            expires_at_ms: answer.expires_at_ms,
+            expires_in: Duration::from_millis(answer.expires_in_ms),
+            payment_deadline_ms: answer.payment_deadline_ms,
             replayed: answer.replayed,
             position: answer.position,
             server_time_ms: answer.server_time_ms,

@@ -48,6 +48,11 @@ pub struct HoldRef(pub [u8; 8]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(Uuid);
 
+/// Name of a payment attempt: a UUID of version 7, new for every attempt of a hold. Keep it with the payment: the
+/// confirm names it, and so does the end of an attempt that came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttemptId(Uuid);
+
 impl HoldId {
     /// From the two halves a Session carries.
     pub fn from_halves(hi: u64, lo: u64) -> Self {
@@ -71,6 +76,18 @@ impl HoldId {
 }
 
 impl RequestId {
+    /// From the two halves a Session carries.
+    pub fn from_halves(hi: u64, lo: u64) -> Self {
+        Self(Uuid::from_u64_pair(hi, lo))
+    }
+
+    /// The two halves a Session carries, most significant first.
+    pub fn halves(self) -> (u64, u64) {
+        self.0.as_u64_pair()
+    }
+}
+
+impl AttemptId {
     /// From the two halves a Session carries.
     pub fn from_halves(hi: u64, lo: u64) -> Self {
         Self(Uuid::from_u64_pair(hi, lo))
@@ -120,6 +137,20 @@ impl fmt::Display for RequestId {
     }
 }
 
+impl fmt::Display for AttemptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+impl FromStr for AttemptId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::parse_str(text).map(Self)
+    }
+}
+
 /// Makes ids from the server's time and the operating system's randomness. Cheap to clone; clones share the order
 /// of request ids.
 #[derive(Clone, Debug)]
@@ -137,6 +168,11 @@ impl IdMaker {
     /// A new hold id: 48 bits of server time, 74 random bits.
     pub fn hold_id(&self) -> HoldId {
         HoldId(Uuid::from_u128(version_7(self.clock.now_ms(), rand::rng().random())))
+    }
+
+    /// A new name for a payment attempt.
+    pub fn attempt_id(&self) -> AttemptId {
+        AttemptId(Uuid::from_u128(version_7(self.clock.now_ms(), rand::rng().random())))
     }
 
     /// A new request id, greater than every one made before: a hold refuses an older one than its last.
@@ -188,6 +224,17 @@ mod tests {
         assert_eq!(id.to_string().parse::<HoldId>().expect("round trip"), id);
         let (hi, lo) = id.halves();
         assert_eq!(HoldId::from_halves(hi, lo), id);
+    }
+
+    #[test]
+    fn an_attempt_id_is_a_version_7_uuid_and_no_two_are_the_same() {
+        let maker = maker_at(1_700_000_000_000);
+        let (first, second) = (maker.attempt_id(), maker.attempt_id());
+        assert_ne!(first, second);
+        assert_eq!(first.0.get_version_num(), 7);
+        assert_eq!(first.to_string().parse::<AttemptId>().expect("round trip"), first);
+        let (hi, lo) = first.halves();
+        assert_eq!(AttemptId::from_halves(hi, lo), first);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Client of Usher, the seat inventory server.
 //!
-//! Two lanes with one meaning. [`Client::hold`], [`Client::confirm`], [`Client::release`], [`Client::extend`] and
-//! [`Client::get_hold`] share a few long streams (a *Session* for each connection) and cost little each;
+//! Two lanes with one meaning. [`Client::hold`], [`Client::confirm`], [`Client::release`], [`Client::extend`],
+//! [`Client::begin_payment`], [`Client::end_payment`] and [`Client::get_hold`] share a few long streams (a *Session* for each connection) and cost little each;
 //! [`Client::unary`] gives every call of both services as it is in the proto files. [`Client::hold_batch`] and
 //! [`Client::resolve_batch`] put many commands of one event into a message. [`RawSession`] is a Session
 //! without the comfort, for programs that keep thousands of commands in flight.
@@ -45,10 +45,11 @@ pub use client::Client;
 pub use clock::ServerClock;
 pub use config::{Config, Lane};
 pub use error::{Error, PlaceInTheWay, Refusal};
-pub use ids::{HoldId, HoldRef, IdMaker, RequestId, customer_key, event_key};
+pub use ids::{AttemptId, HoldId, HoldRef, IdMaker, RequestId, customer_key, event_key};
 pub use raw::{Opened, RawReceiver, RawSender, RawSession};
 pub use request::{
-    ConfirmRequest, Confirmed, ExtendRequest, Extended, Held, HoldRead, HoldRequest, ReleaseRequest, Released,
+    BeginPaymentRequest, ConfirmRequest, Confirmed, EndPaymentRequest, ExtendRequest, Extended, Held, HoldRead,
+    HoldRequest, PaymentBegun, PaymentEnded, ReleaseRequest, Released,
 };
 pub use retry::RetryPolicy;
 pub use unary::{SnapshotStream, Unary};

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use proto::inventory::v1::{
-    self as v1, Arrangement, BestAvailable, GaItem, Remainder, SessionConfirm, SessionExtend, SessionHold,
-    SessionRelease,
+    self as v1, Arrangement, BestAvailable, GaItem, PaymentOutcome, Remainder, SessionBeginPayment, SessionConfirm,
+    SessionEndPayment, SessionExtend, SessionHold, SessionRelease,
 };
 
-use crate::ids::{HoldId, HoldRef, RequestId, customer_key, event_key};
+use crate::ids::{AttemptId, HoldId, HoldRef, RequestId, customer_key, event_key};
 
 /// Places to take for a limited time: general admission, then seats named, then best available, all or nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -231,6 +231,16 @@ impl Held {
     pub fn extend(&self, ttl: Duration) -> ExtendRequest {
         ExtendRequest::new(&self.event_id, self.id).ttl(ttl)
     }
+
+    /// Begins a payment, before the buyer is sent to pay.
+    pub fn begin_payment(&self) -> BeginPaymentRequest {
+        BeginPaymentRequest::new(&self.event_id, self.id)
+    }
+
+    /// Ends a payment that has come to nothing.
+    pub fn end_payment(&self, attempt: AttemptId, outcome: PaymentOutcome) -> EndPaymentRequest {
+        EndPaymentRequest::new(&self.event_id, self.id, attempt, outcome)
+    }
 }
 
 /// Held places to sell to an order.
@@ -244,6 +254,7 @@ pub struct ConfirmRequest {
     pub(crate) ga: Vec<GaItem>,
     pub(crate) remainder: Remainder,
     pub(crate) allow_reclaim: bool,
+    pub(crate) attempt: Option<AttemptId>,
     pub(crate) request_id: Option<RequestId>,
     pub(crate) plan_revision: u32,
 }
@@ -260,6 +271,7 @@ impl ConfirmRequest {
             ga: Vec::new(),
             remainder: Remainder::Unspecified,
             allow_reclaim: false,
+            attempt: None,
             request_id: None,
             plan_revision: 0,
         }
@@ -296,6 +308,14 @@ impl ConfirmRequest {
         self
     }
 
+    /// Paid by this attempt, which need not be open any more: a second payment for the hold is then never answered with
+    /// the sale of the first, but refused with `refund_due`.
+    #[must_use]
+    pub fn attempt(mut self, attempt: AttemptId) -> Self {
+        self.attempt = Some(attempt);
+        self
+    }
+
     /// Under this request id instead of one the client makes: to send an earlier partial confirm again.
     #[must_use]
     pub fn request_id(mut self, id: RequestId) -> Self {
@@ -321,6 +341,7 @@ impl ConfirmRequest {
     pub(crate) fn to_session(&self) -> SessionConfirm {
         let (hold_id_hi, hold_id_lo) = self.hold.halves();
         let (request_id_hi, request_id_lo) = self.request_id.map_or((0, 0), RequestId::halves);
+        let (attempt_id_hi, attempt_id_lo) = self.attempt.map_or((0, 0), AttemptId::halves);
         SessionConfirm {
             event_key: event_key(&self.event_id),
             hold_id_hi,
@@ -333,6 +354,8 @@ impl ConfirmRequest {
             request_id_hi,
             request_id_lo,
             plan_revision: self.plan_revision,
+            attempt_id_hi,
+            attempt_id_lo,
         }
     }
 
@@ -346,6 +369,7 @@ impl ConfirmRequest {
             ga: self.ga.clone(),
             remainder: self.remainder as i32,
             allow_reclaim: self.allow_reclaim,
+            attempt_id: self.attempt.map_or_else(String::new, |id| id.to_string()),
             seat_keys: self.seat_keys.clone(),
             plan_revision: self.plan_revision,
         }
@@ -375,6 +399,7 @@ pub struct ReleaseRequest {
     pub(crate) seats: Vec<u32>,
     pub(crate) seat_keys: Vec<String>,
     pub(crate) ga: Vec<GaItem>,
+    pub(crate) abort_payment: bool,
     pub(crate) request_id: Option<RequestId>,
     pub(crate) plan_revision: u32,
 }
@@ -388,9 +413,17 @@ impl ReleaseRequest {
             seats: Vec::new(),
             seat_keys: Vec::new(),
             ga: Vec::new(),
+            abort_payment: false,
             request_id: None,
             plan_revision: 0,
         }
+    }
+
+    /// Also while a payment is open, which this ends.
+    #[must_use]
+    pub fn abort_payment(mut self) -> Self {
+        self.abort_payment = true;
+        self
     }
 
     /// Only these seats.
@@ -448,6 +481,7 @@ impl ReleaseRequest {
             request_id_hi,
             request_id_lo,
             plan_revision: self.plan_revision,
+            abort_payment: self.abort_payment,
         }
     }
 
@@ -458,6 +492,7 @@ impl ReleaseRequest {
             request_id: self.request_id.map_or_else(String::new, |id| id.to_string()),
             seats: self.seats.clone(),
             ga: self.ga.clone(),
+            abort_payment: self.abort_payment,
             seat_keys: self.seat_keys.clone(),
             plan_revision: self.plan_revision,
         }
@@ -546,6 +581,118 @@ pub struct Extended {
     /// How long it had left when the server answered.
     pub expires_in: Duration,
     /// The extension had been done by an earlier attempt.
+    pub replayed: bool,
+    /// Position of the change in the log.
+    pub position: u64,
+    /// The server's time of the answer, milliseconds since 1970 UTC.
+    pub server_time_ms: u64,
+}
+
+/// A payment to begin on a hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BeginPaymentRequest {
+    pub(crate) event_id: String,
+    pub(crate) hold: HoldId,
+    pub(crate) attempt: Option<AttemptId>,
+}
+
+impl BeginPaymentRequest {
+    /// A new attempt.
+    pub fn new(event_id: impl Into<String>, hold: HoldId) -> Self {
+        Self { event_id: event_id.into(), hold, attempt: None }
+    }
+
+    /// Under this name instead of one the client makes: to keep it before sending, or to send an earlier request again.
+    #[must_use]
+    pub fn attempt(mut self, attempt: AttemptId) -> Self {
+        self.attempt = Some(attempt);
+        self
+    }
+
+    pub(crate) fn to_session(&self, attempt: AttemptId) -> SessionBeginPayment {
+        let (hold_id_hi, hold_id_lo) = self.hold.halves();
+        let (attempt_id_hi, attempt_id_lo) = attempt.halves();
+        let event_key = event_key(&self.event_id);
+        SessionBeginPayment { event_key, hold_id_hi, hold_id_lo, attempt_id_hi, attempt_id_lo }
+    }
+
+    pub(crate) fn to_unary(&self, attempt: AttemptId) -> v1::BeginPaymentRequest {
+        v1::BeginPaymentRequest {
+            event_id: self.event_id.clone(),
+            hold_id: self.hold.to_string(),
+            attempt_id: attempt.to_string(),
+        }
+    }
+}
+
+/// A payment that was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PaymentBegun {
+    /// Its name, for the confirm or the end.
+    pub attempt: AttemptId,
+    /// When it must have ended, milliseconds since 1970 UTC by the server's clock. 0: the attempt is an old one, and no
+    /// payment is open on the hold now.
+    pub payment_deadline_ms: u64,
+    /// When the hold ends once no payment is open, milliseconds since 1970 UTC.
+    pub expires_at_ms: u64,
+    /// Time to the deadline of the payment when the server answered; when none is open, to the end of the hold.
+    pub expires_in: Duration,
+    /// The attempt had been begun before; these are the times of the hold as it is now.
+    pub replayed: bool,
+    /// Position of the change in the log.
+    pub position: u64,
+    /// The server's time of the answer, milliseconds since 1970 UTC.
+    pub server_time_ms: u64,
+}
+
+/// A payment that has come to nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndPaymentRequest {
+    pub(crate) event_id: String,
+    pub(crate) hold: HoldId,
+    pub(crate) attempt: AttemptId,
+    pub(crate) outcome: PaymentOutcome,
+}
+
+impl EndPaymentRequest {
+    /// Of this attempt.
+    pub fn new(event_id: impl Into<String>, hold: HoldId, attempt: AttemptId, outcome: PaymentOutcome) -> Self {
+        Self { event_id: event_id.into(), hold, attempt, outcome }
+    }
+
+    pub(crate) fn to_session(&self) -> SessionEndPayment {
+        let (hold_id_hi, hold_id_lo) = self.hold.halves();
+        let (attempt_id_hi, attempt_id_lo) = self.attempt.halves();
+        SessionEndPayment {
+            event_key: event_key(&self.event_id),
+            hold_id_hi,
+            hold_id_lo,
+            attempt_id_hi,
+            attempt_id_lo,
+            outcome: self.outcome as i32,
+        }
+    }
+
+    pub(crate) fn to_unary(&self) -> v1::EndPaymentRequest {
+        v1::EndPaymentRequest {
+            event_id: self.event_id.clone(),
+            hold_id: self.hold.to_string(),
+            attempt_id: self.attempt.to_string(),
+            outcome: self.outcome as i32,
+        }
+    }
+}
+
+/// A hold after the end of a payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PaymentEnded {
+    /// When the hold ends, milliseconds since 1970 UTC by the server's clock.
+    pub expires_at_ms: u64,
+    /// How long it had left when the server answered.
+    pub expires_in: Duration,
+    /// The deadline of another attempt that is open, milliseconds since 1970 UTC. 0: none is.
+    pub payment_deadline_ms: u64,
+    /// The attempt had ended before.
     pub replayed: bool,
     /// Position of the change in the log.
     pub position: u64,

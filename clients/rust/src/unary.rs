@@ -46,6 +46,7 @@ macro_rules! tells_time {
 
 tells_time!(
     milliseconds: inventory::HoldResponse, inventory::ExtendHoldResponse, inventory::ConfirmHoldResponse,
+        inventory::BeginPaymentResponse, inventory::EndPaymentResponse,
         inventory::ReleaseHoldResponse, inventory::GetHoldResponse, inventory::GetEventResponse,
         inventory::SuggestResponse, inventory::ExplainResponse,
         inventory::GetAvailabilityResponse, inventory::GetSeatMapResponse;
@@ -82,6 +83,10 @@ calls!(InventoryServiceClient:
     hold(inventory::HoldRequest) -> inventory::HoldResponse;
     /// Moves the deadline of a hold.
     extend_hold(inventory::ExtendHoldRequest) -> inventory::ExtendHoldResponse;
+    /// Begins a payment. The attempt id is not filled in: who pays must know it.
+    begin_payment(inventory::BeginPaymentRequest) -> inventory::BeginPaymentResponse;
+    /// Ends a payment that has come to nothing.
+    end_payment(inventory::EndPaymentRequest) -> inventory::EndPaymentResponse;
     /// Sells held places to an order.
     confirm_hold(inventory::ConfirmHoldRequest) -> inventory::ConfirmHoldResponse;
     /// Gives held places back.
@@ -216,6 +221,8 @@ impl NeedsIds for admin::UpdateEventRequest {
     }
 }
 
+impl NeedsIds for inventory::BeginPaymentRequest {}
+impl NeedsIds for inventory::EndPaymentRequest {}
 impl NeedsIds for inventory::SuggestRequest {}
 impl NeedsIds for inventory::ExplainRequest {}
 impl NeedsIds for inventory::GetHoldRequest {}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use client::{BatchDone, Client, Config, Error, Executed, HoldBatch, HoldRequest, Lane, Reason, RetryPolicy};
 use fake::{Fake, Fault, refusal};
 use proto::inventory::v1::session_request::Command;
-use proto::inventory::v1::{GetPlanRequest, SessionHold, SessionRequest};
+use proto::inventory::v1::{GetPlanRequest, PaymentOutcome, SessionHold, SessionRequest};
 
 fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
@@ -110,6 +110,31 @@ fn a_confirm_whose_answer_was_lost_is_told_as_replayed() {
         assert_eq!(confirmed.seats, [3]);
         assert!(!client.release(held.release()).await.expect("released").replayed);
     });
+}
+
+#[test]
+fn a_payment_whose_answer_was_lost_is_begun_once_and_its_name_goes_with_the_confirm() {
+    let fake = Fake::start();
+    let paid = run(async {
+        let client = Client::connect(config(&fake)).await.expect("connected");
+        let held = client.hold(seat(3)).await.expect("held");
+        fake.fault(Fault::BreakAfter);
+        let first = client.begin_payment(held.begin_payment()).await.expect("begun");
+        assert!(first.replayed, "the second sending found the first");
+        assert_eq!((first.payment_deadline_ms, first.expires_in), (2_000_000_900_000, Duration::from_secs(900)));
+        let failed = held.end_payment(first.attempt, PaymentOutcome::Failed);
+        let ended = client.end_payment(failed).await.expect("ended");
+        assert_eq!((ended.payment_deadline_ms, ended.expires_in), (0, Duration::from_secs(120)));
+        let attempt = client.ids().attempt_id();
+        let second = client.begin_payment(held.begin_payment().attempt(attempt)).await.expect("begun");
+        assert_eq!((second.attempt, second.replayed), (attempt, false));
+        client.confirm(held.confirm("order-1").attempt(attempt)).await.expect("confirmed");
+        attempt
+    });
+    let (hi, lo) = paid.halves();
+    let state = fake.state.lock();
+    assert_eq!(state.attempts.len(), 1);
+    assert_eq!(state.paid_by, [u128::from(hi) << 64 | u128::from(lo)]);
 }
 
 #[test]

@@ -411,13 +411,16 @@ pub struct Hold {
     /// When it was made, milliseconds since 1970 UTC.
     #[prost(uint64, tag = "7")]
     pub created_at_ms: u64,
-    /// When it ends unless it is confirmed or extended, milliseconds since 1970 UTC.
+    /// When it ends unless it is confirmed or extended, milliseconds since 1970 UTC. Stays as it is while a payment is
+    /// open, and may lie in the past then.
     #[prost(uint64, tag = "8")]
     pub expires_at_ms: u64,
-    /// Milliseconds from now to its deadline, so that a countdown needs no clock.
+    /// Milliseconds from now to its deadline, so that a countdown needs no clock: to `payment_deadline_ms` while paying,
+    /// else to `expires_at_ms`.
     #[prost(uint64, tag = "9")]
     pub expires_in_ms: u64,
-    /// While paying, when the payment must have ended, milliseconds since 1970 UTC.
+    /// While paying, when the payment must have ended, milliseconds since 1970 UTC: without a word the hold is active
+    /// again then if `expires_at_ms` is later, else it has expired. 0: no payment is open.
     #[prost(uint64, tag = "10")]
     pub payment_deadline_ms: u64,
     /// When it ended, milliseconds since 1970 UTC. 0 while it lives.
@@ -447,6 +450,9 @@ pub struct Hold {
     /// Ticket type of each seat of `sold_seats`. Empty: all are type 0.
     #[prost(uint32, repeated, tag = "35")]
     pub sold_ticket_types: ::prost::alloc::vec::Vec<u32>,
+    /// How many payments may still be begun. A hold that replaced another inherits the number it had used.
+    #[prost(uint32, tag = "36")]
+    pub payment_attempts_left: u32,
 }
 /// The state of a hold. Released, expired and confirmed are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -534,6 +540,39 @@ impl HoldCause {
             "HOLD_CAUSE_DEADLINE" => Some(Self::Deadline),
             "HOLD_CAUSE_KILLED" => Some(Self::Killed),
             "HOLD_CAUSE_EVENT_CANCELLED" => Some(Self::EventCancelled),
+            _ => None,
+        }
+    }
+}
+/// What became of a payment attempt that did not pay. It is for the history: what follows is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PaymentOutcome {
+    /// Not said. Refused.
+    Unspecified = 0,
+    /// The payment was refused or went wrong.
+    Failed = 1,
+    /// The buyer gave it up.
+    Abandoned = 2,
+}
+impl PaymentOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PAYMENT_OUTCOME_UNSPECIFIED",
+            Self::Failed => "PAYMENT_OUTCOME_FAILED",
+            Self::Abandoned => "PAYMENT_OUTCOME_ABANDONED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PAYMENT_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+            "PAYMENT_OUTCOME_FAILED" => Some(Self::Failed),
+            "PAYMENT_OUTCOME_ABANDONED" => Some(Self::Abandoned),
             _ => None,
         }
     }
@@ -862,7 +901,7 @@ pub enum Reason {
     HoldIdTooOld = 106,
     /// The time in the hold id lies too far ahead: make a new id from the server time given.
     HoldIdFromFuture = 107,
-    /// The request id is missing where it is needed, or is not a UUID of version 7.
+    /// The request id or attempt id is missing where it is needed, or is not a UUID of version 7; the field path is given.
     RequestIdInvalid = 108,
     /// A newer request id has been seen, or the time in it lies before the retry window.
     RequestIdTooOld = 109,
@@ -914,13 +953,13 @@ pub enum Reason {
     HoldExpired = 509,
     /// The hold ended by request, by replacement or because its last place was killed.
     HoldReleased = 510,
-    /// The hold was confirmed before, under another order or with other places.
+    /// The hold was confirmed before, under another order, with other places or by another payment attempt.
     HoldAlreadyConfirmed = 511,
     /// The hold cannot be extended any further; its timer is as it was.
     RenewalCap = 512,
-    /// A payment is open on the hold.
+    /// A payment is open on the hold: end it first, or wait for its deadline.
     PaymentInProgress = 513,
-    /// The hold has used up its payment attempts.
+    /// The hold has used up its payment attempts. Until its deadline it can still be confirmed.
     PaymentAttemptsCap = 514,
     /// The change would take away places that are in use.
     PlacesInUse = 515,
@@ -1144,7 +1183,10 @@ pub struct SessionRequest {
     #[prost(uint32, tag = "2")]
     pub timeout_ms: u32,
     /// The command.
-    #[prost(oneof = "session_request::Command", tags = "3, 4, 5, 6, 7, 8, 11, 12")]
+    #[prost(
+        oneof = "session_request::Command",
+        tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12"
+    )]
     pub command: ::core::option::Option<session_request::Command>,
 }
 /// Nested message and enum types in `SessionRequest`.
@@ -1170,6 +1212,12 @@ pub mod session_request {
         /// Reads a hold.
         #[prost(message, tag = "8")]
         GetHold(super::SessionGetHold),
+        /// Begins a payment.
+        #[prost(message, tag = "9")]
+        BeginPayment(super::SessionBeginPayment),
+        /// Ends a payment that has come to nothing.
+        #[prost(message, tag = "10")]
+        EndPayment(super::SessionEndPayment),
         /// Takes places for many holds of one event.
         #[prost(message, tag = "11")]
         HoldBatch(super::SessionHoldBatch),
@@ -1278,6 +1326,12 @@ pub struct SessionConfirm {
     /// The plan revision the indexes were read at. 0 will do until the plan is revised.
     #[prost(uint32, tag = "11")]
     pub plan_revision: u32,
+    /// First 64 bits of the id of the payment attempt that paid, as in ConfirmHoldRequest. Both 0: not said.
+    #[prost(fixed64, tag = "12")]
+    pub attempt_id_hi: u64,
+    /// Last 64 bits of the attempt id.
+    #[prost(fixed64, tag = "13")]
+    pub attempt_id_lo: u64,
 }
 /// Gives held places back, all of them or those named.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1306,6 +1360,9 @@ pub struct SessionRelease {
     /// The plan revision the indexes were read at. 0 will do until the plan is revised.
     #[prost(uint32, tag = "8")]
     pub plan_revision: u32,
+    /// While a payment is open, end it and give the places back; else PAYMENT_IN_PROGRESS.
+    #[prost(bool, tag = "9")]
+    pub abort_payment: bool,
 }
 /// Moves the deadline of a hold to now + `ttl_ms`, as far as its longest life allows.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1328,6 +1385,47 @@ pub struct SessionExtend {
     /// Last 64 bits of the request id.
     #[prost(fixed64, tag = "6")]
     pub request_id_lo: u64,
+}
+/// Begins a payment on a hold, as BeginPaymentRequest does.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SessionBeginPayment {
+    /// The event.
+    #[prost(fixed64, tag = "1")]
+    pub event_key: u64,
+    /// First 64 bits of the hold id.
+    #[prost(fixed64, tag = "2")]
+    pub hold_id_hi: u64,
+    /// Last 64 bits of the hold id.
+    #[prost(fixed64, tag = "3")]
+    pub hold_id_lo: u64,
+    /// First 64 bits of the attempt id, a UUID of version 7 that is new for every attempt of this hold. Required.
+    #[prost(fixed64, tag = "4")]
+    pub attempt_id_hi: u64,
+    /// Last 64 bits of the attempt id.
+    #[prost(fixed64, tag = "5")]
+    pub attempt_id_lo: u64,
+}
+/// Ends a payment that has come to nothing, as EndPaymentRequest does.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SessionEndPayment {
+    /// The event.
+    #[prost(fixed64, tag = "1")]
+    pub event_key: u64,
+    /// First 64 bits of the hold id.
+    #[prost(fixed64, tag = "2")]
+    pub hold_id_hi: u64,
+    /// Last 64 bits of the hold id.
+    #[prost(fixed64, tag = "3")]
+    pub hold_id_lo: u64,
+    /// First 64 bits of the attempt id. Required.
+    #[prost(fixed64, tag = "4")]
+    pub attempt_id_hi: u64,
+    /// Last 64 bits of the attempt id.
+    #[prost(fixed64, tag = "5")]
+    pub attempt_id_lo: u64,
+    /// What became of it. Required.
+    #[prost(enumeration = "PaymentOutcome", tag = "6")]
+    pub outcome: i32,
 }
 /// Reads a hold.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1455,10 +1553,10 @@ pub struct SessionResponse {
     /// Done: indexes of the seats held (Hold) or sold (Confirm). Refused: of those in the way, at most 64.
     #[prost(uint32, repeated, tag = "4")]
     pub seats: ::prost::alloc::vec::Vec<u32>,
-    /// When the hold ends, milliseconds since 1970 UTC.
+    /// When the hold ends unless a payment is open, milliseconds since 1970 UTC.
     #[prost(uint64, tag = "5")]
     pub expires_at_ms: u64,
-    /// Milliseconds from now to then.
+    /// Milliseconds from now to its deadline: to `payment_deadline_ms` while paying, else to `expires_at_ms`.
     #[prost(uint64, tag = "6")]
     pub expires_in_ms: u64,
     /// The server's time at which the command was judged, milliseconds since 1970 UTC.
@@ -1722,7 +1820,79 @@ pub struct ExtendHoldResponse {
     #[prost(uint64, tag = "5")]
     pub server_time_ms: u64,
 }
-/// Sells held places to an order, all of them or those named.
+/// Begins a payment on a hold. One is open at a time (another one is refused with PAYMENT_IN_PROGRESS), and a hold has
+/// `payment_attempts_max` of them in its life (then PAYMENT_ATTEMPTS_CAP). Meanwhile the hold can be confirmed, but not
+/// extended or replaced, and released only with `abort_payment`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BeginPaymentRequest {
+    /// The event.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// UUID of the hold.
+    #[prost(string, tag = "2")]
+    pub hold_id: ::prost::alloc::string::String,
+    /// Names the attempt: UUID of version 7, new for every attempt of this hold. Required. The same attempt again is
+    /// answered with the hold as it is now and `replayed`, also when it has ended: it is never begun twice.
+    #[prost(string, tag = "3")]
+    pub attempt_id: ::prost::alloc::string::String,
+}
+/// The hold, paying until `hold.payment_deadline_ms`. Or, when `replayed`, as it is now: look at its state.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BeginPaymentResponse {
+    /// The hold.
+    #[prost(message, optional, tag = "1")]
+    pub hold: ::core::option::Option<Hold>,
+    /// This attempt had been begun before, and may have ended since.
+    #[prost(bool, tag = "2")]
+    pub replayed: bool,
+    /// Position of the change in the log.
+    #[prost(uint64, tag = "3")]
+    pub position: u64,
+    /// Incarnation the position belongs to.
+    #[prost(uint64, tag = "4")]
+    pub incarnation: u64,
+    /// The server's time, milliseconds since 1970 UTC.
+    #[prost(uint64, tag = "5")]
+    pub server_time_ms: u64,
+}
+/// Ends a payment that has come to nothing. The hold is active again, and the buyer has `payment_min_left` to try once
+/// more, or longer if the hold's own deadline is later.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndPaymentRequest {
+    /// The event.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// UUID of the hold.
+    #[prost(string, tag = "2")]
+    pub hold_id: ::prost::alloc::string::String,
+    /// The attempt. One that is not open, or not known, changes nothing. Required.
+    #[prost(string, tag = "3")]
+    pub attempt_id: ::prost::alloc::string::String,
+    /// What became of it. Required.
+    #[prost(enumeration = "PaymentOutcome", tag = "4")]
+    pub outcome: i32,
+}
+/// The hold after the end of the attempt. When the attempt was not open, the hold as it is.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EndPaymentResponse {
+    /// The hold.
+    #[prost(message, optional, tag = "1")]
+    pub hold: ::core::option::Option<Hold>,
+    /// The attempt had ended before.
+    #[prost(bool, tag = "2")]
+    pub replayed: bool,
+    /// Position of the change in the log.
+    #[prost(uint64, tag = "3")]
+    pub position: u64,
+    /// Incarnation the position belongs to.
+    #[prost(uint64, tag = "4")]
+    pub incarnation: u64,
+    /// The server's time, milliseconds since 1970 UTC.
+    #[prost(uint64, tag = "5")]
+    pub server_time_ms: u64,
+}
+/// Sells held places to an order, all of them or those named. A refusal with `refundDue` in its metadata can never
+/// become a sale: money that was taken for it must be given back.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ConfirmHoldRequest {
     /// The event.
@@ -1749,6 +1919,11 @@ pub struct ConfirmHoldRequest {
     /// If the hold has expired, take the same places again and sell them if all are still open.
     #[prost(bool, tag = "8")]
     pub allow_reclaim: bool,
+    /// UUID of version 7 of the payment attempt that paid; it need not be open any more. Empty: not said. Name it, and two
+    /// payments for one hold are never both answered with the sale: a whole hold that was confirmed with another attempt
+    /// is refused with HOLD_ALREADY_CONFIRMED and `refundDue`.
+    #[prost(string, tag = "9")]
+    pub attempt_id: ::prost::alloc::string::String,
     /// Keys of seats to sell, beside `seats`.
     #[prost(string, repeated, tag = "10")]
     pub seat_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
@@ -1796,6 +1971,10 @@ pub struct ReleaseHoldRequest {
     /// General admission to give back.
     #[prost(message, repeated, tag = "5")]
     pub ga: ::prost::alloc::vec::Vec<GaItem>,
+    /// While a payment is open, end it and give the places back. Without this such a release is refused with
+    /// PAYMENT_IN_PROGRESS. Money that comes all the same finds the hold released: `refundDue`.
+    #[prost(bool, tag = "6")]
+    pub abort_payment: bool,
     /// Keys of seats to give back, beside `seats`.
     #[prost(string, repeated, tag = "7")]
     pub seat_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
@@ -2110,6 +2289,65 @@ pub mod inventory_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Begins a payment: while it is open the hold outlives its own deadline, up to that of the payment. Ask for it before
+        /// the buyer is sent to pay. Safe to send again.
+        pub async fn begin_payment(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BeginPaymentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BeginPaymentResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/usher.inventory.v1.InventoryService/BeginPayment",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "usher.inventory.v1.InventoryService",
+                        "BeginPayment",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends a payment that has come to nothing, so that the buyer has time to try again. One that paid needs no end: its
+        /// ConfirmHold is the end. Safe to send again.
+        pub async fn end_payment(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EndPaymentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndPaymentResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/usher.inventory.v1.InventoryService/EndPayment",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("usher.inventory.v1.InventoryService", "EndPayment"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Sells held places to an order. Safe to send again.
         pub async fn confirm_hold(
             &mut self,
@@ -2413,6 +2651,24 @@ pub mod inventory_service_server {
             tonic::Response<super::ExtendHoldResponse>,
             tonic::Status,
         >;
+        /// Begins a payment: while it is open the hold outlives its own deadline, up to that of the payment. Ask for it before
+        /// the buyer is sent to pay. Safe to send again.
+        async fn begin_payment(
+            &self,
+            request: tonic::Request<super::BeginPaymentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BeginPaymentResponse>,
+            tonic::Status,
+        >;
+        /// Ends a payment that has come to nothing, so that the buyer has time to try again. One that paid needs no end: its
+        /// ConfirmHold is the end. Safe to send again.
+        async fn end_payment(
+            &self,
+            request: tonic::Request<super::EndPaymentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndPaymentResponse>,
+            tonic::Status,
+        >;
         /// Sells held places to an order. Safe to send again.
         async fn confirm_hold(
             &self,
@@ -2644,6 +2900,97 @@ pub mod inventory_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ExtendHoldSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/usher.inventory.v1.InventoryService/BeginPayment" => {
+                    #[allow(non_camel_case_types)]
+                    struct BeginPaymentSvc<T: InventoryService>(pub Arc<T>);
+                    impl<
+                        T: InventoryService,
+                    > tonic::server::UnaryService<super::BeginPaymentRequest>
+                    for BeginPaymentSvc<T> {
+                        type Response = super::BeginPaymentResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BeginPaymentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InventoryService>::begin_payment(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BeginPaymentSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/usher.inventory.v1.InventoryService/EndPayment" => {
+                    #[allow(non_camel_case_types)]
+                    struct EndPaymentSvc<T: InventoryService>(pub Arc<T>);
+                    impl<
+                        T: InventoryService,
+                    > tonic::server::UnaryService<super::EndPaymentRequest>
+                    for EndPaymentSvc<T> {
+                        type Response = super::EndPaymentResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EndPaymentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InventoryService>::end_payment(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EndPaymentSvc(inner);
                         let codec = crate::codec::LeanCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -223,7 +223,9 @@ pub(crate) fn resolves(correlation_id: u64, request: &wire::SessionResolveBatch)
         batch.asked.push(Asked { confirm: !order.is_empty(), ..Asked::default() });
         let command = convert::hold_id_of_halves(high, low).and_then(|hold_id| {
             if order.is_empty() {
-                return Ok(Command::Release(Box::new(Release { hold_id, request_id: None, part: Part::default() })));
+                let part = Part::default();
+                let release = Release { hold_id, request_id: None, part, abort_payment: false };
+                return Ok(Command::Release(Box::new(release)));
             }
             Ok(Command::Confirm(Box::new(Confirm {
                 hold_id,
@@ -232,6 +234,7 @@ pub(crate) fn resolves(correlation_id: u64, request: &wire::SessionResolveBatch)
                 part: Part::default(),
                 remainder: Remainder::Keep,
                 allow_reclaim: false,
+                attempt_id: None,
             })))
         });
         match command {

@@ -9,7 +9,10 @@ use engine::{Counts, EventInfo, EventView};
 use inventory_core::{
     best_available::Arrangement,
     change::{HoldCause, HoldState, HoldView},
-    command::{AdmissionWanted, AreaName, BestAvailable, Confirm, Extend, Hold, Part, Release, Remainder},
+    command::{
+        AdmissionWanted, AreaName, BeginPayment, BestAvailable, Confirm, EndPayment, Extend, Hold, Part,
+        PaymentOutcome, Release, Remainder,
+    },
     ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, TimestampMs},
     limits::AREAS_PER_PLAN_MAX,
     place::{Admission, Admissions, PlaceState, Seat},
@@ -23,7 +26,7 @@ use uuid::Uuid;
 
 use super::{
     convert_admin::etag_text,
-    refusal::{Asked, Refusable, Refusal, request_id_invalid},
+    refusal::{Asked, Refusable, Refusal, attempt_id_invalid, request_id_invalid},
 };
 
 // Ids.
@@ -87,6 +90,21 @@ fn request_id_of_halves(high: u64, low: u64) -> Refusable<Option<RequestId>> {
     RequestId::parse(wide(high, low)).map(Some).ok_or_else(request_id_invalid)
 }
 
+/// The id of a payment attempt in its text form; none when empty.
+fn attempt_id(text: &str) -> Refusable<Option<RequestId>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    uuid_text(text).and_then(RequestId::parse).map(Some).ok_or_else(attempt_id_invalid)
+}
+
+fn attempt_id_of_halves(high: u64, low: u64) -> Refusable<Option<RequestId>> {
+    if high | low == 0 {
+        return Ok(None);
+    }
+    RequestId::parse(wide(high, low)).map(Some).ok_or_else(attempt_id_invalid)
+}
+
 const fn wide(high: u64, low: u64) -> u128 {
     (high as u128) << 64 | low as u128
 }
@@ -145,6 +163,23 @@ pub(crate) fn extend(request: &wire::ExtendHoldRequest) -> Refusable<Extend> {
     })
 }
 
+/// A BeginPayment.
+pub(crate) fn begin_payment(request: &wire::BeginPaymentRequest) -> Refusable<BeginPayment> {
+    Ok(BeginPayment {
+        hold_id: hold_id(&request.hold_id)?,
+        attempt_id: attempt_id(&request.attempt_id)?.ok_or_else(attempt_id_invalid)?,
+    })
+}
+
+/// An EndPayment.
+pub(crate) fn end_payment(request: &wire::EndPaymentRequest) -> Refusable<EndPayment> {
+    Ok(EndPayment {
+        hold_id: hold_id(&request.hold_id)?,
+        attempt_id: attempt_id(&request.attempt_id)?.ok_or_else(attempt_id_invalid)?,
+        outcome: payment_outcome(request.outcome)?,
+    })
+}
+
 /// A ConfirmHold; keys are looked up in the plan of the event, which is looked up after the shapes.
 pub(crate) fn confirm(
     request: wire::ConfirmHoldRequest,
@@ -152,12 +187,13 @@ pub(crate) fn confirm(
 ) -> Refusable<(Confirm, Asked, Arc<EventView>)> {
     let hold_id = hold_id(&request.hold_id)?;
     let request_id = request_id(&request.request_id)?;
+    let attempt_id = attempt_id(&request.attempt_id)?;
     let order = order_ref(&request.order_ref)?;
     let asked = Asked { confirm: true, seats_by_index: request.seats.len(), plan_revision: request.plan_revision };
     let event = find(asked)?;
     let part = part(request.seats, &request.seat_keys, &request.ga, request.plan_revision, Some(&*event.info()))?;
-    let remainder = remainder(request.remainder, &part)?;
-    let confirm = Confirm { hold_id, request_id, order, part, remainder, allow_reclaim: request.allow_reclaim };
+    let (remainder, allow_reclaim) = (remainder(request.remainder, &part)?, request.allow_reclaim);
+    let confirm = Confirm { hold_id, request_id, order, part, remainder, allow_reclaim, attempt_id };
     confirm.check().map_err(|reject| Refusal::of_reject(reject, asked))?;
     Ok((confirm, asked, event))
 }
@@ -172,7 +208,7 @@ pub(crate) fn release(
     let asked = Asked { confirm: false, seats_by_index: request.seats.len(), plan_revision: request.plan_revision };
     let event = find(asked)?;
     let part = part(request.seats, &request.seat_keys, &request.ga, request.plan_revision, Some(&*event.info()))?;
-    let release = Release { hold_id, request_id, part };
+    let release = Release { hold_id, request_id, part, abort_payment: request.abort_payment };
     release.check().map_err(|reject| Refusal::of_reject(reject, asked))?;
     Ok((release, asked, event))
 }
@@ -213,12 +249,13 @@ pub(crate) fn session_hold(request: wire::SessionHold) -> Refusable<(Hold, Asked
 pub(crate) fn session_confirm(request: wire::SessionConfirm) -> Refusable<(Confirm, Asked)> {
     let hold_id = hold_id_of_halves(request.hold_id_hi, request.hold_id_lo)?;
     let request_id = request_id_of_halves(request.request_id_hi, request.request_id_lo)?;
+    let attempt_id = attempt_id_of_halves(request.attempt_id_hi, request.attempt_id_lo)?;
     let order = order_ref(&request.order_ref)?;
     let asked = Asked { confirm: true, seats_by_index: request.seats.len(), plan_revision: request.plan_revision };
     refuse_area_keys(&request.ga)?;
     let part = part(request.seats, &[], &request.ga, request.plan_revision, None)?;
-    let remainder = remainder(request.remainder, &part)?;
-    let confirm = Confirm { hold_id, request_id, order, part, remainder, allow_reclaim: request.allow_reclaim };
+    let (remainder, allow_reclaim) = (remainder(request.remainder, &part)?, request.allow_reclaim);
+    let confirm = Confirm { hold_id, request_id, order, part, remainder, allow_reclaim, attempt_id };
     confirm.check().map_err(|reject| Refusal::of_reject(reject, asked))?;
     Ok((confirm, asked))
 }
@@ -230,7 +267,7 @@ pub(crate) fn session_release(request: wire::SessionRelease) -> Refusable<(Relea
     let asked = Asked { confirm: false, seats_by_index: request.seats.len(), plan_revision: request.plan_revision };
     refuse_area_keys(&request.ga)?;
     let part = part(request.seats, &[], &request.ga, request.plan_revision, None)?;
-    let release = Release { hold_id, request_id, part };
+    let release = Release { hold_id, request_id, part, abort_payment: request.abort_payment };
     release.check().map_err(|reject| Refusal::of_reject(reject, asked))?;
     Ok((release, asked))
 }
@@ -242,6 +279,25 @@ pub(crate) fn session_extend(request: &wire::SessionExtend) -> Refusable<Extend>
         request_id: request_id_of_halves(request.request_id_hi, request.request_id_lo)?
             .ok_or_else(request_id_invalid)?,
         ttl_ms: saturated(request.ttl_ms),
+    })
+}
+
+/// A BeginPayment of a Session.
+pub(crate) fn session_begin_payment(request: &wire::SessionBeginPayment) -> Refusable<BeginPayment> {
+    Ok(BeginPayment {
+        hold_id: hold_id_of_halves(request.hold_id_hi, request.hold_id_lo)?,
+        attempt_id: attempt_id_of_halves(request.attempt_id_hi, request.attempt_id_lo)?
+            .ok_or_else(attempt_id_invalid)?,
+    })
+}
+
+/// An EndPayment of a Session.
+pub(crate) fn session_end_payment(request: &wire::SessionEndPayment) -> Refusable<EndPayment> {
+    Ok(EndPayment {
+        hold_id: hold_id_of_halves(request.hold_id_hi, request.hold_id_lo)?,
+        attempt_id: attempt_id_of_halves(request.attempt_id_hi, request.attempt_id_lo)?
+            .ok_or_else(attempt_id_invalid)?,
+        outcome: payment_outcome(request.outcome)?,
     })
 }
 
@@ -396,6 +452,17 @@ fn remainder(number: i32, part: &Part) -> Refusable<Remainder> {
     Ok(if part.is_whole() { Remainder::Keep } else { remainder })
 }
 
+fn payment_outcome(number: i32) -> Refusable<PaymentOutcome> {
+    match wire::PaymentOutcome::try_from(number) {
+        Ok(wire::PaymentOutcome::Unspecified) => {
+            Err(Refusal::invalid("outcome", "must say what became of the payment: failed or abandoned"))
+        }
+        Ok(wire::PaymentOutcome::Failed) => Ok(PaymentOutcome::Failed),
+        Ok(wire::PaymentOutcome::Abandoned) => Ok(PaymentOutcome::Abandoned),
+        Err(_) => Err(Refusal::invalid("outcome", "is not known to this version")),
+    }
+}
+
 /// An order reference.
 pub(crate) fn order_ref(text: &str) -> Refusable<OrderRef> {
     OrderRef::parse(text).ok_or_else(|| Refusal::invalid("order_ref", "must be 1 to 64 printable ASCII characters"))
@@ -473,6 +540,15 @@ pub(crate) fn is_live(state: HoldState) -> bool {
     }
 }
 
+/// Milliseconds from `now` to the deadline of a hold: that of its payment while one is open. 0: it has ended.
+fn expires_in_ms(view: &HoldView, now: TimestampMs) -> u64 {
+    match view.state {
+        HoldState::Active => view.expires_at.since(now),
+        HoldState::Paying => view.payment_deadline.since(now),
+        HoldState::Confirmed | HoldState::Released | HoldState::Expired => 0,
+    }
+}
+
 /// A hold as its owner sees it at `now`.
 pub(crate) fn hold_message(event_id: &str, view: &HoldView, now: TimestampMs) -> wire::Hold {
     wire::Hold {
@@ -484,8 +560,8 @@ pub(crate) fn hold_message(event_id: &str, view: &HoldView, now: TimestampMs) ->
         ticket_types: seat_types(&view.seats),
         created_at_ms: view.created_at.0,
         expires_at_ms: view.expires_at.0,
-        expires_in_ms: if is_live(view.state) { view.expires_at.since(now) } else { 0 },
-        payment_deadline_ms: 0,
+        expires_in_ms: expires_in_ms(view, now),
+        payment_deadline_ms: view.payment_deadline.0,
         ended_at_ms: view.ended_at.0,
         renewals_left: view.renewals_left,
         plan_revision: view.plan_revision,
@@ -495,6 +571,7 @@ pub(crate) fn hold_message(event_id: &str, view: &HoldView, now: TimestampMs) ->
         sold_seats: seat_indexes(&view.sold_seats),
         sold_ga: ga_items(&view.sold_admissions),
         sold_ticket_types: seat_types(&view.sold_seats),
+        payment_attempts_left: view.payment_attempts_left,
     }
 }
 
@@ -592,6 +669,10 @@ pub(crate) enum SessionKind {
     Release,
     /// Tell the new deadline.
     Extend,
+    /// Tell the deadline of the payment.
+    BeginPayment,
+    /// Tell the deadline after it.
+    EndPayment,
     /// Tell all.
     GetHold,
 }
@@ -603,10 +684,10 @@ pub(crate) fn session_done(
     now: TimestampMs,
     event_id: &str,
 ) -> wire::SessionResponse {
-    let live = is_live(view.state);
     let mut response = wire::SessionResponse {
-        expires_at_ms: if live { view.expires_at.0 } else { 0 },
-        expires_in_ms: if live { view.expires_at.since(now) } else { 0 },
+        expires_at_ms: if is_live(view.state) { view.expires_at.0 } else { 0 },
+        expires_in_ms: expires_in_ms(view, now),
+        payment_deadline_ms: view.payment_deadline.0,
         server_time_ms: now.0,
         ..Default::default()
     };
@@ -620,7 +701,7 @@ pub(crate) fn session_done(
             response.seats = seat_indexes(&view.sold_seats);
             response.ga = ga_items(&view.sold_admissions);
         }
-        SessionKind::Release | SessionKind::Extend => {}
+        SessionKind::Release | SessionKind::Extend | SessionKind::BeginPayment | SessionKind::EndPayment => {}
         SessionKind::GetHold => response.hold = Some(Box::new(hold_message(event_id, view, now))),
     }
     response

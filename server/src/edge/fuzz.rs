@@ -23,7 +23,7 @@ use super::{
 };
 
 /// How many request types there are.
-pub const KINDS: u8 = 15;
+pub const KINDS: u8 = 17;
 
 /// A command for the engine, when one comes of the bytes.
 pub type Asking = Option<(EventKey, Command)>;
@@ -75,6 +75,8 @@ fn decoded(engine: &Engine, plan: &Arc<Plan>, kind: u8, bytes: &[u8]) -> Option<
         11 => create_event(plan, &message(bytes)?),
         12 => update_event(plan, &message(bytes)?),
         13 => list_events(&message(bytes)?),
+        14 => begin_payment(&message(bytes)?),
+        15 => end_payment(&message(bytes)?),
         _ => {
             let _: admin::ServerStatusRequest = message(bytes)?;
             Ok(None)
@@ -101,6 +103,16 @@ fn hold(request: wire::HoldRequest) -> Refusable<Asking> {
 fn extend(request: &wire::ExtendHoldRequest) -> Refusable<Asking> {
     let key = convert::event_key(&convert::event_id(&request.event_id)?);
     Ok(Some((key, Command::Extend(convert::extend(request)?))))
+}
+
+fn begin_payment(request: &wire::BeginPaymentRequest) -> Refusable<Asking> {
+    let key = convert::event_key(&convert::event_id(&request.event_id)?);
+    Ok(Some((key, Command::BeginPayment(convert::begin_payment(request)?))))
+}
+
+fn end_payment(request: &wire::EndPaymentRequest) -> Refusable<Asking> {
+    let key = convert::event_key(&convert::event_id(&request.event_id)?);
+    Ok(Some((key, Command::EndPayment(convert::end_payment(request)?))))
 }
 
 fn confirm(engine: &Engine, request: wire::ConfirmHoldRequest) -> Refusable<Asking> {
@@ -195,6 +207,8 @@ pub fn answered(view: &inventory_core::change::HoldView, now: TimestampMs) {
         convert::SessionKind::Confirm,
         convert::SessionKind::Release,
         convert::SessionKind::Extend,
+        convert::SessionKind::BeginPayment,
+        convert::SessionKind::EndPayment,
         convert::SessionKind::GetHold,
     ] {
         convert::session_done(kind, view, now, "event");

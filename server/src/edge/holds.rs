@@ -1,4 +1,4 @@
-//! The five unary calls on a hold: what each asks of the engine, and how the answer is told.
+//! The unary calls on a hold: what each asks of the engine, and how the answer is told.
 //!
 //! Not here: how a message came in and how its answer goes out (`calls.rs`, `inventory.rs`).
 
@@ -23,13 +23,17 @@ use super::{
 /// Bytes that a small command stands for in the count of what is in flight.
 pub(crate) const COMMAND_BYTES: usize = 512;
 
-/// Which of the five.
+/// Which of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HoldCall {
     /// `Hold`.
     Hold,
     /// `ExtendHold`.
     Extend,
+    /// `BeginPayment`.
+    BeginPayment,
+    /// `EndPayment`.
+    EndPayment,
     /// `ConfirmHold`.
     Confirm,
     /// `ReleaseHold`.
@@ -74,6 +78,8 @@ impl HoldCall {
         Some(match path.strip_prefix("/usher.inventory.v1.InventoryService/")? {
             "Hold" => HoldCall::Hold,
             "ExtendHold" => HoldCall::Extend,
+            "BeginPayment" => HoldCall::BeginPayment,
+            "EndPayment" => HoldCall::EndPayment,
             "ConfirmHold" => HoldCall::Confirm,
             "ReleaseHold" => HoldCall::Release,
             "GetHold" => HoldCall::Get,
@@ -86,6 +92,8 @@ impl HoldCall {
         Ok(match self {
             HoldCall::Hold => hold(engine, wire::HoldRequest::decode(message)?),
             HoldCall::Extend => extend(engine, &wire::ExtendHoldRequest::decode(message)?),
+            HoldCall::BeginPayment => begin_payment(engine, &wire::BeginPaymentRequest::decode(message)?),
+            HoldCall::EndPayment => end_payment(engine, &wire::EndPaymentRequest::decode(message)?),
             HoldCall::Confirm => confirm(engine, wire::ConfirmHoldRequest::decode(message)?),
             HoldCall::Release => release(engine, wire::ReleaseHoldRequest::decode(message)?),
             HoldCall::Get => get(engine, &wire::GetHoldRequest::decode(message)?),
@@ -97,6 +105,8 @@ impl HoldCall {
         match self {
             HoldCall::Hold => append(&held(engine, done), buffer),
             HoldCall::Extend => append(&extended(engine, done), buffer),
+            HoldCall::BeginPayment => append(&payment_begun(engine, done), buffer),
+            HoldCall::EndPayment => append(&payment_ended(engine, done), buffer),
             HoldCall::Confirm => append(&confirmed(engine, done), buffer),
             HoldCall::Release => append(&released(engine, done), buffer),
             HoldCall::Get => append(&got(engine, done), buffer),
@@ -200,6 +210,44 @@ pub(crate) fn extend(engine: &Engine, request: &wire::ExtendHoldRequest) -> Refu
 /// The answer to an ExtendHold.
 pub(crate) fn extended(engine: &Engine, done: &HoldDone) -> wire::ExtendHoldResponse {
     wire::ExtendHoldResponse {
+        hold: Some(done.hold()),
+        replayed: done.replayed,
+        position: done.position,
+        incarnation: engine.incarnation(),
+        server_time_ms: done.time.0,
+    }
+}
+
+/// A BeginPayment for the engine.
+pub(crate) fn begin_payment(engine: &Engine, request: &wire::BeginPaymentRequest) -> Refusable<Begun> {
+    convert::event_id(&request.event_id)?;
+    let begin = convert::begin_payment(request)?;
+    let question = Question::of(find(engine, &request.event_id, Asked::default())?, begin.hold_id);
+    Ok(question.begun(Command::BeginPayment(begin)))
+}
+
+/// The answer to a BeginPayment.
+pub(crate) fn payment_begun(engine: &Engine, done: &HoldDone) -> wire::BeginPaymentResponse {
+    wire::BeginPaymentResponse {
+        hold: Some(done.hold()),
+        replayed: done.replayed,
+        position: done.position,
+        incarnation: engine.incarnation(),
+        server_time_ms: done.time.0,
+    }
+}
+
+/// An EndPayment for the engine.
+pub(crate) fn end_payment(engine: &Engine, request: &wire::EndPaymentRequest) -> Refusable<Begun> {
+    convert::event_id(&request.event_id)?;
+    let end = convert::end_payment(request)?;
+    let question = Question::of(find(engine, &request.event_id, Asked::default())?, end.hold_id);
+    Ok(question.begun(Command::EndPayment(end)))
+}
+
+/// The answer to an EndPayment.
+pub(crate) fn payment_ended(engine: &Engine, done: &HoldDone) -> wire::EndPaymentResponse {
+    wire::EndPaymentResponse {
         hold: Some(done.hold()),
         replayed: done.replayed,
         position: done.position,

@@ -261,6 +261,21 @@ impl InventoryService for Inventory {
         said(self.on_hold(request, |engine, request| holds::extend(engine, &request), holds::extended).await)
     }
 
+    async fn begin_payment(
+        &self,
+        request: Request<wire::BeginPaymentRequest>,
+    ) -> Result<Response<wire::BeginPaymentResponse>, Status> {
+        let begin = |engine: &Engine, request| holds::begin_payment(engine, &request);
+        said(self.on_hold(request, begin, holds::payment_begun).await)
+    }
+
+    async fn end_payment(
+        &self,
+        request: Request<wire::EndPaymentRequest>,
+    ) -> Result<Response<wire::EndPaymentResponse>, Status> {
+        said(self.on_hold(request, |engine, request| holds::end_payment(engine, &request), holds::payment_ended).await)
+    }
+
     async fn confirm_hold(
         &self,
         request: Request<wire::ConfirmHoldRequest>,

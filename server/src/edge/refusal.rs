@@ -439,7 +439,14 @@ fn say(reject: Reject, asked: Asked) -> Box<Refusal> {
         Reject::RenewalCap => {
             Refusal::new(Reason::RenewalCap, "the hold cannot be extended further; its timer is as it was")
         }
-        Reject::PaymentInProgress => Refusal::new(Reason::PaymentInProgress, "a payment is open on the hold"),
+        Reject::PaymentInProgress => Refusal::new(
+            Reason::PaymentInProgress,
+            "a payment is open on the hold; end it first, or wait for its deadline",
+        ),
+        Reject::PaymentAttemptsCap => Refusal::new(
+            Reason::PaymentAttemptsCap,
+            "the hold has used up its payment attempts; it can be confirmed until its deadline",
+        ),
         Reject::PlacesInUse { places } => {
             let mut refusal =
                 Refusal::new(Reason::PlacesInUse, "the change would take away places that are held or sold");
@@ -466,6 +473,11 @@ fn say(reject: Reject, asked: Asked) -> Box<Refusal> {
 /// A request id is missing or misshapen.
 pub(crate) fn request_id_invalid() -> Box<Refusal> {
     Refusal::field(Reason::RequestIdInvalid, "request_id", "must be a UUID of version 7")
+}
+
+/// The id of a payment attempt is missing or misshapen.
+pub(crate) fn attempt_id_invalid() -> Box<Refusal> {
+    Refusal::field(Reason::RequestIdInvalid, "attempt_id", "must be a UUID of version 7")
 }
 
 fn pick_path(position: u32, asked: Asked) -> Cow<'static, str> {

@@ -426,6 +426,16 @@ pub(super) fn command_of(
             let key = EventKey(request.event_key);
             Ok((key, Command::Extend(extend), SessionKind::Extend, Asked::default(), 0))
         }
+        session_request::Command::BeginPayment(request) => {
+            let begin = convert::session_begin_payment(&request)?;
+            let key = EventKey(request.event_key);
+            Ok((key, Command::BeginPayment(begin), SessionKind::BeginPayment, Asked::default(), 0))
+        }
+        session_request::Command::EndPayment(request) => {
+            let end = convert::session_end_payment(&request)?;
+            let key = EventKey(request.event_key);
+            Ok((key, Command::EndPayment(end), SessionKind::EndPayment, Asked::default(), 0))
+        }
         session_request::Command::GetHold(request) => {
             let hold_id = convert::session_get_hold(&request)?;
             refuse_other_future(engine, 0, request.min_position)?;
@@ -445,7 +455,12 @@ fn message_of(engine: &Engine, command: InFlight, answer: Answer) -> wire::Sessi
         Ok(Done::Hold { view, replayed }) => {
             let event = match kind {
                 SessionKind::GetHold => engine.directory().find_key(command.event_key),
-                SessionKind::Hold | SessionKind::Confirm | SessionKind::Release | SessionKind::Extend => None,
+                SessionKind::Hold
+                | SessionKind::Confirm
+                | SessionKind::Release
+                | SessionKind::Extend
+                | SessionKind::BeginPayment
+                | SessionKind::EndPayment => None,
             };
             let event_id = event.as_ref().map_or("", |event| event.id().as_str());
             let response = convert::session_done(kind, &view, time, event_id);

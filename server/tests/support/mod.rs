@@ -186,6 +186,17 @@ impl TestServer {
         self.sale.clone().extend_hold(request).await.map(tonic::Response::into_inner)
     }
 
+    pub async fn begin_payment(
+        &self,
+        request: wire::BeginPaymentRequest,
+    ) -> Result<wire::BeginPaymentResponse, Status> {
+        self.sale.clone().begin_payment(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn end_payment(&self, request: wire::EndPaymentRequest) -> Result<wire::EndPaymentResponse, Status> {
+        self.sale.clone().end_payment(request).await.map(tonic::Response::into_inner)
+    }
+
     pub async fn get_hold(&self, event_id: &str, hold_id: &str) -> Result<wire::Hold, Status> {
         let request = wire::GetHoldRequest { event_id: event_id.into(), hold_id: hold_id.into(), ..Default::default() };
         self.sale.clone().get_hold(request).await.map(|answer| answer.into_inner().hold.unwrap())
@@ -307,6 +318,20 @@ pub fn extend_of(event_id: &str, hold_id: &str, request_id: &str, ttl_ms: u64) -
         hold_id: hold_id.into(),
         request_id: request_id.into(),
         ttl_ms,
+    }
+}
+
+pub fn begin_of(event_id: &str, hold_id: &str, attempt_id: &str) -> wire::BeginPaymentRequest {
+    wire::BeginPaymentRequest { event_id: event_id.into(), hold_id: hold_id.into(), attempt_id: attempt_id.into() }
+}
+
+/// A failed one.
+pub fn end_of(event_id: &str, hold_id: &str, attempt_id: &str) -> wire::EndPaymentRequest {
+    wire::EndPaymentRequest {
+        event_id: event_id.into(),
+        hold_id: hold_id.into(),
+        attempt_id: attempt_id.into(),
+        outcome: wire::PaymentOutcome::Failed as i32,
     }
 }
 

@@ -1,6 +1,6 @@
 //! A server of one process and no durability, with faults on demand: what the client is tested against.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -39,6 +39,10 @@ pub(crate) struct State {
     pub(crate) now_ms: u64,
     /// Holds by id, with their order once they are confirmed.
     pub(crate) holds: HashMap<u128, (Vec<u32>, Option<String>)>,
+    /// Payment attempts that were begun.
+    pub(crate) attempts: HashSet<u128>,
+    /// The attempts that confirms named, in order; 0: none.
+    pub(crate) paid_by: Vec<u128>,
     /// Ids of the holds asked for, in order.
     pub(crate) asked: Vec<u128>,
     pub(crate) sessions: usize,
@@ -132,6 +136,7 @@ impl State {
             }
             Command::Confirm(confirm) => {
                 let id = id_of(confirm.hold_id_hi, confirm.hold_id_lo);
+                self.paid_by.push(id_of(confirm.attempt_id_hi, confirm.attempt_id_lo));
                 match self.holds.get_mut(&id) {
                     Some((seats, order)) => {
                         answer.replayed = order.is_some();
@@ -143,6 +148,17 @@ impl State {
             }
             Command::Release(release) => {
                 self.holds.remove(&id_of(release.hold_id_hi, release.hold_id_lo));
+            }
+            Command::BeginPayment(begin) => {
+                answer.replayed = !self.attempts.insert(id_of(begin.attempt_id_hi, begin.attempt_id_lo));
+                answer.payment_deadline_ms = self.now_ms + 900_000;
+                answer.expires_at_ms = self.now_ms + 5_000;
+                answer.expires_in_ms = 900_000;
+            }
+            Command::EndPayment(end) => {
+                answer.replayed = !self.attempts.remove(&id_of(end.attempt_id_hi, end.attempt_id_lo));
+                answer.expires_at_ms = self.now_ms + 120_000;
+                answer.expires_in_ms = 120_000;
             }
             Command::HoldBatch(batch) => {
                 let mut replayed = Vec::new();
@@ -269,6 +285,14 @@ impl InventoryService for Service {
     }
 
     async fn extend_hold(&self, _: Request<ExtendHoldRequest>) -> Result<Response<ExtendHoldResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn begin_payment(&self, _: Request<BeginPaymentRequest>) -> Result<Response<BeginPaymentResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn end_payment(&self, _: Request<EndPaymentRequest>) -> Result<Response<EndPaymentResponse>, Status> {
         Err(Status::unimplemented("not here"))
     }
 
