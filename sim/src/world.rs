@@ -547,8 +547,7 @@ impl World {
             let command = self.sent[tag].command.clone();
             let expected = if deadline.is_some_and(|deadline| deadline <= now) {
                 Expected::Refused(Refused::DeadlinePassed { executed_unknown: false })
-            } else if storage_low && !matches!(command, Command::Confirm(_) | Command::Release(_) | Command::GetHold(_))
-            {
+            } else if storage_low && !is_taken_without_space(&command) {
                 Expected::Refused(Refused::StorageLow)
             } else {
                 // A slot that is touched first makes room in its memory.
@@ -658,6 +657,14 @@ impl Running {
 /// Commands that may wait when one more of this kind comes: holds leave room for what ends them.
 fn mailbox_room(commands_max: usize, command: &Command) -> usize {
     if matches!(command, Command::Hold(_)) { commands_max / 10 * 7 + commands_max % 10 * 7 / 10 } else { commands_max }
+}
+
+/// What is answered although space is low: it gives some back, is owed to who paid, or only looks.
+fn is_taken_without_space(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Confirm(_) | Command::Release(_) | Command::GetHold(_) | Command::Suggest(_) | Command::Explain(_)
+    )
 }
 
 /// Whether two commands may be in one batch: both of one event, and holds or what becomes of holds.
