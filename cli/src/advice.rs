@@ -1,16 +1,17 @@
 //! `usherctl suggest` and `explain`: what the server would choose or refuse. Nothing is held.
 
 use clap::Args;
-use client::Client;
+use client::{Client, PlaceInTheWay};
 use proto::inventory::v1::{BestAvailable, ExplainRequest, ExplainResponse, GaItem, SuggestRequest, SuggestResponse};
 use serde_json::{Value, json};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, NamedPlace};
 use crate::hold::HoldOptions;
 use crate::hold_card::arrangement_word;
 use crate::name::EventName;
 use crate::report::Report;
 use crate::table::{Side, columns, fields};
+use crate::venue_plan::VenuePlan;
 
 const SUGGEST_EXAMPLES: &str = "Examples:
   usherctl suggest concert-1 --best 4
@@ -65,48 +66,68 @@ pub(crate) async fn suggest(client: &Client, options: &SuggestOptions) -> Result
         options_max: options.options,
     };
     let answer = client.unary().suggest(request).await?;
-    Ok(Report::new(suggest_text(&answer), suggest_json(&answer)))
+    let has_areas = answer.options.iter().any(|option| !option.ga.is_empty());
+    let plan = plan_of(client, &options.event, has_areas, answer.plan_revision).await;
+    Ok(Report::new(suggest_text(&answer, &plan), suggest_json(&answer, &plan)))
 }
 
 /// `usherctl explain`.
 pub(crate) async fn explain(client: &Client, options: &HoldOptions) -> Result<Report, Failure> {
     let hold = options.to_wire(options.hold_id.unwrap_or_else(|| client.ids().hold_id()));
     let answer = client.unary().explain(ExplainRequest { hold: Some(hold) }).await?;
-    Ok(Report::new(explain_text(&answer), explain_json(&answer)))
+    let in_the_way = answer.places_unavailable.as_ref().map_or_else(Vec::new, PlaceInTheWay::all_of);
+    let is_needed = !(answer.ga.is_empty() && in_the_way.is_empty());
+    let plan = plan_of(client, options.event(), is_needed, answer.plan_revision).await;
+    let in_the_way: Vec<NamedPlace> = in_the_way.into_iter().map(|place| plan.named(place)).collect();
+    Ok(Report::new(explain_text(&answer, &in_the_way, &plan), explain_json(&answer, &in_the_way, &plan)))
 }
 
-fn places(seat_keys: &[String], ga: &[GaItem]) -> String {
-    let areas = ga.iter().map(|item| format!("{} x area {}", item.quantity, item.area));
-    seat_keys.iter().cloned().chain(areas).collect::<Vec<String>>().join(" ")
+/// The plan that names what an answer has by index alone. Empty where nothing needs it, and where it cannot be read or
+/// was revised since: then the indexes are shown.
+async fn plan_of(client: &Client, event: &EventName, is_needed: bool, revision: u32) -> VenuePlan {
+    if !is_needed {
+        return VenuePlan::default();
+    }
+    VenuePlan::read(client, event).await.ok().filter(|plan| plan.revision == revision).unwrap_or_default()
 }
 
-fn suggest_text(answer: &SuggestResponse) -> String {
-    let header = [("", Side::Right), ("ARRANGEMENT", Side::Left), ("PLACES", Side::Left)];
+fn area_key(plan: &VenuePlan, item: &GaItem) -> String {
+    plan.area_key(item.area).map_or_else(|| format!("#{}", item.area), str::to_owned)
+}
+
+/// As `hold` writes them: `A-1, A-2, 2 × FLOOR`.
+fn places(seat_keys: &[String], ga: &[GaItem], plan: &VenuePlan) -> String {
+    let areas = ga.iter().map(|item| format!("{} × {}", item.quantity, area_key(plan, item)));
+    seat_keys.iter().cloned().chain(areas).collect::<Vec<String>>().join(", ")
+}
+
+fn suggest_text(answer: &SuggestResponse, plan: &VenuePlan) -> String {
+    let header = [("", Side::Right), ("SEATED", Side::Left), ("PLACES", Side::Left)];
     let rows: Vec<Vec<String>> = answer
         .options
         .iter()
         .zip(1..)
         .map(|(option, number): (_, u32)| {
             let arrangement = arrangement_word(option.arrangement()).unwrap_or_default();
-            vec![number.to_string(), arrangement.to_owned(), places(&option.seat_keys, &option.ga)]
+            vec![number.to_string(), arrangement.to_owned(), places(&option.seat_keys, &option.ga, plan)]
         })
         .collect();
     columns(&header, &rows)
 }
 
-fn ga_json(ga: &[GaItem]) -> Value {
+fn ga_json(ga: &[GaItem], plan: &VenuePlan) -> Value {
     ga.iter()
-        .map(|item| json!({ "area": item.area, "quantity": item.quantity, "ticket_type": item.ticket_type }))
+        .map(|item| json!({ "area": area_key(plan, item), "quantity": item.quantity, "ticket_type": item.ticket_type }))
         .collect()
 }
 
-fn suggest_json(answer: &SuggestResponse) -> Value {
+fn suggest_json(answer: &SuggestResponse, plan: &VenuePlan) -> Value {
     let options = answer.options.iter().map(|option| {
         json!({
             "arrangement": arrangement_word(option.arrangement()),
             "seats": option.seats,
             "seat_keys": option.seat_keys,
-            "ga": ga_json(&option.ga),
+            "ga": ga_json(&option.ga, plan),
         })
     });
     json!({
@@ -124,32 +145,36 @@ fn reason_word(answer: &ExplainResponse) -> Option<&'static str> {
     }
 }
 
-fn explain_text(answer: &ExplainResponse) -> String {
+fn explain_text(answer: &ExplainResponse, in_the_way: &[NamedPlace], plan: &VenuePlan) -> String {
     let verdict = reason_word(answer).map_or_else(|| "granted".to_owned(), |reason| format!("refused: {reason}"));
     let mut lines = vec![("a hold would be", verdict)];
     if !answer.message.is_empty() {
         lines.push(("because", answer.message.clone()));
     }
+    if !in_the_way.is_empty() {
+        lines.push(("in the way", in_the_way.iter().map(NamedPlace::text).collect::<Vec<_>>().join(", ")));
+    }
     if !(answer.seat_keys.is_empty() && answer.ga.is_empty()) {
-        lines.push(("places", places(&answer.seat_keys, &answer.ga)));
+        lines.push(("places", places(&answer.seat_keys, &answer.ga, plan)));
     }
     if let Some(arrangement) = arrangement_word(answer.arrangement()) {
-        lines.push(("arrangement", arrangement.to_owned()));
+        lines.push(("seated", arrangement.to_owned()));
     }
     if !answer.left_alone_keys.is_empty() {
-        lines.push(("left alone", answer.left_alone_keys.join(" ")));
+        lines.push(("left alone", answer.left_alone_keys.join(", ")));
     }
     fields(&lines)
 }
 
-fn explain_json(answer: &ExplainResponse) -> Value {
+fn explain_json(answer: &ExplainResponse, in_the_way: &[NamedPlace], plan: &VenuePlan) -> Value {
     json!({
         "reason": reason_word(answer),
         "message": answer.message,
         "seats": answer.seats,
         "seat_keys": answer.seat_keys,
-        "ga": ga_json(&answer.ga),
+        "ga": ga_json(&answer.ga, plan),
         "arrangement": arrangement_word(answer.arrangement()),
+        "places_in_the_way": in_the_way.iter().map(NamedPlace::json).collect::<Vec<_>>(),
         "left_alone": answer.left_alone,
         "left_alone_keys": answer.left_alone_keys,
         "plan_revision": answer.plan_revision,

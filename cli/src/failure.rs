@@ -116,7 +116,8 @@ impl NamedPlace {
         Self { key, place }
     }
 
-    fn text(&self) -> String {
+    /// For people.
+    pub(crate) fn text(&self) -> String {
         match self.place {
             PlaceInTheWay::Seat { state: PlaceState::Unspecified, .. } => self.key.clone(),
             PlaceInTheWay::Seat { state, .. } => format!("{} is {}", self.key, state_word(state)),
@@ -124,7 +125,8 @@ impl NamedPlace {
         }
     }
 
-    fn json(&self) -> Value {
+    /// For programs.
+    pub(crate) fn json(&self) -> Value {
         match self.place {
             PlaceInTheWay::Seat { index, state } => {
                 json!({ "kind": "seat", "key": self.key, "index": index, "state": state_word(state) })

@@ -171,6 +171,11 @@ pub(crate) struct ShowOptions {
 }
 
 impl HoldOptions {
+    /// The event it is about.
+    pub(crate) fn event(&self) -> &EventName {
+        &self.event
+    }
+
     /// The request under this id.
     pub(crate) fn to_wire(&self, hold_id: HoldId) -> HoldRequest {
         let best_available = self.best.map(|quantity| BestAvailable {

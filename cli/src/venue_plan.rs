@@ -48,13 +48,16 @@ impl VenuePlan {
         self.seat_keys.get(usize::try_from(index).ok()?).map(String::as_str)
     }
 
+    /// Key of an area.
+    pub(crate) fn area_key(&self, index: u32) -> Option<&str> {
+        self.areas.get(usize::try_from(index).ok()?).map(|area| area.key.as_str())
+    }
+
     /// A place in the way by its key.
-    fn named(&self, place: PlaceInTheWay) -> NamedPlace {
+    pub(crate) fn named(&self, place: PlaceInTheWay) -> NamedPlace {
         let key = match place {
             PlaceInTheWay::Seat { index, .. } => self.seat_key(index),
-            PlaceInTheWay::Area { area, .. } => {
-                usize::try_from(area).ok().and_then(|area| self.areas.get(area)).map(|area| area.key.as_str())
-            }
+            PlaceInTheWay::Area { area, .. } => self.area_key(area),
         };
         match key {
             Some(key) => NamedPlace { key: key.to_owned(), place },

@@ -576,7 +576,8 @@ impl World {
             self.tell(|| format!("   {:?} {command:?}\n      -> {expected:?}", key.0));
             let depends_on = self.changed.get(&key).copied();
             let sent = &mut self.sent[tag];
-            sent.judged = Some(crate::answers::Judged { number: self.judged, time: now, expected, changed, depends_on });
+            sent.judged =
+                Some(crate::answers::Judged { number: self.judged, time: now, expected, changed, depends_on });
         }
     }
 
@@ -691,7 +692,7 @@ pub(crate) fn fold(hash: u64, bytes: &[u8]) -> u64 {
         .fold(hash ^ 0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
-/// What the contract refuses while storage is low.
+/// What is refused while space is low. The rest gives some back, is owed to who paid, or only looks.
 fn needs_room(command: &Command) -> bool {
     match command {
         Command::Confirm(_) | Command::Release(_) | Command::EndPayment(_) => false,

@@ -233,6 +233,44 @@ fn a_payment_from_its_beginning_to_the_sale() {
 }
 
 #[test]
+fn ways_and_reasons_are_told_with_the_names_of_places_and_nothing_is_held() {
+    let Some(server) = Server::start() else { return };
+    let plan = plan_file(&server, "hall.json", HALL);
+    server.run(&["event", "create", "gala", "--plan", text(&plan)]).done();
+    // Row A is 1-3 and 4-6 with an aisle between, row B 1-6.
+    let ways = server.json(&["suggest", "gala", "--best", "3", "--options", "2", "--section", "S"]);
+    let first = ways["options"][0]["seat_keys"].clone();
+    assert_eq!(ways["options"].as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        (ways["options"][0]["arrangement"].as_str(), &first),
+        (Some("contiguous"), &serde_json::json!(row_keys(&server, 0)[..3]))
+    );
+    let told = server.run(&["suggest", "gala", "--best", "8"]).done().data;
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines.len() == 3 && lines[1].starts_with("1  split "), "{told}");
+    assert_eq!(lines[2].split_whitespace().collect::<Vec<_>>(), ["2", "general", "8", "×", "FLOOR"]);
+
+    let keys = row_keys(&server, 1);
+    let told = server.run(&["explain", "gala", &keys[1]]).done().data;
+    assert!(told.starts_with("a hold would be  refused: WOULD_STRAND\n"), "{told}");
+    assert!(told.ends_with(&format!("left alone       {}\n", keys[0])), "{told}");
+    let granted = server.json(&["explain", "gala", "--best", "3", "--ga", "FLOOR=2"]);
+    assert_eq!((&granted["reason"], &granted["seat_keys"]), (&Value::Null, &first));
+    assert_eq!(
+        (granted["ga"][0]["area"].as_str(), granted["left_alone"].as_array().map(Vec::len)),
+        (Some("FLOOR"), Some(0))
+    );
+    let map = server.run(&["availability", "gala", "-o", "json"]).done().json();
+    assert_eq!(map["totals"]["held"], 0, "nothing is held");
+
+    server.run(&["hold", "gala", &keys[0], &keys[1]]).done();
+    let told = server.run(&["explain", "gala", &keys[1], &keys[2]]).done().data;
+    assert!(told.contains(&format!("in the way       {} is held\n", keys[1])), "{told}");
+    let refused = server.run(&["suggest", "gala", "--best", "7", "--contiguous-only"]);
+    assert!(refused.code == 1 && refused.beside.starts_with("refused: NOT_ENOUGH_PLACES"), "{refused:?}");
+}
+
+#[test]
 fn a_plan_with_errors_makes_no_event() {
     let Some(server) = Server::start() else { return };
     let broken = HALL.replace("\"capacity\": 50", "\"capacity\": -1").replace("\"count\": 6", "\"count\": 0");

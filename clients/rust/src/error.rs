@@ -90,6 +90,20 @@ pub enum PlaceInTheWay {
     },
 }
 
+impl PlaceInTheWay {
+    /// Those that a message names.
+    #[must_use]
+    pub fn all_of(message: &PlacesUnavailable) -> Vec<Self> {
+        let one = |place: &places_unavailable::Place| match place.place? {
+            places_unavailable::place::Place::Index(index) => {
+                Some(Self::Seat { index, state: place_state(place.state) })
+            }
+            places_unavailable::place::Place::Area(area) => Some(Self::Area { area, open: place.open }),
+        };
+        message.places.iter().filter_map(one).collect()
+    }
+}
+
 /// Names of metadata both lanes use.
 pub(crate) mod key {
     pub(crate) const EXECUTED: &str = "executed";
@@ -351,14 +365,7 @@ fn places_in_the_way(details: &[u8]) -> Vec<PlaceInTheWay> {
         .iter()
         .find(|any| any.type_url.rsplit('/').next() == Some(PLACES_UNAVAILABLE_TYPE))
         .and_then(|any| PlacesUnavailable::decode(any.value.as_slice()).ok());
-    let one = |place: &places_unavailable::Place| match place.place {
-        Some(places_unavailable::place::Place::Index(index)) => {
-            Some(PlaceInTheWay::Seat { index, state: place_state(place.state) })
-        }
-        Some(places_unavailable::place::Place::Area(area)) => Some(PlaceInTheWay::Area { area, open: place.open }),
-        None => None,
-    };
-    found.map_or_else(Vec::new, |detail| detail.places.iter().filter_map(one).collect())
+    found.map_or_else(Vec::new, |detail| PlaceInTheWay::all_of(&detail))
 }
 
 #[cfg(test)]
