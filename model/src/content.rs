@@ -1,7 +1,12 @@
 //! Content of a command, to be compared with that of a repeated one: spelled out as text where the
 //! core hashes it.
 
-use inventory_core::command::{Confirm, CreateEvent, Extend, Hold, Part, Release, UpdateEvent};
+use inventory_core::{
+    command::{Confirm, CreateEvent, Extend, Hold, Part, Release, UpdateEvent},
+    direct_sale::{NamedPlaces, SellDirect},
+    giving_back::{Exchange, ReturnPlaces, Take},
+    kill::{Kill, Unkill},
+};
 
 /// All that a repeated command must say again.
 pub(crate) type Content = String;
@@ -30,6 +35,43 @@ pub(crate) fn of_hold(hold: &Hold) -> Content {
     let chosen: Vec<u8> = hold.ticket_types.iter().skip(seats.len() + keys.len()).copied().collect();
     let rest = (hold.customer, hold.ttl_ms, hold.replace, hold.plan_revision);
     format!("hold {:?}", (seats, keys, &hold.admissions, &hold.best, chosen, rest))
+}
+
+/// As of a hold: seats with their ticket types are a set of pairs.
+fn of_named(places: &NamedPlaces) -> Content {
+    let kind = |at: usize| places.ticket_types.get(at).copied().unwrap_or(0);
+    let mut seats: Vec<_> = places.seats.iter().enumerate().map(|(at, seat)| (*seat, kind(at))).collect();
+    seats.sort_unstable();
+    let keys = places.seat_keys.iter().enumerate();
+    let mut keys: Vec<_> = keys.map(|(at, key)| (key, kind(places.seats.len() + at))).collect();
+    keys.sort_unstable();
+    format!("{:?}", (seats, keys, &places.admissions, places.plan_revision))
+}
+
+// Of these commands too: all but the request id and the conditions. Sets of places in the form they were sent.
+
+pub(crate) fn of_sell_direct(sell: &SellDirect) -> Content {
+    format!("sell {:?}", (&sell.order, of_named(&sell.places), sell.customer))
+}
+
+pub(crate) fn of_return(command: &ReturnPlaces) -> Content {
+    format!("return {:?}", (&command.order, &command.places, command.to, &command.reason))
+}
+
+pub(crate) fn of_exchange(exchange: &Exchange) -> Content {
+    let take = match &exchange.take {
+        Take::Places(places) => of_named(places),
+        Take::Hold(id) => format!("{id:?}"),
+    };
+    format!("exchange {:?}", (&exchange.order, &exchange.give, take))
+}
+
+pub(crate) fn of_kill(kill: &Kill) -> Content {
+    format!("kill {:?}", (&kill.places, &kill.reason, kill.force))
+}
+
+pub(crate) fn of_unkill(unkill: &Unkill) -> Content {
+    format!("unkill {:?}", unkill.places)
 }
 
 pub(crate) fn of_extend(extend: &Extend) -> Content {

@@ -7,12 +7,13 @@ use inventory_core::{
     ids::TimestampMs,
     place::{Admission, Admissions},
     reject::Reject,
+    slot::SoldPart,
 };
 
 use crate::{Answer, Grant};
 
 /// The answer as far as the contract says it: texts of problems are for people, admissions of one
-/// area and kind may come in pieces, etags are opaque.
+/// area and kind may come in pieces, the order of a list means nothing, etags are opaque.
 ///
 /// # Errors
 /// The refusal, when it is one.
@@ -23,9 +24,21 @@ pub fn normal(answer: Result<Answer, Reject>) -> Result<Answer, Reject> {
             let outcome = outcome.map_err(normal_reject);
             Ok(Answer::Explained { outcome: outcome.map(normal_grant), left_alone })
         }
+        Ok(Answer::Order { parts }) => Ok(Answer::Order { parts: parts.into_iter().map(normal_part).collect() }),
+        Ok(Answer::Page { holds, parts }) => {
+            let mut holds: Vec<HoldView> = holds.into_iter().map(normal_view).collect();
+            let mut parts: Vec<SoldPart> = parts.into_iter().map(normal_part).collect();
+            holds.sort_unstable_by_key(|hold| hold.hold_id);
+            parts.sort_unstable_by(|a, b| (a.hold_id, &a.order).cmp(&(b.hold_id, &b.order)));
+            Ok(Answer::Page { holds, parts })
+        }
         Err(reject) => Err(normal_reject(reject)),
         other => other,
     }
+}
+
+fn normal_part(part: SoldPart) -> SoldPart {
+    SoldPart { admissions: merged(part.admissions), ..part }
 }
 
 fn normal_reject(reject: Reject) -> Reject {

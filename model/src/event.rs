@@ -15,9 +15,9 @@ use inventory_core::{
         Remainder, Suggest, UpdateEvent,
     },
     ids::{CustomerKey, HoldId, RequestId, TimestampMs},
-    limits::{ID_AHEAD_MS_MAX, policy},
+    limits::{ID_AHEAD_MS_MAX, OPS_REQUESTS_PER_EVENT_MAX, policy},
     place::{Moved, PlaceState},
-    plan::Plan,
+    plan::{Area, Plan},
     policy::{EventState, Settings},
     reject::{Field, PlaceInTheWay, Reject},
     slot::Suggestion,
@@ -27,20 +27,23 @@ use crate::{
     Answer, Grant,
     content::{self, Content},
     hold::{Admitted, Fate, HeldSeat, Hold, Payment},
+    house::Killed,
     orphans,
     pick::{self, Wanted},
 };
 
 /// Evidence names at most so many places.
-const EVIDENCE_MAX: usize = 64;
+pub(crate) const EVIDENCE_MAX: usize = 64;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     made_of: Content,
-    settings: Settings,
-    plan: Arc<Plan>,
+    pub(crate) settings: Settings,
+    pub(crate) plan: Arc<Plan>,
     plan_revision: u32,
-    holds: BTreeMap<HoldId, Hold>,
+    pub(crate) holds: BTreeMap<HoldId, Hold>,
+    /// What the house has withdrawn.
+    pub(crate) killed: Killed,
     /// Requests that were done, with when they are forgotten.
     requests: BTreeMap<RequestId, (Content, TimestampMs)>,
     /// Ids of this time and before are too old.
@@ -50,10 +53,39 @@ pub(crate) struct Event {
     contents: Vec<Content>,
 }
 
+/// Admissions of one area.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AreaCounts {
+    capacity: u32,
+    pub(crate) held: u32,
+    pub(crate) sold: u32,
+    pub(crate) killed: u32,
+}
+
+impl AreaCounts {
+    pub(crate) fn open(&self) -> u32 {
+        let taken = self.held + self.sold + self.killed;
+        self.capacity.checked_sub(taken).expect("never more than there are")
+    }
+
+    /// What becomes open first of what is taken stands for all of it.
+    pub(crate) fn state_of_taken(&self) -> PlaceState {
+        match (self.held, self.sold) {
+            (0, 0) => PlaceState::Killed,
+            (0, _) => PlaceState::Sold,
+            _ => PlaceState::Held,
+        }
+    }
+
+    pub(crate) fn state(&self) -> PlaceState {
+        if self.open() > 0 { PlaceState::Open } else { self.state_of_taken() }
+    }
+}
+
 /// Places a command asks for, with names resolved.
-struct Asked {
+pub(crate) struct Asked {
     /// Explicit seats in request order.
-    seats: Vec<u32>,
+    pub(crate) seats: Vec<u32>,
     /// For each admission of the command its area.
     areas: Vec<u16>,
     best: Option<Wanted>,
@@ -85,6 +117,7 @@ impl Event {
             plan: Arc::clone(&create.plan),
             plan_revision: 1,
             holds: BTreeMap::new(),
+            killed: Killed::default(),
             requests: BTreeMap::new(),
             floor: TimestampMs(0),
             contents: Vec::new(),
@@ -224,7 +257,7 @@ impl Event {
     }
 
     /// Plan revision, and seats from names to numbers.
-    fn resolve_seats(&self, command: &command::Hold) -> Result<Vec<u32>, Reject> {
+    pub(crate) fn resolve_seats(&self, command: &command::Hold) -> Result<Vec<u32>, Reject> {
         let by_index = command.admissions.iter().any(|wanted| matches!(wanted.area, AreaName::Index(_)));
         if !command.seats.is_empty() || by_index || command.plan_revision != 0 {
             self.check_revision(command.plan_revision)?;
@@ -247,7 +280,7 @@ impl Event {
     }
 
     /// Names to numbers: seats, areas, then the filters of best available.
-    fn resolve(&self, command: &command::Hold) -> Result<Asked, Reject> {
+    pub(crate) fn resolve(&self, command: &command::Hold) -> Result<Asked, Reject> {
         let seats = self.resolve_seats(command)?;
         let unknown = |field, position: usize| Reject::UnknownPlace { field, position: position as u32 };
         let mut areas = Vec::new();
@@ -301,7 +334,7 @@ impl Event {
     }
 
     /// The admissions the hold gets, item by item. Those of the replaced hold count as open.
-    fn find_admissions(
+    pub(crate) fn find_admissions(
         &self,
         command: &command::Hold,
         asked: &Asked,
@@ -312,19 +345,18 @@ impl Event {
         let mut found: BTreeMap<(String, u8), Admitted> = BTreeMap::new();
         for (wanted, &area) in command.admissions.iter().zip(&asked.areas) {
             let spec = &self.plan.areas()[usize::from(area)];
-            let (held, sold) = counts[usize::from(area)];
-            let open = spec.capacity.checked_sub(held + sold).expect("never more than there are");
+            let open = counts[usize::from(area)].open();
             let ours: u32 =
                 found.iter().filter(|((key, _), _)| **key == *spec.key).map(|(_, admitted)| admitted.held).sum();
             let left = open.checked_sub(ours).expect("never more than there are");
             let least = if wanted.quantity_min == 0 { wanted.quantity } else { wanted.quantity_min };
             if left < u32::from(least) {
                 // Evidence is what the public sees: the replaced hold is still there.
-                let (held, sold) = public[usize::from(area)];
-                return Err(if held == 0 && sold == spec.capacity {
+                let public = public[usize::from(area)];
+                return Err(if public.held == 0 && public.open() == 0 {
                     Reject::SoldOut
                 } else {
-                    Reject::NotEnoughPlaces { held_unpaid: held }
+                    Reject::NotEnoughPlaces { held_unpaid: public.held }
                 });
             }
             let admitted = found.entry((spec.key.to_string(), wanted.ticket_type)).or_default();
@@ -339,7 +371,7 @@ impl Event {
     }
 
     /// Every explicit seat can be held.
-    fn check_explicit(&self, seats: &[u32], replaced: Option<HoldId>) -> Result<(), Reject> {
+    pub(crate) fn check_explicit(&self, seats: &[u32], replaced: Option<HoldId>) -> Result<(), Reject> {
         let states = self.seat_states(replaced);
         let in_the_way: Vec<PlaceInTheWay> = seats
             .iter()
@@ -397,10 +429,10 @@ impl Event {
         let counts = self.area_counts(replaced);
         let fits = |area: u16| {
             let spec = &self.plan.areas()[usize::from(area)];
-            let (held, sold) = counts[usize::from(area)];
+            let open = counts[usize::from(area)].open();
             let ours: u32 =
                 admissions.iter().filter(|((key, _), _)| **key == *spec.key).map(|(_, admitted)| admitted.held).sum();
-            wanted.quantity as u32 + ours + held + sold <= spec.capacity
+            wanted.quantity as u32 + ours <= open
         };
         if general && let Some(area) = pick::nearest_area(&self.plan, wanted, fits) {
             return Ok(Chosen { seats: Vec::new(), area: Some(area), arrangement: Arrangement::General });
@@ -413,17 +445,22 @@ impl Event {
         };
         let (mut held, mut open) = (matching(PlaceState::Held), matching(PlaceState::Open));
         if general {
-            for (area, (in_holds, sold)) in self.plan.areas().iter().zip(self.area_counts(None)) {
+            for (area, counts) in self.plan.areas().iter().zip(self.area_counts(None)) {
                 if wanted.admits_area(area) {
-                    held += in_holds as usize;
-                    open += (area.capacity - in_holds - sold) as usize;
+                    held += counts.held as usize;
+                    open += counts.open() as usize;
                 }
             }
         }
         Err(if held == 0 && open == 0 { Reject::SoldOut } else { Reject::NotEnoughPlaces { held_unpaid: held as u32 } })
     }
 
-    fn check_customer_places(&self, customer: CustomerKey, more: u32, without: Option<HoldId>) -> Result<(), Reject> {
+    pub(crate) fn check_customer_places(
+        &self,
+        customer: CustomerKey,
+        more: u32,
+        without: Option<HoldId>,
+    ) -> Result<(), Reject> {
         let places_max = self.settings.policies.places_per_customer_max;
         let has: u32 = self
             .holds
@@ -539,6 +576,9 @@ impl Event {
         if let (false, Some(request)) = (whole, command.request_id) {
             check_request_follows(hold, request)?;
         }
+        if whole {
+            self.check_nothing_lost(hold)?;
+        }
         self.check_part(hold, &command.part)?;
 
         let plan = Arc::clone(&self.plan);
@@ -547,9 +587,9 @@ impl Event {
         let hold = self.hold_mut(command.hold_id);
         hold.stop_paying(kept_until);
         if whole {
-            hold.sell_held();
+            hold.sell_held(&command.order);
         } else {
-            mark_part(hold, &plan, &command.part, Fate::Sold);
+            mark_part(hold, &plan, &command.part, Fate::Sold(command.order.clone()));
         }
         if command.remainder == Remainder::Release {
             hold.free_held();
@@ -566,15 +606,15 @@ impl Event {
         let hold = &self.holds[&command.hold_id];
         let states = self.seat_states(None);
         let mut lost = Vec::new();
-        for seat in hold.seats_with(Fate::Held) {
-            match self.plan.find_seat(&seat.key) {
-                Some(index) if states[index as usize] != PlaceState::Open => {
-                    lost.push(PlaceInTheWay { place: Moved::Seat(index), state: states[index as usize] });
-                }
-                _ => {}
+        for seat in &hold.seats {
+            let Some(index) = self.plan.find_seat(&seat.key) else { continue };
+            let state = states[index as usize];
+            // What the house withdrew is lost, also when it is open again.
+            if seat.fate == Fate::Lost || seat.fate == Fate::Held && state != PlaceState::Open {
+                lost.push(PlaceInTheWay { place: Moved::Seat(index), state });
             }
         }
-        for (index, (held, sold)) in self.area_counts(None).into_iter().enumerate() {
+        for (index, counts) in self.area_counts(None).into_iter().enumerate() {
             let area = &self.plan.areas()[index];
             let wanted: u32 = hold
                 .admissions
@@ -582,20 +622,19 @@ impl Event {
                 .filter(|((key, _), _)| **key == *area.key)
                 .map(|(_, admitted)| admitted.held)
                 .sum();
-            let open = area.capacity - held - sold;
-            if open < wanted {
-                let state = if held > 0 { PlaceState::Held } else { PlaceState::Sold };
-                let place = Moved::Area { area: index as u16, quantity: wanted - open };
-                lost.push(PlaceInTheWay { place, state });
+            if counts.open() < wanted {
+                let place = Moved::Area { area: index as u16, quantity: wanted - counts.open() };
+                lost.push(PlaceInTheWay { place, state: counts.state_of_taken() });
             }
         }
         let limit = self.check_customer_places(hold.customer, hold.held_count(), None);
-        if hold.dropped || !lost.is_empty() || limit.is_err() {
+        let gone = hold.dropped || hold.lost_seats().next().is_some();
+        if gone || !lost.is_empty() || limit.is_err() {
             return Err(Reject::HoldExpired { executed: false, places_lost: lost });
         }
         let window_ms = self.settings.policies.retry_window_ms();
         let hold = self.hold_mut(command.hold_id);
-        hold.sell_held();
+        hold.sell_held(&command.order);
         hold.end(now, HoldState::Confirmed, HoldCause::Requested, window_ms);
         self.note_sale(command, content);
         Ok(self.answer(command.hold_id, false))
@@ -704,7 +743,7 @@ impl Event {
     }
 
     /// Indexes were read at this plan; 0 is the first, while there is no other.
-    fn check_revision(&self, revision: u32) -> Result<(), Reject> {
+    pub(crate) fn check_revision(&self, revision: u32) -> Result<(), Reject> {
         let revision = if revision == 0 { 1 } else { revision };
         if revision == self.plan_revision {
             Ok(())
@@ -732,7 +771,7 @@ impl Event {
         let mut foreign = Vec::new();
         for &seat in &part.seats {
             let key = self.plan.seat_key(seat);
-            if !hold.seats_with(Fate::Held).any(|held| held.key == key) {
+            if !hold.held_seats().any(|held| held.key == key) {
                 foreign.push(PlaceInTheWay { place: Moved::Seat(seat), state: states[seat as usize] });
             }
         }
@@ -741,12 +780,7 @@ impl Event {
             let area = &self.plan.areas()[usize::from(admission.area)];
             let has = hold.admissions.get(&(area.key.to_string(), admission.ticket_type)).map_or(0, |a| a.held);
             if has < u32::from(admission.quantity) {
-                let (held, sold) = counts[usize::from(admission.area)];
-                let state = match (area.capacity - held - sold, held) {
-                    (0, 0) => PlaceState::Sold,
-                    (0, _) => PlaceState::Held,
-                    _ => PlaceState::Open,
-                };
+                let state = counts[usize::from(admission.area)].state();
                 let place = Moved::Area { area: admission.area, quantity: u32::from(admission.quantity) - has };
                 foreign.push(PlaceInTheWay { place, state });
             }
@@ -764,19 +798,10 @@ impl Event {
     pub(crate) fn update(&mut self, now: TimestampMs, command: &UpdateEvent) -> Result<Answer, Reject> {
         let content = content::of_update(command);
         if let Some(request) = command.request_id {
-            if let Some((said, _)) = self.requests.get(&request) {
-                return if *said == content {
-                    Ok(Answer::Event { replayed: true })
-                } else {
-                    Err(Reject::RequestIdReused)
-                };
+            if self.is_done(request, &content)? {
+                return Ok(Answer::Event { replayed: true });
             }
-            if self.is_too_old(now, request.time()) {
-                return Err(Reject::RequestIdTooOld);
-            }
-            if is_from_future(now, request.time()) {
-                return Err(Reject::RequestIdInvalid);
-            }
+            self.check_age(now, request)?;
         }
         let etag_differs = command.etag.is_some_and(|etag| etag != self.etag());
         let state_differs = command.expected_state.is_some_and(|state| state != self.settings.state);
@@ -816,6 +841,7 @@ impl Event {
             }
             self.plan = plan;
             self.plan_revision += 1;
+            self.drop_killed();
         }
         if new.state == EventState::Cancelled {
             for hold in self.holds.values_mut().filter(|hold| hold.is_live()) {
@@ -825,9 +851,34 @@ impl Event {
         self.settings = new;
         self.note_content();
         if let Some(request) = command.request_id {
-            self.requests.insert(request, (content, request.time().max(now).plus_ms(window_ms)));
+            self.note_request(now, request, content);
         }
         Ok(Answer::Event { replayed: false })
+    }
+
+    /// Whether the request is one that was done, with the same content.
+    pub(crate) fn is_done(&self, request: RequestId, content: &Content) -> Result<bool, Reject> {
+        match self.requests.get(&request) {
+            None => Ok(false),
+            Some((said, _)) if said == content => Ok(true),
+            Some(_) => Err(Reject::RequestIdReused),
+        }
+    }
+
+    pub(crate) fn check_age(&self, now: TimestampMs, request: RequestId) -> Result<(), Reject> {
+        if self.is_too_old(now, request.time()) {
+            return Err(Reject::RequestIdTooOld);
+        }
+        if is_from_future(now, request.time()) { Err(Reject::RequestIdInvalid) } else { Ok(()) }
+    }
+
+    pub(crate) fn check_requests_have_room(&self) -> Result<(), Reject> {
+        if self.requests.len() < OPS_REQUESTS_PER_EVENT_MAX { Ok(()) } else { Err(Reject::CapacityBudget) }
+    }
+
+    pub(crate) fn note_request(&mut self, now: TimestampMs, request: RequestId, content: Content) {
+        let forget_at = request.time().max(now).plus_ms(self.settings.policies.retry_window_ms());
+        self.requests.insert(request, (content, forget_at));
     }
 
     /// A new plan must have every held and sold place.
@@ -835,11 +886,12 @@ impl Event {
         let mut dropped = Vec::new();
         for (seat, state) in self.seat_states(None).into_iter().enumerate() {
             let seat = seat as u32;
-            if state != PlaceState::Open && plan.find_seat(self.plan.seat_key(seat)).is_none() {
+            let in_use = matches!(state, PlaceState::Held | PlaceState::Sold);
+            if in_use && plan.find_seat(self.plan.seat_key(seat)).is_none() {
                 dropped.push(PlaceInTheWay { place: Moved::Seat(seat), state });
             }
         }
-        for (index, (held, sold)) in self.area_counts(None).into_iter().enumerate() {
+        for (index, AreaCounts { held, sold, .. }) in self.area_counts(None).into_iter().enumerate() {
             let area = &self.plan.areas()[index];
             let capacity = plan.find_area(&area.key).map_or(0, |new| plan.areas()[usize::from(new)].capacity);
             if held + sold > capacity {
@@ -868,8 +920,13 @@ impl Event {
                 hold.end(now, HoldState::Expired, HoldCause::Deadline, window_ms);
             }
         }
-        self.holds.retain(|_, hold| !is_tombstone(hold) || now < hold.forget_at);
+        self.forget(now);
         self.requests.retain(|_, (_, forget_at)| now < *forget_at);
+    }
+
+    /// Tombstones whose time has passed.
+    pub(crate) fn forget(&mut self, now: TimestampMs) {
+        self.holds.retain(|_, hold| !is_tombstone(hold) || now < hold.forget_at);
     }
 
     pub(crate) fn resume(&mut self, shift_ms: u64) {
@@ -887,7 +944,7 @@ impl Event {
         self.holds.retain(|id, hold| stays(hold) || id.time() > floor);
     }
 
-    fn is_too_old(&self, now: TimestampMs, time: TimestampMs) -> bool {
+    pub(crate) fn is_too_old(&self, now: TimestampMs, time: TimestampMs) -> bool {
         time <= now.minus_ms(self.settings.policies.retry_window_ms()) || time <= self.floor
     }
 
@@ -899,28 +956,35 @@ impl Event {
         for hold in self.holds.values().filter(|hold| Some(hold.id) != without) {
             for seat in &hold.seats {
                 let state = match seat.fate {
-                    Fate::Sold => PlaceState::Sold,
+                    Fate::Sold(_) => PlaceState::Sold,
                     Fate::Held if hold.is_live() => PlaceState::Held,
-                    Fate::Held | Fate::Freed => continue,
+                    Fate::Held | Fate::Freed | Fate::Lost => continue,
                 };
                 let index = self.plan.find_seat(&seat.key).expect("a plan keeps held and sold seats");
                 assert_eq!(states[index as usize], PlaceState::Open, "seat {} taken twice", seat.key);
                 states[index as usize] = state;
             }
         }
+        for key in self.killed.seats.keys() {
+            let index = self.plan.find_seat(key).expect("dropped with the plan that had it");
+            assert_eq!(states[index as usize], PlaceState::Open, "seat {key} killed and taken");
+            states[index as usize] = PlaceState::Killed;
+        }
         states
     }
 
-    /// Held and sold of every area, as if the hold `without` were not there.
-    pub(crate) fn area_counts(&self, without: Option<HoldId>) -> Vec<(u32, u32)> {
-        let mut counts = vec![(0, 0); self.plan.areas().len()];
+    /// Admissions of every area, as if the hold `without` were not there.
+    pub(crate) fn area_counts(&self, without: Option<HoldId>) -> Vec<AreaCounts> {
+        let killed = |key: &str| self.killed.admissions.get(key).copied().unwrap_or(0);
+        let of_area = |area: &Area| AreaCounts { capacity: area.capacity, held: 0, sold: 0, killed: killed(&area.key) };
+        let mut counts: Vec<AreaCounts> = self.plan.areas().iter().map(of_area).collect();
         for hold in self.holds.values().filter(|hold| Some(hold.id) != without) {
             for ((area, _), admitted) in &hold.admissions {
                 let held = if hold.is_live() { admitted.held } else { 0 };
-                if held + admitted.sold > 0 {
+                if held + admitted.sold_count() > 0 {
                     let index = self.plan.find_area(area).expect("a plan keeps areas in use");
-                    counts[usize::from(index)].0 += held;
-                    counts[usize::from(index)].1 += admitted.sold;
+                    counts[usize::from(index)].held += held;
+                    counts[usize::from(index)].sold += admitted.sold_count();
                 }
             }
         }
@@ -980,30 +1044,32 @@ impl Event {
     pub(crate) fn assert_valid(&self) {
         let states = self.seat_states(None);
         assert_eq!(states.len(), self.plan.seat_count() as usize);
-        for (area, (held, sold)) in self.plan.areas().iter().zip(self.area_counts(None)) {
-            assert!(held + sold <= area.capacity, "area {} is overfull", area.key);
+        for (area, counts) in self.plan.areas().iter().zip(self.area_counts(None)) {
+            let all = counts.open() + counts.held + counts.sold + counts.killed;
+            assert_eq!(all, area.capacity, "places of area {} are conserved", area.key);
         }
         for hold in self.holds.values() {
             assert!(!hold.is_live() || hold.held_count() > 0, "a live hold holds something");
             assert_eq!(hold.state == HoldState::Paying, hold.payment.is_some(), "paying means an open payment");
             let known = |payment: &Payment| hold.attempts.contains(&payment.attempt_id);
             assert!(hold.payment.as_ref().is_none_or(known), "an open attempt is one of the hold's");
-            assert!(hold.state != HoldState::Confirmed || hold.sold_count() > 0, "confirmed means sold");
-            assert_eq!(hold.sold_count() > 0, !hold.orders.is_empty(), "what is sold has an order");
+            let was_sold = !hold.orders.is_empty();
+            assert!(hold.state != HoldState::Confirmed || was_sold, "confirmed means sold, now or once");
+            assert!(hold.sold_count() == 0 || was_sold, "what is sold has an order");
         }
     }
 
-    fn hold_mut(&mut self, id: HoldId) -> &mut Hold {
+    pub(crate) fn hold_mut(&mut self, id: HoldId) -> &mut Hold {
         self.holds.get_mut(&id).expect("found before")
     }
 
-    fn answer(&self, id: HoldId, replayed: bool) -> Answer {
+    pub(crate) fn answer(&self, id: HoldId, replayed: bool) -> Answer {
         Answer::Hold { view: self.hold_view(id).expect("found before"), replayed }
     }
 }
 
 /// Ended, nothing sold: forgotten after a while.
-fn is_tombstone(hold: &Hold) -> bool {
+pub(crate) fn is_tombstone(hold: &Hold) -> bool {
     !hold.is_live() && hold.sold_count() == 0
 }
 
@@ -1012,7 +1078,7 @@ fn is_from_future(now: TimestampMs, time: TimestampMs) -> bool {
 }
 
 /// The hold lives, also by the clock.
-fn check_live(now: TimestampMs, hold: &Hold) -> Result<(), Reject> {
+pub(crate) fn check_live(now: TimestampMs, hold: &Hold) -> Result<(), Reject> {
     match hold.state {
         HoldState::Active | HoldState::Paying if now < hold.deadline() => Ok(()),
         HoldState::Active | HoldState::Paying | HoldState::Expired => {
@@ -1040,15 +1106,15 @@ fn mark_part(hold: &mut Hold, plan: &Plan, part: &Part, fate: Fate) {
     for &seat in &part.seats {
         let key = plan.seat_key(seat);
         let mut held = hold.seats.iter_mut().filter(|held| held.fate == Fate::Held && held.key == key);
-        held.next().expect("checked before").fate = fate;
+        held.next().expect("checked before").fate = fate.clone();
     }
     for admission in &part.admissions {
         let key = plan.areas()[usize::from(admission.area)].key.to_string();
         let admitted = hold.admissions.get_mut(&(key, admission.ticket_type)).expect("checked before");
         let quantity = u32::from(admission.quantity);
-        admitted.held = admitted.held.checked_sub(quantity).expect("checked before");
-        if fate == Fate::Sold {
-            admitted.sold += quantity;
+        match &fate {
+            Fate::Sold(order) => admitted.sell(quantity, order),
+            _ => admitted.held = admitted.held.checked_sub(quantity).expect("checked before"),
         }
     }
 }
@@ -1179,7 +1245,8 @@ mod tests {
         assert_eq!(view.arrangement, Arrangement::General);
         assert_eq!(seats(&view), [(1, 3)]);
         assert_eq!(admissions(&view), [(0, 5, 1), (1, 7, 3), (1, 8, 3)]);
-        assert_eq!(sale.event.area_counts(None), [(1, 0), (6, 0), (0, 0)]);
+        let held: Vec<u32> = sale.event.area_counts(None).iter().map(|counts| counts.held).collect();
+        assert_eq!(held, [1, 6, 0]);
         // Three are open on the floor; four fit on the hill only.
         let view = sale.hold(|hold| hold.best = best(4)).expect("the hill has room");
         assert_eq!(admissions(&view), [(2, 0, 4)]);

@@ -10,19 +10,23 @@ use inventory_core::{
     place::{Admission, Admissions, Seat, Seats},
     plan::Plan,
     policy::Policies,
+    slot::SoldPart,
 };
 
 use crate::content::Content;
 
 /// What became of a place of a hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// Held, or held until the hold ended.
     Held,
-    /// Sold.
-    Sold,
-    /// Given back while the hold lived, or by the confirm that ended it, or gone with an older plan.
+    /// Sold to this order.
+    Sold(OrderRef),
+    /// Given back while the hold lived, or by the confirm that ended it, or after it was sold, or gone with
+    /// an older plan.
     Freed,
+    /// Withdrawn by the house while it was held.
+    Lost,
 }
 
 #[derive(Clone, Debug)]
@@ -33,10 +37,38 @@ pub(crate) struct HeldSeat {
 }
 
 /// Admissions of one area and ticket type.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Admitted {
     pub(crate) held: u32,
-    pub(crate) sold: u32,
+    /// By the order they were sold to.
+    pub(crate) sold: BTreeMap<OrderRef, u32>,
+}
+
+impl Admitted {
+    pub(crate) fn sold_count(&self) -> u32 {
+        self.sold.values().sum()
+    }
+
+    pub(crate) fn sold_to(&self, order: &OrderRef) -> u32 {
+        self.sold.get(order).copied().unwrap_or(0)
+    }
+
+    /// So many that are held are sold.
+    pub(crate) fn sell(&mut self, quantity: u32, order: &OrderRef) {
+        self.held = self.held.checked_sub(quantity).expect("checked before");
+        if quantity > 0 {
+            *self.sold.entry(order.clone()).or_default() += quantity;
+        }
+    }
+
+    /// So many that are sold come back.
+    pub(crate) fn give_back(&mut self, quantity: u32, order: &OrderRef) {
+        let has = self.sold.get_mut(order).expect("checked before");
+        *has = has.checked_sub(quantity).expect("checked before");
+        if *has == 0 {
+            self.sold.remove(order);
+        }
+    }
 }
 
 /// A payment that is open.
@@ -109,18 +141,26 @@ impl Hold {
         }
     }
 
-    /// Seats of this fate.
-    pub(crate) fn seats_with(&self, fate: Fate) -> impl Iterator<Item = &HeldSeat> {
-        self.seats.iter().filter(move |seat| seat.fate == fate)
+    /// Seats it holds, or held when it ended.
+    pub(crate) fn held_seats(&self) -> impl Iterator<Item = &HeldSeat> {
+        self.seats.iter().filter(|seat| seat.fate == Fate::Held)
+    }
+
+    pub(crate) fn sold_seats(&self) -> impl Iterator<Item = &HeldSeat> {
+        self.seats.iter().filter(|seat| matches!(seat.fate, Fate::Sold(_)))
+    }
+
+    pub(crate) fn lost_seats(&self) -> impl Iterator<Item = &HeldSeat> {
+        self.seats.iter().filter(|seat| seat.fate == Fate::Lost)
     }
 
     /// Places it holds, while it lives; those it held when it ended, after that.
     pub(crate) fn held_count(&self) -> u32 {
-        self.seats_with(Fate::Held).count() as u32 + self.admissions.values().map(|a| a.held).sum::<u32>()
+        self.held_seats().count() as u32 + self.admissions.values().map(|a| a.held).sum::<u32>()
     }
 
     pub(crate) fn sold_count(&self) -> u32 {
-        self.seats_with(Fate::Sold).count() as u32 + self.admissions.values().map(|a| a.sold).sum::<u32>()
+        self.sold_seats().count() as u32 + self.admissions.values().map(Admitted::sold_count).sum::<u32>()
     }
 
     /// It ends. The places it held stay named, for a reclaim.
@@ -136,11 +176,10 @@ impl Hold {
     }
 
     /// All that is held becomes sold.
-    pub(crate) fn sell_held(&mut self) {
-        self.seats.iter_mut().filter(|seat| seat.fate == Fate::Held).for_each(|seat| seat.fate = Fate::Sold);
-        for admitted in self.admissions.values_mut() {
-            admitted.sold += std::mem::take(&mut admitted.held);
-        }
+    pub(crate) fn sell_held(&mut self, order: &OrderRef) {
+        let held = self.seats.iter_mut().filter(|seat| seat.fate == Fate::Held);
+        held.for_each(|seat| seat.fate = Fate::Sold(order.clone()));
+        self.admissions.values_mut().for_each(|admitted| admitted.sell(admitted.held, order));
     }
 
     /// All that is held is given back.
@@ -159,7 +198,7 @@ impl Hold {
     /// A hold that ended with a place that `plan` does not have forgets all it held: it can never be
     /// reclaimed, also if a later plan has the key again.
     pub(crate) fn drop_what_is_not_in(&mut self, plan: &Plan) {
-        let seat_gone = self.seats_with(Fate::Held).any(|seat| plan.find_seat(&seat.key).is_none());
+        let seat_gone = self.held_seats().any(|seat| plan.find_seat(&seat.key).is_none());
         let mut areas = self.admissions.iter();
         let area_gone = areas.any(|((area, _), admitted)| admitted.held > 0 && plan.find_area(area).is_none());
         if seat_gone || area_gone {
@@ -169,42 +208,51 @@ impl Hold {
         }
     }
 
+    /// What of it is sold to the order.
+    pub(crate) fn part_of(&self, order: &OrderRef, plan: &Plan) -> SoldPart {
+        let seats = self.seats.iter().filter(|seat| seat.fate == Fate::Sold(order.clone()));
+        SoldPart {
+            hold_id: self.id,
+            order: order.clone(),
+            seats: indexed(seats, plan),
+            admissions: self.admissions_by(plan, |admitted| admitted.sold_to(order)),
+        }
+    }
+
+    /// Admissions of the plan, as many as `count` says.
+    fn admissions_by(&self, plan: &Plan, count: impl Fn(&Admitted) -> u32) -> Admissions {
+        let mut list: Admissions = self
+            .admissions
+            .iter()
+            .filter(|(_, admitted)| count(admitted) > 0)
+            .filter_map(|((area, ticket_type), admitted)| {
+                Some(Admission {
+                    area: plan.find_area(area)?,
+                    ticket_type: *ticket_type,
+                    quantity: u8::try_from(count(admitted)).expect("a hold has at most 64 places"),
+                })
+            })
+            .collect();
+        list.sort_unstable();
+        list
+    }
+
     /// As a caller may see it. Of an ended hold only what is sold is named.
     pub(crate) fn view(&self, plan: &Plan, plan_revision: u32, policies: &Policies) -> HoldView {
-        let seats = |fate| -> Seats {
-            self.seats_with(fate)
-                .filter_map(|seat| Some(Seat { index: plan.find_seat(&seat.key)?, ticket_type: seat.ticket_type }))
-                .collect()
-        };
-        let admissions = |count: fn(&Admitted) -> u32| -> Admissions {
-            let mut list: Admissions = self
-                .admissions
-                .iter()
-                .filter(|(_, admitted)| count(admitted) > 0)
-                .filter_map(|((area, ticket_type), admitted)| {
-                    Some(Admission {
-                        area: plan.find_area(area)?,
-                        ticket_type: *ticket_type,
-                        quantity: u8::try_from(count(admitted)).expect("a hold has at most 64 places"),
-                    })
-                })
-                .collect();
-            list.sort_unstable();
-            list
-        };
         let live = self.is_live();
         HoldView {
             hold_id: self.id,
             state: self.state,
             cause: self.cause,
-            seats: if live { seats(Fate::Held) } else { Seats::new() },
-            admissions: if live { admissions(|a| a.held) } else { Admissions::new() },
-            sold_seats: seats(Fate::Sold),
-            sold_admissions: admissions(|a| a.sold),
+            seats: if live { indexed(self.held_seats(), plan) } else { Seats::new() },
+            admissions: if live { self.admissions_by(plan, |a| a.held) } else { Admissions::new() },
+            sold_seats: indexed(self.sold_seats(), plan),
+            sold_admissions: self.admissions_by(plan, Admitted::sold_count),
             created_at: self.created_at,
             expires_at: self.expires_at,
             payment_deadline: self.payment.map_or(TimestampMs(0), |payment| payment.deadline),
             payment_attempts_left: policies.payment_attempts_max.saturating_sub(self.attempts_used()),
+            places_lost: self.lost_seats().count() as u32,
             ended_at: self.ended_at,
             renewals_left: policies.renewals_max.saturating_sub(self.renewals),
             plan_revision,
@@ -212,4 +260,10 @@ impl Hold {
             arrangement: self.arrangement,
         }
     }
+}
+
+/// Seats by index, those that the plan has.
+fn indexed<'a>(seats: impl Iterator<Item = &'a HeldSeat>, plan: &Plan) -> Seats {
+    let seat = |seat: &HeldSeat| Some(Seat { index: plan.find_seat(&seat.key)?, ticket_type: seat.ticket_type });
+    seats.filter_map(seat).collect()
 }

@@ -2,16 +2,19 @@
 //! maps and scans, by another hand than the core's. Tests drive both and compare every answer.
 //!
 //! What a place is, is not kept but read off the holds: a seat is held when a live hold has it,
-//! sold when a hold has sold it, open otherwise. Places are kept by key, so a new plan moves
+//! sold when a hold has sold it, killed when the house keeps a note of it, open otherwise. Places are kept by key, so a new plan moves
 //! nothing here.
 //!
-//! Not here (yet): allocations, kills, orders and returns, the budget of tombstones (a floor
-//! is told, see [`Model::raise_floor`]).
+//! Not here (yet): allocations, the budget of tombstones (a floor is told, see
+//! [`Model::raise_floor`]).
 
 mod content;
 mod contract;
 mod event;
 mod hold;
+mod place_set;
+mod house;
+mod orders;
 pub mod orphans;
 pub mod pick;
 
@@ -28,7 +31,7 @@ use inventory_core::{
     place::{Admissions, PlaceState, Seats},
     policy::EventState,
     reject::{Field, Reject},
-    slot::Suggestion,
+    slot::{SoldPart, Suggestion, Touched},
 };
 
 pub use crate::contract::{normal, normal_view};
@@ -48,6 +51,25 @@ pub enum Answer {
     Event {
         /// Whether the command took effect before.
         replayed: bool,
+    },
+    /// What a command of the house touched, or would.
+    Touched {
+        /// Nothing when the command took effect before.
+        touched: Touched,
+        /// Whether the command took effect before.
+        replayed: bool,
+    },
+    /// What is sold to an order.
+    Order {
+        /// By hold, in the order of their ids.
+        parts: Vec<SoldPart>,
+    },
+    /// All that is listed. One of the two is empty: a list is of holds or of orders.
+    Page {
+        /// Live holds.
+        holds: Vec<HoldView>,
+        /// What is sold, by hold and order.
+        parts: Vec<SoldPart>,
     },
     /// Ways to seat a party.
     Suggested {
@@ -103,7 +125,13 @@ impl Model {
             Command::Confirm(confirm) => confirm.check()?,
             Command::Release(release) => release.check()?,
             Command::Suggest(suggest) => suggest.check()?,
+            Command::SellDirect(sell) => sell.places.check()?,
+            Command::ReturnPlaces(command) => command.check()?,
+            Command::Exchange(exchange) => exchange.check()?,
+            Command::Kill(kill) => kill.check()?,
+            Command::Unkill(unkill) => unkill.check()?,
             Command::BeginPayment(_) | Command::EndPayment(_) | Command::GetHold(_) | Command::UpdateEvent(_) => {}
+            Command::GetOrder(_) | Command::List(_) => {}
         }
         let event = self.events.get_mut(&key).ok_or(Reject::EventNotFound)?;
         match command {
@@ -117,6 +145,13 @@ impl Model {
             Command::GetHold(id) => event.get_hold(*id),
             Command::Suggest(suggest) => event.suggest(now, suggest),
             Command::Explain(hold) => Ok(event.explain(now, hold)),
+            Command::SellDirect(sell) => event.sell_direct(now, sell),
+            Command::ReturnPlaces(command) => event.return_places(now, command),
+            Command::Exchange(exchange) => event.exchange(now, exchange),
+            Command::GetOrder(order) => event.get_order(order),
+            Command::List(list) => Ok(event.list(list.what)),
+            Command::Kill(kill) => event.kill(now, kill),
+            Command::Unkill(unkill) => event.unkill(now, unkill),
             Command::UpdateEvent(update) => event.update(now, update),
         }
     }
@@ -193,10 +228,11 @@ impl Model {
         times
     }
 
-    /// Held and sold admissions of every area of the event, by index.
+    /// Held, sold and killed admissions of every area of the event, by index.
     #[must_use]
-    pub fn area_counts(&self, key: EventKey) -> Vec<(u32, u32)> {
-        self.events.get(&key).map_or_else(Vec::new, |event| event.area_counts(None))
+    pub fn area_counts(&self, key: EventKey) -> Vec<(u32, u32, u32)> {
+        let counts = self.events.get(&key).map_or_else(Vec::new, |event| event.area_counts(None));
+        counts.into_iter().map(|area| (area.held, area.sold, area.killed)).collect()
     }
 
     /// Live holds of the event.

@@ -7,14 +7,16 @@ use inventory_core::{
     change::{Change, Held, HoldView, Record, ResumeCause},
     codec,
     command::Command,
+    giving_back::Take,
     ids::{EventKey, EventNumber, HoldId, PlanDigest, SlotIndex, TimestampMs},
     image,
+    order::List,
     place::{Move, Moved, PlaceState},
     plan::Plan,
     reject::Reject,
-    slot::{Decision, Plans, Slot, SlotConfig},
+    slot::{Decision, Plans, Slot, SlotConfig, Touched},
 };
-use model::{Answer, Grant};
+use model::{Answer, Grant, normal};
 
 /// Plans by digest.
 #[derive(Default)]
@@ -30,7 +32,8 @@ impl Plans for Library {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shadow {
     pub seats: Vec<PlaceState>,
-    pub areas: Vec<(u32, u32)>,
+    /// Held, sold, killed.
+    pub areas: Vec<(u32, u32, u32)>,
 }
 
 /// A floor that was raised because the memory of ended holds was full.
@@ -73,6 +76,9 @@ impl Core {
             Command::UpdateEvent(update) => update.plan.iter().for_each(|plan| self.learn(plan)),
             _ => {}
         }
+        if let Command::List(list) = command {
+            return self.list(now, key, *list);
+        }
         let decision = self.slot.decide(now, key, command);
         if let Some(twin) = &self.twin {
             let of_twin = twin.decide(now, key, command);
@@ -97,22 +103,48 @@ impl Core {
                 };
                 Ok(Answer::Explained { outcome: outcome.map(grant), left_alone })
             }
+            Decision::Touched { touched, replayed, .. } => Ok(Answer::Touched { touched, replayed }),
+            Decision::Order { parts, .. } => Ok(Answer::Order { parts }),
+            Decision::Page { .. } => panic!("only a list has pages"),
             Decision::Change(number, change) => {
+                let touched = Touched::of(&change);
                 self.apply(now, number, change);
+                if let Some(touched) = touched {
+                    return Ok(Answer::Touched { touched, replayed: false });
+                }
                 let hold_id = match command {
+                    Command::SellDirect(sell) => HoldId(sell.request_id.0),
+                    Command::Exchange(exchange) => match exchange.take {
+                        Take::Places(_) => HoldId(exchange.request_id.0),
+                        Take::Hold(hold_id) => hold_id,
+                    },
+                    Command::ReturnPlaces(_) | Command::Kill(_) | Command::Unkill(_) => panic!("it touches places"),
                     Command::Hold(hold) => hold.hold_id,
                     Command::Extend(extend) => extend.hold_id,
                     Command::Confirm(confirm) => confirm.hold_id,
                     Command::Release(release) => release.hold_id,
                     Command::BeginPayment(begin) => begin.hold_id,
                     Command::EndPayment(end) => end.hold_id,
-                    Command::GetHold(_) | Command::Suggest(_) | Command::Explain(_) => panic!("a read changes nothing"),
+                    Command::GetHold(_)
+                    | Command::GetOrder(_)
+                    | Command::List(_)
+                    | Command::Suggest(_)
+                    | Command::Explain(_) => panic!("a read changes nothing"),
                     Command::CreateEvent(_) | Command::UpdateEvent(_) => return Ok(Answer::Event { replayed: false }),
                 };
                 let view = self.slot.hold_view(number, hold_id).expect("a hold just changed is known");
                 Ok(Answer::Hold { view, replayed: false })
             }
         }
+    }
+
+    /// All pages of a list, one by one. Their order is another after an image.
+    fn list(&self, now: TimestampMs, key: EventKey, list: List) -> Result<Answer, Reject> {
+        let all = normal(all_pages(&self.slot, now, key, list));
+        if let Some(twin) = &self.twin {
+            assert_eq!(normal(all_pages(twin, now, key, list)), all, "an image has all that is listed: {list:?}");
+        }
+        all
     }
 
     /// Expire holds and end payments that are due.
@@ -168,10 +200,13 @@ impl Core {
         event.map_or_else(Vec::new, |event| (0..event.plan().seat_count()).map(|seat| event.seat_state(seat)).collect())
     }
 
-    pub fn area_counts(&self, key: EventKey) -> Vec<(u32, u32)> {
+    pub fn area_counts(&self, key: EventKey) -> Vec<(u32, u32, u32)> {
         let event = self.slot.find(key).and_then(|number| self.slot.event(number));
         event.map_or_else(Vec::new, |event| {
-            let counts = |area| (event.area_counts(area).held, event.area_counts(area).sold);
+            let counts = |area| {
+                let counts = event.area_counts(area);
+                (counts.held, counts.sold, counts.killed)
+            };
             (0..event.plan().areas().len() as u16).map(counts).collect()
         })
     }
@@ -256,12 +291,12 @@ impl Core {
             }
             Moved::Area { area, quantity } => {
                 let counts = &mut shadow.areas[usize::from(area)];
-                let count = |counts: &mut (u32, u32), state, by: i64| {
+                let count = |counts: &mut (u32, u32, u32), state, by: i64| {
                     let which = match state {
                         PlaceState::Held => &mut counts.0,
                         PlaceState::Sold => &mut counts.1,
                         PlaceState::Open => return,
-                        PlaceState::Killed => panic!("nothing is killed yet"),
+                        PlaceState::Killed => &mut counts.2,
                     };
                     *which = u32::try_from(i64::from(*which) + by).expect("never fewer than none");
                 };
@@ -286,4 +321,21 @@ fn image_of(slot: &Slot) -> Vec<u8> {
     let mut bytes = Vec::new();
     image::encode_slot(slot, &mut bytes);
     bytes
+}
+
+/// From the first page to the last, on which each stands once.
+fn all_pages(slot: &Slot, now: TimestampMs, key: EventKey, mut list: List) -> Result<Answer, Reject> {
+    let (mut holds, mut parts) = (Vec::new(), Vec::new());
+    loop {
+        let decision = slot.decide(now, key, &Command::List(list))?;
+        let Decision::Page { page, .. } = decision else { panic!("a page, not {decision:?}") };
+        assert!(page.holds.len() + page.parts.len() <= list.count_max as usize, "a page has no more than was asked");
+        holds.extend(page.holds);
+        parts.extend(page.parts);
+        if page.next == 0 {
+            return Ok(Answer::Page { holds, parts });
+        }
+        assert!(page.next > list.from, "the next page is further on");
+        list.from = page.next;
+    }
 }

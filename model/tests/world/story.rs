@@ -1,0 +1,540 @@
+//! Stories. Each line is a command with its answer; core and model must both give it, and the core's log
+//! is replayed at the end of each story.
+//!
+//! ```text
+//!     0ms hold a 3,4 ttl=5000ms -> held 3,4 until 5000ms
+//! ```
+//!
+//! Times count from the start of the story. A hold has a name of one word; its id is made at the time
+//! of its first mention, or at `made=`. Seats are indexes in the plan. `map` shows the seats: `.` open,
+//! `h` held, `S` sold, `x` killed. A hold that is paying is told with the deadline of the payment; a refused
+//! confirm that names an attempt, with whether its money is owed back.
+//!
+//! Sales, returns, exchanges, kills and unkills have a name too, which is that of their request: a sale is
+//! asked after by it as a hold is. `give=` and `take=` are for an exchange what bare seats are elsewhere, `by=`
+//! are selectors, `keys=` keys, `floor=` and `hill=` admissions (`gives-floor=` for an exchange), `kind=` their
+//! kind of buyer.
+
+use std::collections::BTreeMap;
+
+use inventory_core::{
+    best_available::Arrangement,
+    change::{HoldCause, HoldState, HoldView, ResumeCause},
+    command::{
+        AdmissionWanted, AreaName, BeginPayment, BestAvailable, Command, Confirm, CreateEvent, EndPayment, Extend,
+        Hold, Part, PaymentOutcome, Release, Remainder, UpdateEvent,
+    },
+    direct_sale::{NamedPlaces, SellDirect},
+    giving_back::{Exchange, ReturnPlaces, ReturnTo, Take},
+    ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, SlotIndex, TimestampMs},
+    kill::{Kill, Unkill},
+    order::{List, Listed},
+    place::{Admission, Moved, PlaceState, Seat},
+    place_set::{AdmissionsNamed, PlaceSet},
+    plan::PlanSpec,
+    policy::{EventState, OrphanRule, Policies, Settings},
+    reject::{PlaceInTheWay, Reject},
+    slot::{SoldPart, Touched},
+};
+use model::{Answer, Model, normal};
+
+use super::{build, core::Core, house};
+
+const START: TimestampMs = TimestampMs(1_700_000_000_000);
+const KEY: EventKey = EventKey(0x101);
+
+/// Play the story on core and model.
+pub fn check(plan: &PlanSpec, story: &str) {
+    let mut stage = Stage::new(plan);
+    for line in story.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        stage.play(line);
+    }
+    stage.core.assert_replays();
+}
+
+struct Stage {
+    core: Core,
+    model: Model,
+    now: TimestampMs,
+    ids: BTreeMap<String, HoldId>,
+}
+
+/// Words of a line: `name=value` and bare ones.
+struct Words<'a>(Vec<&'a str>);
+
+impl<'a> Words<'a> {
+    fn value(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+    }
+
+    fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
+        let digits = self.value(name)?.trim_end_matches(char::is_alphabetic);
+        Some(digits.parse().unwrap_or_else(|_| panic!("{name}= is followed by a number")))
+    }
+
+    fn has(&self, word: &str) -> bool {
+        self.0.contains(&word)
+    }
+
+    /// `3,4` among the bare words.
+    fn seats(&self) -> Vec<u32> {
+        let list = self.0.iter().find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+        list.map_or_else(Vec::new, |list| list.split(',').map(|seat| seat.parse().expect("a seat")).collect())
+    }
+
+    /// `name=3,4`
+    fn list<T: std::str::FromStr>(&self, name: &str) -> Vec<T> {
+        let parse = |one: &str| one.parse().unwrap_or_else(|_| panic!("no part of {name}= is {one}"));
+        self.value(name).map_or_else(Vec::new, |list| list.split(',').map(parse).collect())
+    }
+
+    /// Areas with how many admissions, each under its key with `prefix` before it.
+    fn areas(&self, prefix: &str) -> impl Iterator<Item = (AreaName, u32)> {
+        let area = move |area: &'static str| {
+            let quantity = self.number(&format!("{prefix}{area}"))?;
+            Some((AreaName::Key(area.into()), quantity))
+        };
+        ["floor", "hill"].into_iter().filter_map(area)
+    }
+
+    fn set(&self, seats: Vec<u32>, prefix: &str) -> PlaceSet {
+        let ticket_type = self.number("kind").unwrap_or(0);
+        let texts = |name| self.list::<String>(name).into_iter().map(String::into_boxed_str).collect();
+        PlaceSet {
+            plan_revision: self.number("revision").unwrap_or(0),
+            seats,
+            seat_keys: texts("keys"),
+            selectors: texts("by"),
+            admissions: self
+                .areas(prefix)
+                .map(|(area, quantity)| AdmissionsNamed { area, ticket_type, quantity })
+                .collect(),
+        }
+    }
+
+    fn named(&self, seats: Vec<u32>) -> NamedPlaces {
+        let ticket_type = self.number("kind").unwrap_or(0);
+        let wanted = |(area, quantity): (AreaName, u32)| AdmissionWanted {
+            area,
+            quantity: quantity.try_into().expect("at most 64 are sold at once"),
+            quantity_min: 0,
+            ticket_type,
+        };
+        NamedPlaces {
+            plan_revision: self.number("revision").unwrap_or(0),
+            seats: seats.into(),
+            seat_keys: Vec::new(),
+            admissions: self.areas("").map(wanted).collect(),
+            ticket_types: Vec::new(),
+        }
+    }
+}
+
+fn state(name: &str) -> EventState {
+    match name {
+        "draft" => EventState::Draft,
+        "onsale" => EventState::OnSale,
+        "paused" => EventState::Paused,
+        "offsale" => EventState::OffSale,
+        "cancelled" => EventState::Cancelled,
+        _ => panic!("no state {name}"),
+    }
+}
+
+fn uuid_v7(time: TimestampMs, low: u128) -> u128 {
+    u128::from(time.0) << 80 | 7 << 76 | 0b10 << 62 | low
+}
+
+fn since_start(ms: u64) -> TimestampMs {
+    START.plus_ms(ms)
+}
+
+impl Stage {
+    fn new(plan: &PlanSpec) -> Self {
+        let mut stage =
+            Self { core: Core::new(SlotIndex(1), 1_000, 7), model: Model::new(), now: START, ids: BTreeMap::new() };
+        // Most stories are about something else than single seats.
+        let policies = Policies { orphan_rule: OrphanRule::Off, ..Policies::default() };
+        let create = CreateEvent {
+            id: EventId::parse("story").expect("a right id"),
+            key: KEY,
+            plan: build(plan, 0),
+            settings: Settings { policies, ..Settings::default() },
+        };
+        let answer = stage.both(&Command::CreateEvent(Box::new(create)), "the event");
+        assert_eq!(answer, Ok(Answer::Event { replayed: false }));
+        stage
+    }
+
+    fn play(&mut self, line: &str) {
+        if let Some(expected) = line.strip_prefix("map ") {
+            assert_eq!(self.map(self.core.seat_states(KEY)), expected, "the core's map");
+            assert_eq!(self.map(self.model.seat_states(KEY)), expected, "the model's map");
+            return;
+        }
+        let (said, expected) = line.split_once(" -> ").unwrap_or((line, ""));
+        let words = Words(said.split_whitespace().collect());
+        let time = words.0[0].strip_suffix("ms").and_then(|ms| ms.parse().ok()).expect("a line starts with a time");
+        self.now = since_start(time);
+        if words.0[1] == "resume" {
+            let shift_ms = words.0[2].trim_end_matches("ms").parse().expect("a time");
+            self.core.resume(self.now, shift_ms, ResumeCause::Outage);
+            self.model.resume(shift_ms, ResumeCause::Outage);
+            return;
+        }
+        let command = self.command(words.0[1], &Words(words.0[2..].to_vec()));
+        let answer = self.both(&command, line);
+        let mut told = self.tell(&answer);
+        if let (Command::Confirm(confirm), Err(reject)) = (&command, &answer)
+            && confirm.attempt_id.is_some()
+            && reject.refund_due_on_confirm()
+        {
+            told += ", refund due";
+        }
+        assert_eq!(told, expected, "{line}");
+    }
+
+    fn both(&mut self, command: &Command, line: &str) -> Result<Answer, Reject> {
+        self.core.advance(self.now);
+        self.model.advance(self.now);
+        let core = normal(self.core.execute(self.now, KEY, command));
+        let model = normal(self.model.execute(self.now, KEY, command));
+        assert_eq!(self.tell(&core), self.tell(&model), "core, then model: {line}");
+        self.core.slot.assert_valid();
+        self.model.assert_valid();
+        core
+    }
+
+    fn map(&self, states: Vec<PlaceState>) -> String {
+        let letter = |state| match state {
+            PlaceState::Open => '.',
+            PlaceState::Held => 'h',
+            PlaceState::Sold => 'S',
+            PlaceState::Killed => 'x',
+        };
+        states.into_iter().map(letter).collect()
+    }
+
+    fn id(&mut self, name: &str, made: Option<u64>) -> HoldId {
+        let time = made.map_or(self.now, since_start);
+        let low = self.ids.len() as u128;
+        *self.ids.entry(name.to_owned()).or_insert_with(|| HoldId(uuid_v7(time, low)))
+    }
+
+    // ---- Text to commands ----
+
+    fn command(&mut self, verb: &str, words: &Words<'_>) -> Command {
+        let named = |name| words.number(name).map(|number: u64| RequestId(uuid_v7(START, u128::from(number))));
+        let (request, attempt) = (named("request"), named("attempt"));
+        match verb {
+            "update" => {
+                return Command::UpdateEvent(Box::new(UpdateEvent { request_id: request, ..self.update(words) }));
+            }
+            "order" => return Command::GetOrder(OrderRef::parse(words.0[0]).expect("a right order")),
+            "holds" => return Command::List(List { what: Listed::Holds, from: 0, count_max: 3 }),
+            "orders" => return Command::List(List { what: Listed::Orders, from: 0, count_max: 3 }),
+            _ => {}
+        }
+        let hold_id = self.id(words.0[0], words.number("made"));
+        let words = &Words(words.0[1..].to_vec());
+        let part = Part {
+            plan_revision: words.number("revision").unwrap_or(0),
+            seats: words.seats().into(),
+            admissions: words
+                .number("floor")
+                .map(|quantity| Admission { area: 0, ticket_type: 0, quantity })
+                .into_iter()
+                .collect(),
+            ..Part::default()
+        };
+        match verb {
+            "hold" => Command::Hold(Box::new(self.hold(hold_id, words))),
+            "get" => Command::GetHold(hold_id),
+            "sell" | "return" | "exchange" | "kill" | "unkill" => self.of_house(verb, RequestId(hold_id.0), words),
+            "extend" => Command::Extend(Extend {
+                hold_id,
+                request_id: request.expect("an extend has a request="),
+                ttl_ms: words.number("ttl").unwrap_or(0),
+            }),
+            "release" => {
+                let abort_payment = words.has("abort");
+                Command::Release(Box::new(Release { hold_id, request_id: request, part, abort_payment }))
+            }
+            "begin" => {
+                let attempt_id = attempt.expect("a begin has an attempt=");
+                Command::BeginPayment(BeginPayment { hold_id, attempt_id })
+            }
+            "end" => Command::EndPayment(EndPayment {
+                hold_id,
+                attempt_id: attempt.expect("an end has an attempt="),
+                outcome: match words.value("outcome") {
+                    Some("failed") => PaymentOutcome::Failed,
+                    Some("abandoned") => PaymentOutcome::Abandoned,
+                    other => panic!("no outcome {other:?}"),
+                },
+            }),
+            "confirm" => Command::Confirm(Box::new(Confirm {
+                hold_id,
+                request_id: request,
+                order: OrderRef::parse(words.value("order").expect("a confirm has an order=")).expect("a right order"),
+                part,
+                remainder: if words.has("release") { Remainder::Release } else { Remainder::Keep },
+                allow_reclaim: words.has("reclaim"),
+                attempt_id: attempt,
+            })),
+            _ => panic!("no story has the verb {verb}"),
+        }
+    }
+
+    fn hold(&mut self, hold_id: HoldId, words: &Words<'_>) -> Hold {
+        let mut admissions = Vec::new();
+        for word in &words.0 {
+            if let Some((area @ ("floor" | "hill"), quantity)) = word.split_once('=') {
+                admissions.push(AdmissionWanted {
+                    area: AreaName::Key(area.into()),
+                    quantity: quantity.parse().expect("an area's name is followed by a number"),
+                    quantity_min: words.number("least").unwrap_or(0),
+                    ticket_type: 0,
+                });
+            }
+        }
+        Hold {
+            hold_id,
+            seats: words.seats().into(),
+            seat_keys: Vec::new(),
+            admissions,
+            best: words.number("best").map(|quantity| BestAvailable {
+                quantity,
+                accessible_count: words.number("accessible").unwrap_or(0),
+                contiguous_only: !words.has("anyhow"),
+                seats_only: words.has("seated"),
+                ..BestAvailable::default()
+            }),
+            ticket_types: Vec::new(),
+            customer: CustomerKey(words.number("for").unwrap_or(0)),
+            ttl_ms: words.number("ttl").unwrap_or(0),
+            replace: words.value("replacing").map(|name| self.id(name, None)),
+            plan_revision: words.number("revision").unwrap_or(0),
+        }
+    }
+
+    fn of_house(&mut self, verb: &str, request_id: RequestId, words: &Words<'_>) -> Command {
+        let expected_state = words.value("expect").map(state);
+        let validate_only = words.has("validate");
+        let reason = words.value("reason").unwrap_or("").into();
+        let order = words.value("order").map(|order| OrderRef::parse(order).expect("a right order"));
+        let places = words.set(words.seats(), "");
+        match verb {
+            "sell" => Command::SellDirect(Box::new(SellDirect {
+                request_id,
+                order: order.expect("a sale has an order="),
+                places: words.named(words.seats()),
+                customer: CustomerKey(words.number("for").unwrap_or(0)),
+                expected_state,
+                validate_only,
+            })),
+            "return" => Command::ReturnPlaces(Box::new(ReturnPlaces {
+                request_id,
+                order: order.expect("a return has an order="),
+                places,
+                to: match words.value("to") {
+                    None | Some("origin") => ReturnTo::Origin,
+                    Some("general") => ReturnTo::General,
+                    Some("killed") => ReturnTo::Killed,
+                    Some(other) => panic!("places are not returned to {other}"),
+                },
+                reason,
+                expected_state,
+                validate_only,
+            })),
+            "exchange" => Command::Exchange(Box::new(Exchange {
+                request_id,
+                order: order.expect("an exchange has an order="),
+                give: words.set(words.list("give"), "gives-"),
+                take: match words.value("hold") {
+                    Some(name) => Take::Hold(self.id(name, None)),
+                    None => Take::Places(words.named(words.list("take"))),
+                },
+                expected_state,
+                validate_only,
+            })),
+            "kill" => Command::Kill(Box::new(Kill {
+                request_id,
+                places,
+                reason,
+                force: words.has("force"),
+                expected_state,
+                validate_only,
+            })),
+            "unkill" => Command::Unkill(Box::new(Unkill { request_id, places, expected_state, validate_only })),
+            _ => unreachable!("asked only for these"),
+        }
+    }
+
+    fn update(&self, words: &Words<'_>) -> UpdateEvent {
+        let time = |name| words.number(name).map(|ms: u64| if ms == 0 { TimestampMs(0) } else { since_start(ms) });
+        let mut update = UpdateEvent {
+            state: words.value("state").map(state),
+            expected_state: words.value("expecting").map(state),
+            validate_only: words.has("validate"),
+            opens_at: time("opens"),
+            closes_at: time("closes"),
+            plan: words.value("plan").map(|plan| match plan {
+                "house1" => build(&house(1), 1),
+                "house2" => build(&house(2), 2),
+                _ => panic!("no plan {plan}"),
+            }),
+            ..UpdateEvent::default()
+        };
+        update.policies.orphan_rule = words.value("orphans").map(|rule| match rule {
+            "off" => OrphanRule::Off,
+            "lenient" => OrphanRule::Lenient,
+            "strict" => OrphanRule::Strict,
+            _ => panic!("no rule {rule}"),
+        });
+        update.policies.retry_window_s = words.number("retry_window");
+        update.policies.lifetime_s_max = words.number("lifetime");
+        update.policies.hold_ttl_s = words.number("ttl");
+        update.policies.renewals_max = words.number("renewals");
+        update.policies.payment_grace_s = words.number("payment_grace");
+        update.policies.payment_attempts_max = words.number("payment_attempts_max");
+        update.policies.payment_left_s_min = words.number("payment_min_left");
+        update.policies.places_per_customer_max = words.number("places_per_customer");
+        update.policies.holds_per_customer_max = words.number("holds_per_customer");
+        update
+    }
+
+    // ---- Answers to text ----
+
+    fn tell(&self, answer: &Result<Answer, Reject>) -> String {
+        match answer {
+            Ok(Answer::Hold { view, replayed }) => {
+                format!("{}{}", self.tell_hold(view), if *replayed { ", again" } else { "" })
+            }
+            Ok(other @ (Answer::Suggested { .. } | Answer::Explained { .. })) => format!("{other:?}"),
+            Ok(Answer::Touched { touched, replayed }) => {
+                format!("{}{}", self.tell_touched(touched), if *replayed { ", again" } else { "" })
+            }
+            Ok(Answer::Order { parts }) => self.tell_parts(parts),
+            Ok(Answer::Page { holds, parts }) => {
+                let holds = holds.iter().map(|hold| format!("{} {}", self.name(hold.hold_id), self.tell_hold(hold)));
+                let told: Vec<String> = holds.chain(Some(self.tell_parts(parts))).collect();
+                told.join("; ").trim_end_matches("; ").into()
+            }
+            Ok(Answer::Event { replayed }) => format!("done{}", if *replayed { ", again" } else { "" }),
+            Err(reject) => self.tell_reject(reject),
+        }
+    }
+
+    fn name(&self, id: HoldId) -> &str {
+        self.ids.iter().find(|(_, other)| **other == id).map_or("unnamed", |(name, _)| name)
+    }
+
+    fn tell_touched(&self, touched: &Touched) -> String {
+        let mut names: Vec<String> = touched.seats.iter().map(u32::to_string).collect();
+        names.extend(touched.areas.iter().map(|&(area, quantity)| self.tell_area(area, quantity)));
+        let holds: Vec<&str> = touched.holds.iter().map(|&id| self.name(id)).collect();
+        let of = if holds.is_empty() { String::new() } else { format!(" of {}", holds.join(" ")) };
+        format!("touched {}{of}", names.join(",")).trim_end().into()
+    }
+
+    fn tell_parts(&self, parts: &[SoldPart]) -> String {
+        let one = |part: &SoldPart| {
+            let places = self.tell_all(&part.seats, &part.admissions);
+            format!("{} sold {places} for {}", self.name(part.hold_id), part.order.as_str())
+        };
+        parts.iter().map(one).collect::<Vec<_>>().join("; ")
+    }
+
+    fn tell_all(&self, seats: &[Seat], admissions: &[Admission]) -> String {
+        let mut names: Vec<String> = seats.iter().map(|seat| seat.index.to_string()).collect();
+        names.extend(admissions.iter().map(|one| self.tell_area(one.area, u32::from(one.quantity))));
+        names.join(",")
+    }
+
+    fn tell_hold(&self, view: &HoldView) -> String {
+        let places = |seats: &[Seat], admissions: &[Admission]| self.tell_all(seats, admissions);
+        let mut text = match view.state {
+            HoldState::Active => format!("held {}", places(&view.seats, &view.admissions)),
+            HoldState::Paying => format!("paying {}", places(&view.seats, &view.admissions)),
+            HoldState::Released if view.cause == HoldCause::Killed => "killed".into(),
+            HoldState::Released => "released".into(),
+            HoldState::Expired => "expired".into(),
+            HoldState::Confirmed => String::new(),
+        };
+        let sold = places(&view.sold_seats, &view.sold_admissions);
+        if !sold.is_empty() || view.state == HoldState::Confirmed {
+            let sold = if sold.is_empty() { "nothing any more" } else { &sold };
+            text = format!("{text} sold {sold}").trim_start().into();
+        }
+        if view.state == HoldState::Active {
+            text += &format!(" until {}ms", view.expires_at.since(START));
+        }
+        if view.state == HoldState::Paying {
+            text += &format!(" until {}ms", view.payment_deadline.since(START));
+        }
+        if view.places_lost > 0 {
+            text += &format!(" lost {}", view.places_lost);
+        }
+        let live = matches!(view.state, HoldState::Active | HoldState::Paying);
+        if view.orders.len() > 1 || live && !view.orders.is_empty() {
+            let orders: Vec<&str> = view.orders.iter().map(OrderRef::as_str).collect();
+            text += &format!(" for {}", orders.join(" "));
+        }
+        match view.arrangement {
+            Arrangement::Contiguous if view.state == HoldState::Active => text + ", stranding nobody",
+            Arrangement::Stranding if view.state == HoldState::Active => text + ", stranding one",
+            Arrangement::Split if view.state == HoldState::Active => text + ", in pieces",
+            Arrangement::General if view.state == HoldState::Active => text + ", without seats",
+            _ => text,
+        }
+    }
+
+    fn tell_area(&self, area: u16, quantity: u32) -> String {
+        let event = self.core.slot.find(KEY).and_then(|number| self.core.slot.event(number)).expect("the event");
+        format!("{}*{quantity}", event.plan().areas()[usize::from(area)].key)
+    }
+
+    fn tell_places(&self, places: &[PlaceInTheWay]) -> String {
+        let one = |place: &PlaceInTheWay| {
+            let name = match place.place {
+                Moved::Seat(seat) => seat.to_string(),
+                Moved::Area { area, quantity } => self.tell_area(area, quantity),
+            };
+            format!("{name} {}", format!("{:?}", place.state).to_lowercase())
+        };
+        places.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+
+    fn tell_reject(&self, reject: &Reject) -> String {
+        // `HoldIdTooOld { .. }` is "hold id too old".
+        let name = format!("{reject:?}");
+        let name = name.split([' ', '{', '(']).next().unwrap_or_default();
+        let mut words = String::new();
+        for letter in name.chars() {
+            if letter.is_uppercase() && !words.is_empty() {
+                words.push(' ');
+            }
+            words.extend(letter.to_lowercase());
+        }
+        let executed = if reject.executed() { ", executed" } else { "" };
+        words += executed;
+        match reject {
+            Reject::Invalid { field, .. } => format!("{words} {field:?}"),
+            Reject::DuplicateSeat { position } => format!("{words} at {position}"),
+            Reject::UnknownPlace { field, position } => format!("{words} in {field:?} at {position}"),
+            Reject::PlanChanged { plan_revision } => format!("{words}, now {plan_revision}"),
+            Reject::NotEnoughPlaces { held_unpaid } => format!("{words}, {held_unpaid} held"),
+            Reject::SaleNotOpen { opens_at } => format!("{words} until {}ms", opens_at.since(START)),
+            Reject::CustomerLimit { places_max } => format!("{words} {places_max}"),
+            Reject::HoldQuota { holds_max } => format!("{words} {holds_max}"),
+            Reject::PlacesUnavailable { places } | Reject::PlacesInUse { places } | Reject::NotThisOrder { places } => {
+                format!("{words}: {}", self.tell_places(places))
+            }
+            Reject::HoldExpired { places_lost, .. } if !places_lost.is_empty() => {
+                format!("{words}: {}", self.tell_places(places_lost))
+            }
+            _ => words,
+        }
+    }
+}
