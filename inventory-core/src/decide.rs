@@ -408,8 +408,7 @@ impl Slot {
         for (area, quantity) in wanted {
             let open = event.area_open(area);
             if open < quantity {
-                let counts = event.area_counts(area);
-                let state = if counts.held > 0 { PlaceState::Held } else { PlaceState::Sold };
+                let state = event.area_counts(area).state_of_taken();
                 lost.push(PlaceInTheWay { place: Moved::Area { area, quantity: quantity - open }, state });
             }
         }
@@ -897,14 +896,8 @@ fn check_part(event: &Event, entry: &Entry, part: &Part) -> Result<(), Reject> {
         let held: u32 = entry.unsold_admissions().filter(same).map(|a| u32::from(a.quantity)).sum();
         let quantity = u32::from(wanted.quantity);
         if held < quantity {
-            let counts = event.area_counts(wanted.area);
-            let state = if event.area_open(wanted.area) > 0 {
-                PlaceState::Open
-            } else if counts.held > 0 {
-                PlaceState::Held
-            } else {
-                PlaceState::Sold
-            };
+            let is_open = event.area_open(wanted.area) > 0;
+            let state = if is_open { PlaceState::Open } else { event.area_counts(wanted.area).state_of_taken() };
             in_the_way
                 .push(PlaceInTheWay { place: Moved::Area { area: wanted.area, quantity: quantity - held }, state });
         }
@@ -924,7 +917,7 @@ fn places_without(event: &Event, plan: &crate::plan::Plan) -> Vec<PlaceInTheWay>
     let areas = old.areas().iter().zip(&event.areas).enumerate().filter_map(|(at, (area, counts))| {
         let capacity = plan.find_area(&area.key).map_or(0, |new| plan.areas()[usize::from(new)].capacity);
         let over = (counts.held + counts.sold).saturating_sub(capacity);
-        let state = if counts.held > 0 { PlaceState::Held } else { PlaceState::Sold };
+        let state = counts.state_of_taken();
         (over > 0).then_some(PlaceInTheWay { place: Moved::Area { area: at as u16, quantity: over }, state })
     });
     seats.chain(areas).take(NAMED_MAX).collect()

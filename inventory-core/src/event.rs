@@ -46,6 +46,16 @@ impl AreaCounts {
     pub const fn taken(self) -> u32 {
         self.held + self.sold + self.killed
     }
+
+    /// What the public is told of admissions that are not open: the first there are of held, sold and killed.
+    #[must_use]
+    pub const fn state_of_taken(self) -> PlaceState {
+        match (self.held, self.sold) {
+            (0, 0) => PlaceState::Killed,
+            (0, _) => PlaceState::Sold,
+            _ => PlaceState::Held,
+        }
+    }
 }
 
 /// Places of an event by state; together its capacity.

@@ -132,7 +132,7 @@ impl Slot {
         for &(area, quantity) in &areas {
             let open = event.area_open(area);
             if open < quantity {
-                let state = if event.area_counts(area).held > 0 { PlaceState::Held } else { PlaceState::Sold };
+                let state = event.area_counts(area).state_of_taken();
                 in_the_way.push(PlaceInTheWay { place: Moved::Area { area, quantity: quantity - open }, state });
             }
         }

@@ -132,6 +132,18 @@ pub enum Kind {
     BeginPayment,
     /// It came to nothing.
     EndPayment,
+    /// Places are sold without a hold.
+    SellDirect,
+    /// Sold places come back.
+    Return,
+    /// Sold places are given for others.
+    Exchange,
+    /// The house withdraws places.
+    Kill,
+    /// It gives them back.
+    Unkill,
+    /// A look at an order, or at a list.
+    Look,
     /// A look at a hold.
     GetHold,
     /// Ways to seat a party.
@@ -165,6 +177,12 @@ impl Kind {
         Kind::ReleasePart,
         Kind::BeginPayment,
         Kind::EndPayment,
+        Kind::SellDirect,
+        Kind::Return,
+        Kind::Exchange,
+        Kind::Kill,
+        Kind::Unkill,
+        Kind::Look,
         Kind::GetHold,
         Kind::Suggest,
         Kind::Explain,
@@ -321,6 +339,7 @@ fn weight(kind: Kind, profile: Profile, random: &mut Random) -> u64 {
         Kind::Extend | Kind::GetHold | Kind::Again => 6,
         Kind::BeginPayment => 7,
         Kind::Replace | Kind::ConfirmPart | Kind::ReleasePart | Kind::Reclaim | Kind::EndPayment => 5,
+        Kind::SellDirect | Kind::Return | Kind::Exchange | Kind::Kill | Kind::Unkill | Kind::Look => 3,
         Kind::Update | Kind::Suggest | Kind::Explain => 4,
         Kind::Disturbed | Kind::Create => 2,
         Kind::Revise => 1,

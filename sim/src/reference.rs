@@ -135,8 +135,11 @@ impl Reference {
             // One that ends nothing answers like one that does.
             (Ok(_), Command::EndPayment(_)) => model.paying_holds(key) != paying,
             (Ok(_), Command::UpdateEvent(update)) if update.validate_only => false,
-            (Ok(Answer::Hold { replayed, .. } | Answer::Event { replayed }), _) => !replayed,
-            (Ok(Answer::Suggested { .. } | Answer::Explained { .. }) | Err(_), _) => false,
+            (Ok(Answer::Touched { .. }), command) if only_asks(command) => false,
+            (Ok(Answer::Hold { replayed, .. } | Answer::Event { replayed } | Answer::Touched { replayed, .. }), _) => {
+                !replayed
+            }
+            (Ok(_) | Err(_), _) => false,
         };
         if changes {
             self.open.push(Step::Command(now, key, Box::new(command.clone())));
@@ -234,6 +237,18 @@ impl Reference {
     fn step(&mut self, step: Step) {
         apply(&mut self.models, &step);
         self.open.push(step);
+    }
+}
+
+/// Whether a command of the house asks what it would touch.
+fn only_asks(command: &Command) -> bool {
+    match command {
+        Command::SellDirect(sell) => sell.validate_only,
+        Command::ReturnPlaces(command) => command.validate_only,
+        Command::Exchange(exchange) => exchange.validate_only,
+        Command::Kill(kill) => kill.validate_only,
+        Command::Unkill(unkill) => unkill.validate_only,
+        _ => false,
     }
 }
 

@@ -14,8 +14,13 @@ use inventory_core::{
         AdmissionWanted, AreaName, BeginPayment, BestAvailable, Command, Confirm, CreateEvent, EndPayment, Extend,
         Hold, Part, PaymentOutcome, PolicyPatch, Release, Remainder, Suggest, UpdateEvent,
     },
+    direct_sale::{NamedPlaces, SellDirect},
+    giving_back::{Exchange, ReturnPlaces, ReturnTo, Take},
     ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, TimestampMs},
-    place::Admission,
+    kill::{Kill, Unkill},
+    order::{List, Listed},
+    place::{Admission, PlaceState},
+    place_set::{AdmissionsNamed, PlaceSet},
     plan::Plan,
     policy::{EventState, OrphanRule, Policies, Settings},
 };
@@ -163,6 +168,13 @@ impl Asker<'_> {
                 Command::Release(release) => release.abort_payment = !release.abort_payment,
                 Command::BeginPayment(begin) => begin.attempt_id = self.new_attempt(begin.hold_id),
                 Command::EndPayment(end) => end.outcome = PaymentOutcome::Abandoned,
+                Command::SellDirect(sell) => sell.order = self.order()?,
+                Command::ReturnPlaces(command) => command.reason = "another".into(),
+                Command::Exchange(exchange) => exchange.order = self.order()?,
+                Command::Kill(kill) => kill.force = !kill.force,
+                Command::Unkill(unkill) => unkill.places.seats.truncate(1),
+                Command::GetOrder(order) => *order = self.order()?,
+                Command::List(list) => list.what = Listed::Holds,
                 Command::CreateEvent(create) => create.settings.display_name = "another".into(),
                 Command::UpdateEvent(update) => update.display_name = Some("another".into()),
                 Command::GetHold(_) => {}
@@ -196,6 +208,9 @@ impl Asker<'_> {
                 Command::EndPayment(EndPayment { hold_id, attempt_id, outcome: PaymentOutcome::Failed })
             }
             Kind::Update | Kind::Revise => Command::UpdateEvent(Box::new(self.update(kind, key)?)),
+            Kind::SellDirect | Kind::Return | Kind::Exchange | Kind::Kill | Kind::Unkill | Kind::Look => {
+                self.house(kind, key)?
+            }
             Kind::Suggest => Command::Suggest(Box::new(Suggest {
                 best: self.best(),
                 options_max: self.random.within(1..=4) as u8,
@@ -313,6 +328,114 @@ impl Asker<'_> {
             part.seats.push(self.random.below(count + 1) as u32);
         }
         part
+    }
+
+    /// What the box office and the house ask.
+    fn house(&mut self, kind: Kind, key: EventKey) -> Option<Command> {
+        let validate_only = self.random.percent(5);
+        let expected_state = self.random.percent(5).then_some(EventState::OnSale);
+        Some(match kind {
+            Kind::SellDirect => Command::SellDirect(Box::new(SellDirect {
+                request_id: self.request(),
+                order: self.order()?,
+                places: self.named_places(key),
+                customer: CustomerKey(self.random.below(4)),
+                expected_state,
+                validate_only,
+            })),
+            Kind::Return => Command::ReturnPlaces(Box::new(ReturnPlaces {
+                request_id: self.request(),
+                order: self.order()?,
+                places: if self.random.percent(30) { PlaceSet::default() } else { self.sold_places(key) },
+                to: *self.random.pick(&[ReturnTo::Origin, ReturnTo::Origin, ReturnTo::General, ReturnTo::Killed]),
+                reason: if self.random.percent(50) { "".into() } else { "smoke".into() },
+                expected_state,
+                validate_only,
+            })),
+            Kind::Exchange => Command::Exchange(Box::new(Exchange {
+                request_id: self.request(),
+                order: self.order()?,
+                give: self.sold_places(key),
+                take: if self.random.percent(40) {
+                    Take::Hold(self.live(key))
+                } else {
+                    Take::Places(self.named_places(key))
+                },
+                expected_state,
+                validate_only,
+            })),
+            Kind::Kill => Command::Kill(Box::new(Kill {
+                request_id: self.request(),
+                places: self.place_set(key),
+                reason: (*self.random.pick(&["camera", "sightline"])).into(),
+                force: self.random.percent(60),
+                expected_state,
+                validate_only,
+            })),
+            Kind::Unkill => {
+                let killed = self.seats_in(key, PlaceState::Killed);
+                let mut places = self.place_set(key);
+                if !killed.is_empty() && self.random.percent(80) {
+                    places.seats.extend(killed);
+                }
+                let request_id = self.request();
+                Command::Unkill(Box::new(Unkill { request_id, places, expected_state, validate_only }))
+            }
+            _ if self.random.percent(50) => Command::GetOrder(self.order()?),
+            _ => Command::List(List {
+                what: *self.random.pick(&[Listed::Holds, Listed::Orders]),
+                from: 0,
+                count_max: 256,
+            }),
+        })
+    }
+
+    fn named_places(&mut self, key: EventKey) -> NamedPlaces {
+        let mut places = NamedPlaces { plan_revision: self.revision(key), ..NamedPlaces::default() };
+        if self.random.percent(70) {
+            places.seats = self.seats(key).into();
+        }
+        if places.seats.is_empty() || self.random.percent(30) {
+            places.admissions.push(AdmissionWanted {
+                area: AreaName::Index(0),
+                quantity: self.random.within(1..=3) as u8,
+                quantity_min: 0,
+                ticket_type: self.random.below(2) as u8,
+            });
+        }
+        places
+    }
+
+    /// Places that may be sold, to one order or another.
+    fn sold_places(&mut self, key: EventKey) -> PlaceSet {
+        let mut places = self.place_set(key);
+        let sold = self.seats_in(key, PlaceState::Sold);
+        if !sold.is_empty() && self.random.percent(90) {
+            let first = self.random.index(sold.len());
+            let count = self.random.within(1..=3) as usize;
+            (places.seats, places.selectors) = (sold[first..].iter().take(count).copied().collect(), Vec::new());
+        }
+        places
+    }
+
+    /// A few places, whatever they are.
+    fn place_set(&mut self, key: EventKey) -> PlaceSet {
+        let mut places = PlaceSet { plan_revision: self.revision(key), ..PlaceSet::default() };
+        match self.random.below(8) {
+            0 => places.selectors.push(format!("s{}/{}", self.random.below(2), self.random.below(3)).into()),
+            1 => places.selectors.push(format!("s0/0/{}-3", self.random.below(4)).into()),
+            2 => {
+                let (ticket_type, quantity) = (self.random.below(2) as u8, self.random.within(1..=3) as u32);
+                places.admissions.push(AdmissionsNamed { area: AreaName::Index(0), ticket_type, quantity });
+            }
+            _ => places.seats = self.seats(key),
+        }
+        places
+    }
+
+    fn seats_in(&mut self, key: EventKey, state: PlaceState) -> Vec<u32> {
+        let states = self.reference.model(key).seat_states(key);
+        (0..).zip(states).filter(|(_, is)| *is == state).map(|(seat, _)| seat).collect()
     }
 
     fn update(&mut self, kind: Kind, key: EventKey) -> Option<UpdateEvent> {

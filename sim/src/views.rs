@@ -29,7 +29,8 @@ impl World {
                     seen: format!("seat {seat} of {key:?} is {:?} and shown as {:02b}", seats[seat], shown(seat)),
                 });
             }
-            let areas: Vec<(u32, u32)> = snapshot.areas.iter().map(|area| (area.held, area.sold)).collect();
+            let areas: Vec<(u32, u32, u32)> =
+                snapshot.areas.iter().map(|area| (area.held, area.sold, area.killed)).collect();
             claim("areas are shown as they are", areas == model.area_counts(key), || {
                 format!("{areas:?}, and they are {:?}", model.area_counts(key))
             })?;

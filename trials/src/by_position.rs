@@ -240,6 +240,11 @@ impl<'a> Walk<'a> {
             Change::PaymentBegan(_) | Change::PaymentEnded(_) | Change::PaymentsLapsed(_) => {
                 return Err("a payment, and nobody asked for one".to_owned());
             }
+            Change::SoldDirect(_)
+            | Change::Returned(_)
+            | Change::Exchanged(_)
+            | Change::Killed(_)
+            | Change::Unkilled(_) => return Err("the house acted, and nobody asked it to".to_owned()),
             Change::EventUpdated(_) => return Err("the event was updated, and nobody asked for it".to_owned()),
             Change::Resumed(_) | Change::Expired(_) => {}
             Change::Held(_) | Change::Extended(_) | Change::Confirmed(_) | Change::Released(_) => {
@@ -380,7 +385,7 @@ impl<'a> Walk<'a> {
 
     fn map(&self) -> Told {
         let states = self.model.seat_states(self.key);
-        let (held, sold) = self.model.area_counts(self.key).first().copied().unwrap_or_default();
+        let (held, sold, _) = self.model.area_counts(self.key).first().copied().unwrap_or_default();
         let open = self.plan.areas().first().map_or(0, |area| area.capacity) - held - sold;
         Told::Map { seats: states.iter().map(|state| letter(*state)).collect(), floor: (open, held, sold) }
     }
@@ -545,10 +550,8 @@ fn told_of(call: &Call, says: &Result<Answer, Reject>) -> Result<Told, String> {
     let view = match says {
         Err(reject) => return refused_of(reject),
         Ok(Answer::Event { .. }) => return Err("the model answers with an event".to_owned()),
-        Ok(Answer::Suggested { .. } | Answer::Explained { .. }) => {
-            return Err("the model answers with advice, which no trial asks for".to_owned());
-        }
         Ok(Answer::Hold { view, .. }) => view,
+        Ok(other) => return Err(format!("the model answers {other:?}, which no trial asks for")),
     };
     let replayed = matches!(says, Ok(Answer::Hold { replayed: true, .. }));
     let indexes = |seats: &[inventory_core::place::Seat]| seats.iter().map(|seat| seat.index).collect::<Vec<_>>();
