@@ -62,7 +62,8 @@ pub fn confirm(hold_id: HoldId) -> Command {
     Command::Confirm(Box::new(Confirm {
         hold_id,
         request_id: None,
-        order: OrderRef::parse("A-1017").expect("it is printable"),
+        // Orders are of one buyer each, mostly.
+        order: OrderRef::parse(&format!("A-{:x}", hold_id.0 as u32)).expect("it is printable"),
         part: Part::default(),
         remainder: Remainder::Keep,
         allow_reclaim: false,
