@@ -4,7 +4,11 @@
 //! Sold `in pairs` is pairs all over the house, which leaves pairs open everywhere and few runs of four; sold `singly`
 //! is seats all over the house, which late in a sale leaves hardly a pair; sold `in parties` is one to six seats side by
 //! side all over the house; sold `nearest first` is what a sale by best available leaves: full rows in front, open ones
-//! behind.
+//! behind. Seats that are sold over all the house are sold with the orphan rule off, which would refuse most of them;
+//! what is measured is measured under the rule that events have by default.
+//!
+//! A party for which no seats side by side are left is split (rung 3): late in a sale that is the larger ones. A suggestion of five
+//! ways looks five times, each time without the seats of the ways before.
 //!
 //! Steady state: deciding changes nothing.
 
@@ -19,11 +23,12 @@ use benches::{
 };
 use criterion::{BenchmarkId, Criterion};
 use inventory_core::{
+    best_available::Arrangement,
     change::{Change, EventCreated},
-    command::Command,
+    command::{Command, PolicyPatch, UpdateEvent},
     ids::{CustomerKey, EventId, EventKey, HoldId, PlanDigest},
     plan::Plan,
-    policy::{Policies, Settings},
+    policy::{OrphanRule, Policies, Settings},
     slot::{Decision, Slot, SlotConfig},
 };
 
@@ -34,6 +39,8 @@ const HOUSES: [(u32, u32); 3] = [(300, 20), (9_000, 30), (100_000, 40)];
 const LARGEST: u32 = 100_000;
 const SOLD_PER_MILLE: [u32; 4] = [0, 500, 900, 990];
 const SOLD_PER_MILLE_OF_LARGEST: [u32; 6] = [0, 500, 900, 990, 999, 1_000];
+/// Ways that a suggestion tells.
+const OPTIONS: u8 = 5;
 /// Parties of a sale of `nearest first`, the next smaller one when there is no room for one side by side.
 const PARTIES: [u8; 4] = [10, 5, 2, 1];
 
@@ -96,6 +103,13 @@ fn measure(criterion: &mut Criterion, plan: &Arc<Plan>, per_mille: u32, sold: So
             bencher.iter(|| black_box(house.decide(black_box(&command))));
         });
     }
+    for &quantity in quantities.iter().filter(|&&quantity| matches!(quantity, 2 | 4)) {
+        group.bench_function(BenchmarkId::new("suggest 5 of", quantity), |bencher| {
+            let house = house.get_or_insert_with(|| House::new(plan, per_mille, sold));
+            let command = asked::suggest(quantity, OPTIONS);
+            bencher.iter(|| black_box(house.decide(black_box(&command))));
+        });
+    }
     if per_mille < 1_000 {
         group.bench_function(BenchmarkId::new("explicit", 2), |bencher| {
             let house = house.get_or_insert_with(|| House::new(plan, per_mille, sold));
@@ -108,11 +122,7 @@ fn measure(criterion: &mut Criterion, plan: &Arc<Plan>, per_mille: u32, sold: So
     group.finish();
     if let Some(house) = house {
         // A search that finds nothing costs as much as one that does; the reader should know which it was.
-        let found = |quantity| {
-            let command = asked::hold_best(asked::hold_id(START, 1 << 40), CustomerKey(7), quantity);
-            if house.decide(&command) { "found" } else { "none left" }
-        };
-        let all = quantities.iter().map(|&quantity| format!("{quantity} {}", found(quantity)));
+        let all = quantities.iter().map(|&quantity| format!("{quantity} {}", house.found(quantity)));
         println!("{seats} seats, {percent} % sold {how}: {}\n", all.collect::<Vec<_>>().join(", "));
     }
 }
@@ -122,7 +132,9 @@ impl House {
         let plans = OnePlan(Arc::clone(plan));
         let slot = Slot::new(KEY.slot(), SlotConfig { seed: 1, tombstones_max: u32::MAX });
         let mut house = House { slot, plans, holds: 0, open_pair: Vec::new() };
-        let policies = Policies { places_per_hold_max: 64, ..Policies::default() };
+        // Best available strands nobody where it can be helped: a sale of it needs the rule.
+        let orphan_rule = if sold == Sold::NearestFirst { OrphanRule::Lenient } else { OrphanRule::Off };
+        let policies = Policies { places_per_hold_max: 64, orphan_rule, ..Policies::default() };
         let created = EventCreated {
             id: EventId::parse("arena").expect("it is an id"),
             key: KEY,
@@ -179,7 +191,7 @@ impl House {
                 let mut parties = PARTIES.into_iter();
                 let mut party = parties.next().expect("there are parties");
                 while sold + u64::from(party) <= sold_seats {
-                    if house.sell(|id| asked::hold_best(id, CustomerKey(7), party)) {
+                    if house.sell(|id| asked::hold_best_adjacent(id, CustomerKey(7), party)) {
                         sold += u64::from(party);
                     } else {
                         party = parties.next().expect("there is room for one");
@@ -187,9 +199,15 @@ impl House {
                 }
             }
         }
-        let is_open = |seat: u32| asked::hold_seats(asked::hold_id(START, 1 << 40), CustomerKey(7), vec![seat]);
+        if orphan_rule == OrphanRule::Off {
+            let policies = PolicyPatch { orphan_rule: Some(OrphanRule::Lenient), ..PolicyPatch::default() };
+            house.change(&Command::UpdateEvent(Box::new(UpdateEvent { policies, ..UpdateEvent::default() })));
+        }
+        let may_be_held = |pair: &Vec<u32>| {
+            house.decide(&asked::hold_seats(asked::hold_id(START, 1 << 40), CustomerKey(7), pair.clone()))
+        };
         let mut open = pairs.iter().rev().map(|pair| vec![pair * 2, pair * 2 + 1]);
-        house.open_pair = open.find(|pair| pair.iter().all(|&seat| house.decide(&is_open(seat)))).unwrap_or_default();
+        house.open_pair = open.find(may_be_held).unwrap_or_default();
         house
     }
 
@@ -197,11 +215,28 @@ impl House {
     fn sell(&mut self, hold: impl FnOnce(HoldId) -> Command) -> bool {
         let id = asked::hold_id(START, self.holds);
         self.holds += 1;
-        for command in [hold(id), asked::confirm(id)] {
-            let Ok(Decision::Change(number, change)) = self.slot.decide(START, KEY, &command) else { return false };
-            self.slot.apply(START, number, &change, &self.plans, None);
-        }
+        [hold(id), asked::confirm(id)].iter().all(|command| self.change(command))
+    }
+
+    /// Decides and applies. Whether it was done.
+    fn change(&mut self, command: &Command) -> bool {
+        let Ok(Decision::Change(number, change)) = self.slot.decide(START, KEY, command) else { return false };
+        self.slot.apply(START, number, &change, &self.plans, None);
         true
+    }
+
+    /// How the best places for a party lie.
+    fn found(&self, quantity: u8) -> &'static str {
+        let command = asked::hold_best(asked::hold_id(START, 1 << 40), CustomerKey(7), quantity);
+        match self.slot.decide(START, KEY, &command) {
+            Ok(Decision::Change(_, Change::Held(held))) => match held.arrangement {
+                Arrangement::Contiguous => "contiguous",
+                Arrangement::Stranding => "stranding",
+                Arrangement::Split => "split",
+                Arrangement::General | Arrangement::None => "without seats",
+            },
+            _ => "none left",
+        }
     }
 
     /// Whether the command would be carried out.

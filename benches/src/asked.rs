@@ -1,7 +1,9 @@
 //! Commands as an edge hands them over, parsed.
 
 use inventory_core::{
-    command::{AdmissionWanted, AreaName, BestAvailable, Command, Confirm, Extend, Hold, Part, Release, Remainder},
+    command::{
+        AdmissionWanted, AreaName, BestAvailable, Command, Confirm, Extend, Hold, Part, Release, Remainder, Suggest,
+    },
     ids::{CustomerKey, HoldId, OrderRef, RequestId, TimestampMs},
 };
 
@@ -49,11 +51,25 @@ pub fn hold_admissions(hold_id: HoldId, customer: CustomerKey, quantity: u8) -> 
     Command::Hold(Box::new(Hold { admissions: vec![admission], ..blank(hold_id, customer) }))
 }
 
-/// The best seats, so many side by side.
+/// The best seats, so many, by any rung.
 #[must_use]
 pub fn hold_best(hold_id: HoldId, customer: CustomerKey, quantity: u8) -> Command {
     let best = BestAvailable { quantity, ..BestAvailable::default() };
     Command::Hold(Box::new(Hold { best: Some(best), ..blank(hold_id, customer) }))
+}
+
+/// The best seats, so many side by side.
+#[must_use]
+pub fn hold_best_adjacent(hold_id: HoldId, customer: CustomerKey, quantity: u8) -> Command {
+    let best = BestAvailable { quantity, contiguous_only: true, ..BestAvailable::default() };
+    Command::Hold(Box::new(Hold { best: Some(best), ..blank(hold_id, customer) }))
+}
+
+/// So many ways to seat a party, by any rung.
+#[must_use]
+pub fn suggest(quantity: u8, options_max: u8) -> Command {
+    let best = BestAvailable { quantity, ..BestAvailable::default() };
+    Command::Suggest(Box::new(Suggest { best, options_max, plan_revision: 0 }))
 }
 
 /// All of a hold is sold.

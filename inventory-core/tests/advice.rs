@@ -87,6 +87,7 @@ impl Sale {
             customer: CustomerKey::NONE,
             created_at: NOW,
             expires_at: NOW.plus_ms(600_000),
+            attempts: 0,
             renewals: 0,
             replaced: None,
             arrangement: Arrangement::None,
