@@ -510,34 +510,35 @@ impl Entry {
 
     /// Sold places are its no longer.
     pub(crate) fn unsell(&mut self, order: &OrderRef, seats: &[u32], admissions: &[Admission]) {
-        let same = |has: &Admission| {
-            let same = |gone: &&Admission| (gone.area, gone.ticket_type) == (has.area, has.ticket_type);
-            admissions.iter().filter(same).map(|gone| gone.quantity).sum::<u8>()
-        };
         let is_gone = |word: &u32| word & SOLD != 0 && seats.contains(&Seat::from_word(*word).index);
         let kept: SmallVec<[u32; 4]> = self.seat_words().iter().copied().filter(|word| !is_gone(word)).collect();
-        let mut of_areas: SmallVec<[u32; 4]> = SmallVec::new();
-        for &word in self.admission_words() {
-            let has = Admission::from_word(word);
-            let less = if word & SOLD == 0 { 0 } else { same(&has) };
-            let left = has.quantity.checked_sub(less).expect("the hold has sold so many admissions");
-            if left > 0 {
-                of_areas.push(Admission { quantity: left, ..has }.word() | word & SOLD);
+        let mut of_areas: SmallVec<[u32; 4]> = self.admission_words().into();
+        for gone in admissions {
+            let sold = of_areas.iter_mut().filter(|word| **word & SOLD != 0);
+            let sold = sold.map(|word| (Admission::from_word(*word), word));
+            let mut missing = gone.quantity;
+            for (has, word) in sold.filter(|(has, _)| (has.area, has.ticket_type) == (gone.area, gone.ticket_type)) {
+                let less = has.quantity.min(missing);
+                *word = Admission { quantity: has.quantity - less, ..has }.word() | SOLD;
+                missing -= less;
             }
+            assert_eq!(missing, 0, "the hold has sold so many admissions");
         }
+        of_areas.retain(|word| Admission::from_word(*word).quantity > 0);
         self.set_words(&kept, &of_areas);
         let number = self.orders().position(|known| known == order).unwrap_or(usize::MAX);
-        if let Some(sales) = self.sales() {
-            let mut sales = sales.clone();
-            sales.seats.retain(|(_, seat)| !seats.contains(seat));
-            for (of, has) in &mut sales.admissions {
-                if usize::from(*of) == number {
-                    has.quantity = has.quantity.checked_sub(same(has)).expect("the order has so many admissions");
-                }
-            }
-            sales.admissions.retain(|(_, has)| has.quantity > 0);
-            self.set_sales(sales);
+        let Some(sales) = self.sales() else { return };
+        let mut sales = sales.clone();
+        sales.seats.retain(|(_, seat)| !seats.contains(seat));
+        for gone in admissions {
+            let of_order = sales.admissions.iter_mut().find(|(of, has)| {
+                usize::from(*of) == number && (has.area, has.ticket_type) == (gone.area, gone.ticket_type)
+            });
+            let (_, has) = of_order.expect("the order has such admissions");
+            has.quantity = has.quantity.checked_sub(gone.quantity).expect("the order has so many admissions");
         }
+        sales.admissions.retain(|(_, has)| has.quantity > 0);
+        self.set_sales(sales);
     }
 
     fn extras_mut(&mut self) -> &mut Extras {
