@@ -11,6 +11,9 @@ use inventory_core::{
 /// All that a repeated command must say again.
 pub(crate) type Content = String;
 
+/// How the content of a sale without a hold begins.
+pub(crate) const SELL: &str = "sell";
+
 pub(crate) fn of_create(create: &CreateEvent) -> Content {
     format!("create {:?}", (&create.id, create.plan.digest(), &create.settings))
 }
@@ -51,7 +54,7 @@ fn of_named(places: &NamedPlaces) -> Content {
 // Of these commands too: all but the request id and the conditions. Sets of places in the form they were sent.
 
 pub(crate) fn of_sell_direct(sell: &SellDirect) -> Content {
-    format!("sell {:?}", (&sell.order, of_named(&sell.places), sell.customer))
+    format!("{SELL} {:?}", (&sell.order, of_named(&sell.places), sell.customer))
 }
 
 pub(crate) fn of_return(command: &ReturnPlaces) -> Content {

@@ -24,6 +24,12 @@ pub fn normal(answer: Result<Answer, Reject>) -> Result<Answer, Reject> {
             let outcome = outcome.map_err(normal_reject);
             Ok(Answer::Explained { outcome: outcome.map(normal_grant), left_alone })
         }
+        Ok(Answer::Touched { mut touched, replayed }) => {
+            let mut areas: BTreeMap<u16, u32> = BTreeMap::new();
+            touched.areas.iter().for_each(|(area, quantity)| *areas.entry(*area).or_default() += quantity);
+            touched.areas = areas.into_iter().collect();
+            Ok(Answer::Touched { touched, replayed })
+        }
         Ok(Answer::Order { parts }) => Ok(Answer::Order { parts: parts.into_iter().map(normal_part).collect() }),
         Ok(Answer::Page { holds, parts }) => {
             let mut holds: Vec<HoldView> = holds.into_iter().map(normal_view).collect();

@@ -70,9 +70,9 @@ impl AreaCounts {
 
     /// What becomes open first of what is taken stands for all of it.
     pub(crate) fn state_of_taken(&self) -> PlaceState {
-        match (self.held, self.sold) {
-            (0, 0) => PlaceState::Killed,
-            (0, _) => PlaceState::Sold,
+        match (self.held, self.sold, self.killed) {
+            (0, 0, 1..) => PlaceState::Killed,
+            (0, ..) => PlaceState::Sold,
             _ => PlaceState::Held,
         }
     }
@@ -178,7 +178,7 @@ impl Event {
         if asked.seats.len() + party + admitted > policies.places_per_hold_max as usize {
             return Err(Reject::TooManyPlaces { places_max: policies.places_per_hold_max });
         }
-        let mut admissions = self.find_admissions(command, &asked, command.replace)?;
+        let mut admissions = self.find_admissions(command, &asked, command.replace, self)?;
         self.check_explicit(&asked.seats, command.replace)?;
         let chosen = self.choose(command, &asked, &admissions, command.replace)?;
         self.check_orphans(&asked.seats, command.replace)?;
@@ -339,9 +339,10 @@ impl Event {
         command: &command::Hold,
         asked: &Asked,
         replaced: Option<HoldId>,
+        public: &Event,
     ) -> Result<BTreeMap<(String, u8), Admitted>, Reject> {
         let counts = self.area_counts(replaced);
-        let public = self.area_counts(None);
+        let public = public.area_counts(None);
         let mut found: BTreeMap<(String, u8), Admitted> = BTreeMap::new();
         for (wanted, &area) in command.admissions.iter().zip(&asked.areas) {
             let spec = &self.plan.areas()[usize::from(area)];
@@ -351,7 +352,7 @@ impl Event {
             let left = open.checked_sub(ours).expect("never more than there are");
             let least = if wanted.quantity_min == 0 { wanted.quantity } else { wanted.quantity_min };
             if left < u32::from(least) {
-                // Evidence is what the public sees: the replaced hold is still there.
+                // Evidence is what the public sees: the replaced hold, or what an exchange gives, is still there.
                 let public = public[usize::from(area)];
                 return Err(if public.held == 0 && public.open() == 0 {
                     Reject::SoldOut
@@ -606,14 +607,13 @@ impl Event {
         let hold = &self.holds[&command.hold_id];
         let states = self.seat_states(None);
         let mut lost = Vec::new();
-        for seat in &hold.seats {
-            let Some(index) = self.plan.find_seat(&seat.key) else { continue };
-            let state = states[index as usize];
-            // What the house withdrew is lost, also when it is open again.
-            if seat.fate == Fate::Lost || seat.fate == Fate::Held && state != PlaceState::Open {
-                lost.push(PlaceInTheWay { place: Moved::Seat(index), state });
-            }
-        }
+        let in_the_way = |seat: &HeldSeat| {
+            let index = self.plan.find_seat(&seat.key)?;
+            Some(PlaceInTheWay { place: Moved::Seat(index), state: states[index as usize] })
+        };
+        lost.extend(hold.held_seats().filter_map(in_the_way).filter(|place| place.state != PlaceState::Open));
+        // What the house withdrew is lost, also when it is open again.
+        lost.extend(hold.lost_seats().filter_map(in_the_way));
         for (index, counts) in self.area_counts(None).into_iter().enumerate() {
             let area = &self.plan.areas()[index];
             let wanted: u32 = hold
@@ -818,6 +818,9 @@ impl Event {
         if let Some(plan) = &plan {
             self.check_nothing_dropped(plan)?;
         }
+        if command.request_id.is_some() {
+            self.check_requests_have_room()?;
+        }
         if command.validate_only {
             return Ok(Answer::Event { replayed: false });
         }
@@ -856,9 +859,11 @@ impl Event {
         Ok(Answer::Event { replayed: false })
     }
 
-    /// Whether the request is one that was done, with the same content.
+    /// Whether the request is one that was done, with the same content. Of a sale without a hold its sale is the
+    /// memory.
     pub(crate) fn is_done(&self, request: RequestId, content: &Content) -> Result<bool, Reject> {
         match self.requests.get(&request) {
+            None if self.holds.get(&HoldId(request.0)).is_some_and(is_direct_sale) => Err(Reject::RequestIdReused),
             None => Ok(false),
             Some((said, _)) if said == content => Ok(true),
             Some(_) => Err(Reject::RequestIdReused),
@@ -1071,6 +1076,11 @@ impl Event {
 /// Ended, nothing sold: forgotten after a while.
 pub(crate) fn is_tombstone(hold: &Hold) -> bool {
     !hold.is_live() && hold.sold_count() == 0
+}
+
+/// Sold without a hold, by a request of the same name.
+fn is_direct_sale(hold: &Hold) -> bool {
+    hold.content.starts_with(content::SELL)
 }
 
 fn is_from_future(now: TimestampMs, time: TimestampMs) -> bool {

@@ -170,9 +170,14 @@ impl Hold {
         self.cause = cause;
         self.ended_at = now;
         self.payment = None;
+        self.forget_at = self.end_of_memory(retry_window_ms);
+    }
+
+    /// Until when it is remembered that ended.
+    pub(crate) fn end_of_memory(&self, retry_window_ms: u64) -> TimestampMs {
         // A late payment needs its places.
         let memory_ms = if self.ever_paid() { PAID_TOMBSTONE_MS } else { retry_window_ms };
-        self.forget_at = self.id.time().max(now).plus_ms(memory_ms);
+        self.id.time().max(self.ended_at).plus_ms(memory_ms)
     }
 
     /// All that is held becomes sold.

@@ -14,7 +14,7 @@ use inventory_core::{
     limits::{HOLDS_PER_KILL_MAX, KILL_REASONS_PER_EVENT_MAX},
     place::{Moved, PlaceState},
     policy::EventState,
-    reject::{PlaceInTheWay, Reject},
+    reject::{Field, PlaceInTheWay, Reject},
     slot::Touched,
 };
 
@@ -94,7 +94,7 @@ impl Event {
             return Err(Reject::PaymentInProgress);
         }
         if losers.len() > HOLDS_PER_KILL_MAX {
-            return Err(Reject::CapacityBudget);
+            return Err(Reject::invalid(Field::Seats, "are of too many holds"));
         }
         self.killed.check_reason(&command.reason)?;
         self.check_requests_have_room()?;

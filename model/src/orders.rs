@@ -13,7 +13,7 @@ use inventory_core::{
     giving_back::{Exchange, ReturnPlaces, ReturnTo, Take},
     ids::{CustomerKey, HoldId, OrderRef, TimestampMs},
     order::Listed,
-    place::Moved,
+    place::{Moved, PlaceState},
     place_set::PlaceSet,
     policy::EventState,
     reject::{PlaceInTheWay, Reject},
@@ -78,7 +78,7 @@ impl Event {
         if self.settings.state == EventState::Cancelled {
             return Err(Reject::EventCancelled);
         }
-        let sale = self.sale(now, id, content, &command.places, &command.order, command.customer)?;
+        let sale = self.sale(now, id, content, &command.places, &command.order, command.customer, self)?;
         if command.validate_only {
             return Ok(self.would_touch(&sale));
         }
@@ -86,7 +86,8 @@ impl Event {
         Ok(self.answer(id, false))
     }
 
-    /// A hold that is born confirmed.
+    /// A hold that is born confirmed. `public` is the event as those see it who are told what is in the way.
+    #[expect(clippy::too_many_arguments, reason = "all that a sale is made of")]
     fn sale(
         &self,
         now: TimestampMs,
@@ -95,8 +96,9 @@ impl Event {
         places: &NamedPlaces,
         order: &OrderRef,
         customer: CustomerKey,
+        public: &Event,
     ) -> Result<Hold, Reject> {
-        let Taking { seats, admissions } = self.find_taken(places)?;
+        let Taking { seats, admissions } = self.find_taken(places, public)?;
         let mut sale = Hold {
             id,
             content,
@@ -128,7 +130,7 @@ impl Event {
     }
 
     /// Named places, all open.
-    fn find_taken(&self, places: &NamedPlaces) -> Result<Taking, Reject> {
+    fn find_taken(&self, places: &NamedPlaces, public: &Event) -> Result<Taking, Reject> {
         // It names places as a hold does.
         let like = command::Hold {
             hold_id: HoldId(0),
@@ -143,7 +145,7 @@ impl Event {
             plan_revision: places.plan_revision,
         };
         let asked = self.resolve(&like)?;
-        let admissions = self.find_admissions(&like, &asked, None)?;
+        let admissions = self.find_admissions(&like, &asked, None, public)?;
         self.check_explicit(&asked.seats, None)?;
         let seat = |(at, &seat): (usize, &u32)| HeldSeat {
             key: self.plan.seat_key(seat).to_owned(),
@@ -199,11 +201,12 @@ impl Event {
         if all.holds().is_empty() {
             return Err(Reject::OrderNotFound);
         }
-        let named = self.find_named(set)?;
         if set.is_empty() {
+            // It names no index: no plan revision matters.
             return Ok(all);
         }
-        let (states, counts) = (self.seat_states(None), self.area_counts(None));
+        let named = self.find_named(set)?;
+        let states = self.seat_states(None);
         let (mut given, mut foreign) = (Given::default(), Vec::new());
         for seat in named.seats {
             match all.seats.get(&seat) {
@@ -221,8 +224,9 @@ impl Event {
                 }
             }
             if missing > 0 {
-                let state = counts[usize::from(area)].state();
-                foreign.push(PlaceInTheWay { place: Moved::Area { area, quantity: missing }, state });
+                // More was named than was sold: no single place of the area stands for it.
+                let place = Moved::Area { area, quantity: missing };
+                foreign.push(PlaceInTheWay { place, state: PlaceState::Sold });
             }
         }
         if foreign.is_empty() {
@@ -246,6 +250,7 @@ impl Event {
     /// They are open again, or killed for this reason.
     fn give_back(&mut self, given: &Given, order: &OrderRef, killed_for: Option<&str>) {
         let plan = Arc::clone(&self.plan);
+        let window_ms = self.settings.policies.retry_window_ms();
         for (&seat, &id) in &given.seats {
             let key = plan.seat_key(seat);
             let mut sold = self.hold_mut(id).seats.iter_mut().filter(|seat| seat.key == key);
@@ -269,6 +274,7 @@ impl Event {
                 // However it had ended: it was sold once, and nothing of it can be reclaimed.
                 hold.free_held();
                 hold.state = HoldState::Confirmed;
+                hold.forget_at = hold.end_of_memory(window_ms);
             }
         }
     }
@@ -285,10 +291,11 @@ impl Event {
             // What was taken then may have been given back since, and forgotten.
             return if self.holds.contains_key(&id) { Ok(self.answer(id, true)) } else { Ok(touched_before()) };
         }
+        self.check_age(now, command.request_id)?;
+        // The name of the sale that it would make.
         if matches!(command.take, Take::Places(_)) && self.holds.contains_key(&sale_id) {
             return Err(Reject::RequestIdReused);
         }
-        self.check_age(now, command.request_id)?;
         self.check_expected(command.expected_state)?;
         if self.settings.state == EventState::Cancelled {
             return Err(Reject::EventCancelled);
@@ -300,7 +307,7 @@ impl Event {
             Take::Places(places) => {
                 let first = given.holds().pop_first().expect("something is given");
                 let customer = self.holds[&first].customer;
-                let sale = after.sale(now, id, content.clone(), places, &command.order, customer)?;
+                let sale = after.sale(now, id, content.clone(), places, &command.order, customer, self)?;
                 after.holds.insert(id, sale);
             }
             Take::Hold(id) => {

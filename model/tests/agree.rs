@@ -14,16 +14,22 @@ use std::{
 };
 
 use inventory_core::{
-    change::{HoldState, ResumeCause},
+    change::{HoldCause, HoldState, ResumeCause},
     command::{
         AdmissionWanted, AreaName, BeginPayment, BestAvailable, Command, Confirm, CreateEvent, EndPayment, Extend,
         Hold, Part, PaymentOutcome, PolicyPatch, Release, Remainder, Suggest, UpdateEvent,
     },
+    direct_sale::{NamedPlaces, SellDirect},
+    giving_back::{Exchange, ReturnPlaces, ReturnTo, Take},
     ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, SlotIndex, TimestampMs},
-    place::Admission,
+    kill::{Kill, Unkill},
+    order::{List, Listed},
+    place::{Admission, Moved, PlaceState},
+    place_set::{AdmissionsNamed, PlaceSet},
     plan::Plan,
     policy::{EventState, OrphanRule, Policies, Settings},
-    reject::Reject,
+    reject::{PlaceInTheWay, Reject},
+    slot::SoldPart,
 };
 use model::{Answer, Model, normal, normal_view};
 use world::{
@@ -84,6 +90,7 @@ struct Run {
     /// Hold ids of each event, the latest last.
     ids: BTreeMap<EventKey, Vec<HoldId>>,
     request_ids: Vec<RequestId>,
+    sale_ids: Vec<RequestId>,
     /// The attempt that was begun last, of each hold that was told to begin one.
     attempts: BTreeMap<(EventKey, HoldId), RequestId>,
     sent: VecDeque<(EventKey, Command)>,
@@ -97,6 +104,8 @@ struct Run {
     pace: u64,
     /// How wild this run is with plans and states.
     updates_percent: u64,
+    /// How many commands of the house come on a hundred others.
+    house_percent: usize,
 }
 
 fn event_key(number: usize) -> EventKey {
@@ -129,6 +138,7 @@ impl Run {
             plans,
             ids: BTreeMap::new(),
             request_ids: Vec::new(),
+            sale_ids: Vec::new(),
             attempts: BTreeMap::new(),
             sent: VecDeque::new(),
             etags: BTreeMap::new(),
@@ -136,6 +146,7 @@ impl Run {
             answers: BTreeMap::new(),
             tombstones_max,
             pace: *rng.pick(&[1, 1, 1, 7, 60]),
+            house_percent: *rng.pick(&[15, 45, 45, 100]),
             updates_percent: *rng.pick(&[1, 4, 4, 12, 12, 45]),
             rng,
         }
@@ -273,10 +284,15 @@ impl Run {
             Command::Extend(extend) => Some(extend.hold_id),
             Command::Confirm(confirm) => Some(confirm.hold_id),
             Command::Release(release) => Some(release.hold_id),
+            Command::Exchange(exchange) => match exchange.take {
+                Take::Hold(hold_id) => Some(hold_id),
+                Take::Places(_) => None,
+            },
             _ => None,
         };
         let paying = if paying.is_some_and(|id| self.is_paying(key, id)) { "paying, " } else { "" };
-        let model = normal(self.model.execute(self.now, key, &command));
+        let model = normal(self.model.execute(self.now, key, &command)).map_err(killed_areas_as_sold);
+        let core = core.map_err(killed_areas_as_sold);
         *self.answers.entry(format!("{paying}{}", kind_of(&command, &core))).or_default() += 1;
         self.note(
             key,
@@ -290,7 +306,9 @@ impl Run {
             let before = model_before.ok_or_else(|| self.report(key, "core has no room, nothing is full"))?;
             let (has, should) = (self.core.slot.footprint().tombstones, before.tombstones());
             let full = should >= self.tombstones_max as usize;
-            if !full || matches!(model, Ok(Answer::Hold { replayed: true, .. })) {
+            let replayed =
+                matches!(model, Ok(Answer::Hold { replayed: true, .. } | Answer::Touched { replayed: true, .. }));
+            if !full || replayed {
                 let what = format!("core has no room for {has} tombstones, model has {should} and said");
                 return Err(self.report(key, &format!("{what} {}", show(&model))));
             }
@@ -324,7 +342,11 @@ impl Run {
     }
 
     fn compare_states(&mut self) -> Result<(), String> {
-        self.core.slot.assert_valid();
+        let valid = panic::catch_unwind(AssertUnwindSafe(|| self.core.slot.assert_valid()));
+        if valid.is_err() {
+            let last = self.said.back().map_or(event_key(0), |(key, _)| *key);
+            return Err(self.report(last, "core contradicts itself"));
+        }
         self.model.assert_valid();
         for key in self.model.events() {
             let (core, model) = (self.core.seat_states(key), self.model.seat_states(key));
@@ -386,7 +408,7 @@ impl Run {
         if self.rng.percent(self.updates_percent) {
             return (key, Command::UpdateEvent(Box::new(self.update(key))));
         }
-        let command = match self.rng.below(100) {
+        let command = match self.rng.below(self.house_percent + 100) {
             0..=37 => Command::Hold(Box::new(self.hold(key))),
             38..=40 => Command::Suggest(Box::new(self.suggest(key))),
             41..=43 => Command::Explain(Box::new(self.hold(key))),
@@ -395,9 +417,273 @@ impl Run {
             67..=78 => Command::Release(Box::new(self.release(key))),
             79..=88 => Command::BeginPayment(self.begin_payment(key)),
             89..=94 => Command::EndPayment(self.end_payment(key)),
-            _ => Command::GetHold(self.known_id(key)),
+            95..=99 => Command::GetHold(self.known_id(key)),
+            _ => self.of_house(key),
         };
         (key, command)
+    }
+
+    /// What the house may do, and what becomes of a sale later.
+    fn of_house(&mut self, key: EventKey) -> Command {
+        match self.rng.below(100) {
+            0..=21 => Command::SellDirect(Box::new(self.sell_direct(key))),
+            22..=42 => Command::ReturnPlaces(Box::new(self.return_places(key))),
+            43..=62 => Command::Exchange(Box::new(self.exchange(key))),
+            63..=80 => Command::Kill(Box::new(self.kill(key))),
+            81..=92 => Command::Unkill(Box::new(self.unkill(key))),
+            93..=96 => {
+                let order = self.sold_order(key);
+                Command::GetOrder(order)
+            }
+            _ => {
+                let what = *self.rng.pick(&[Listed::Holds, Listed::Orders]);
+                Command::List(List { what, from: 0, count_max: *self.rng.pick(&[1, 3, 256]) })
+            }
+        }
+    }
+
+    fn sell_direct(&mut self, key: EventKey) -> SellDirect {
+        let request_id = self.sale_id(key);
+        SellDirect {
+            request_id,
+            order: self.order(),
+            places: self.named_places(key),
+            customer: CustomerKey(self.rng.within(0..=3)),
+            expected_state: self.expected_state(),
+            validate_only: self.rng.percent(8),
+        }
+    }
+
+    /// As a hold names them, but for what is chosen.
+    fn named_places(&mut self, key: EventKey) -> NamedPlaces {
+        let mut hold = self.hold(key);
+        hold.best = None;
+        hold.admissions.iter_mut().for_each(|wanted| wanted.quantity_min = 0);
+        if self.rng.percent(1) {
+            hold.admissions.iter_mut().for_each(|wanted| wanted.quantity_min = 1);
+        }
+        let plan = self.plan_of(key);
+        if hold.seats.is_empty() && hold.seat_keys.is_empty() && hold.admissions.is_empty() && self.rng.percent(95) {
+            self.ask_seats(&plan, &mut hold);
+        }
+        let count = hold.seats.len() + hold.seat_keys.len();
+        if !self.rng.percent(3) {
+            hold.ticket_types.truncate(count);
+            let fill = if hold.ticket_types.is_empty() { 0 } else { count };
+            hold.ticket_types.resize(fill, 1);
+        }
+        NamedPlaces {
+            plan_revision: hold.plan_revision,
+            seats: hold.seats,
+            seat_keys: hold.seat_keys,
+            admissions: hold.admissions,
+            ticket_types: hold.ticket_types,
+        }
+    }
+
+    fn return_places(&mut self, key: EventKey) -> ReturnPlaces {
+        let order = self.sold_order(key);
+        let places = if self.rng.percent(15) { PlaceSet::default() } else { self.set_of_order(key, &order) };
+        ReturnPlaces {
+            request_id: self.request_id(),
+            order,
+            places,
+            to: *self.rng.pick(&[ReturnTo::Origin, ReturnTo::Origin, ReturnTo::General, ReturnTo::Killed]),
+            reason: self.reason(),
+            expected_state: self.expected_state(),
+            validate_only: self.rng.percent(8),
+        }
+    }
+
+    fn exchange(&mut self, key: EventKey) -> Exchange {
+        let order = self.sold_order(key);
+        let give = self.set_of_order(key, &order);
+        let take = if self.rng.percent(40) {
+            Take::Hold(if self.rng.percent(85) { self.live_id(key) } else { self.known_id(key) })
+        } else {
+            let mut places = self.named_places(key);
+            // Some of what it gives.
+            if self.rng.percent(30) && places.plan_revision == give.plan_revision {
+                places.seats.extend(give.seats.iter().copied().take(2));
+                places.ticket_types.clear();
+            }
+            Take::Places(places)
+        };
+        let request_id = self.request_id();
+        self.note_id(key, HoldId(request_id.0));
+        Exchange {
+            request_id,
+            order,
+            give,
+            take,
+            expected_state: self.expected_state(),
+            validate_only: self.rng.percent(8),
+        }
+    }
+
+    fn kill(&mut self, key: EventKey) -> Kill {
+        Kill {
+            request_id: self.request_id(),
+            places: self.some_set(key, PlaceState::Open),
+            reason: if self.rng.percent(98) { self.rng.pick(&["camera", "smoke", "pillar"]) } else { &"" }[..].into(),
+            force: self.rng.percent(50),
+            expected_state: self.expected_state(),
+            validate_only: self.rng.percent(8),
+        }
+    }
+
+    fn unkill(&mut self, key: EventKey) -> Unkill {
+        Unkill {
+            request_id: self.request_id(),
+            places: self.some_set(key, PlaceState::Killed),
+            expected_state: self.expected_state(),
+            validate_only: self.rng.percent(8),
+        }
+    }
+
+    fn reason(&mut self) -> Box<str> {
+        if self.rng.percent(70) {
+            return "".into();
+        }
+        if self.rng.percent(95) { "smoke".into() } else { "long".repeat(self.rng.below(20)).into() }
+    }
+
+    fn expected_state(&mut self) -> Option<EventState> {
+        self.rng.percent(8).then(|| *self.rng.pick(&[EventState::OnSale, EventState::OnSale, EventState::Paused]))
+    }
+
+    fn sold_parts(&mut self, key: EventKey) -> Vec<SoldPart> {
+        let list = List { what: Listed::Orders, from: 0, count_max: 256 };
+        match self.model.execute(self.now, key, &Command::List(list)) {
+            Ok(Answer::Page { parts, .. }) => parts,
+            _ => Vec::new(),
+        }
+    }
+
+    /// Mostly one to which something is sold.
+    fn sold_order(&mut self, key: EventKey) -> OrderRef {
+        let parts = self.sold_parts(key);
+        if parts.is_empty() || self.rng.percent(8) { self.order() } else { self.rng.pick(&parts).order.clone() }
+    }
+
+    /// Mostly places that are sold to the order, by any of their names.
+    fn set_of_order(&mut self, key: EventKey, order: &OrderRef) -> PlaceSet {
+        let plan = self.plan_of(key);
+        let keep = self.rng.within(10..=100);
+        let (mut seats, mut admissions) = (Vec::new(), Vec::new());
+        let foreign_percent = if self.rng.percent(12) { 40 } else { 0 };
+        for part in self.sold_parts(key) {
+            if part.order != *order && !self.rng.percent(foreign_percent) {
+                continue;
+            }
+            seats.extend(part.seats.iter().map(|seat| seat.index).filter(|_| self.rng.percent(keep)));
+            for one in &part.admissions {
+                if self.rng.percent(30) {
+                    continue;
+                }
+                let beyond = usize::from(self.rng.percent(10));
+                admissions.push(AdmissionsNamed {
+                    area: self.area_name(&plan, one.area),
+                    ticket_type: if self.rng.percent(95) { one.ticket_type } else { 1 - one.ticket_type.min(1) },
+                    quantity: 1 + self.rng.below(usize::from(one.quantity) + beyond) as u32,
+                });
+            }
+        }
+        if self.rng.percent(8) || seats.is_empty() && admissions.is_empty() {
+            seats.push(self.rng.below(plan.seat_count() as usize + 1) as u32);
+        }
+        self.set(key, &plan, &seats, admissions)
+    }
+
+    /// Any places, mostly in this state.
+    fn some_set(&mut self, key: EventKey, state: PlaceState) -> PlaceSet {
+        let plan = self.plan_of(key);
+        let states = self.model.seat_states(key);
+        let held_percent = if self.rng.percent(40) { 50 } else { 0 };
+        let sold_percent = if self.rng.percent(10) { 50 } else { 0 };
+        let keep = self.rng.within(1..=60);
+        let start = self.rng.below(states.len().max(1));
+        let mut seats = Vec::new();
+        for (seat, is) in states.iter().enumerate().skip(start).take(8) {
+            let percent = match is {
+                _ if *is == state => keep,
+                PlaceState::Held => held_percent,
+                PlaceState::Sold => sold_percent,
+                PlaceState::Open | PlaceState::Killed => 10,
+            };
+            if self.rng.percent(percent) {
+                seats.push(seat as u32);
+            }
+        }
+        let mut admissions = Vec::new();
+        for area in 0..plan.areas().len() as u16 {
+            if self.rng.percent(25) {
+                admissions.push(AdmissionsNamed {
+                    area: self.area_name(&plan, area),
+                    ticket_type: self.rng.below(2) as u8,
+                    quantity: self.rng.below(4) as u32 + u32::from(self.rng.percent(97)),
+                });
+            }
+        }
+        if seats.is_empty() && admissions.is_empty() {
+            seats.push(self.rng.below(plan.seat_count() as usize + 1) as u32);
+        }
+        let mut set = self.set(key, &plan, &seats, admissions);
+        if self.rng.percent(6) && !plan.sections().is_empty() {
+            set.selectors.push(self.rng.pick(plan.sections()).key.clone());
+        }
+        set
+    }
+
+    fn area_name(&mut self, plan: &Plan, area: u16) -> AreaName {
+        match plan.areas().get(usize::from(area)) {
+            Some(spec) if self.rng.percent(50) => AreaName::Key(spec.key.clone()),
+            _ => AreaName::Index(area),
+        }
+    }
+
+    /// Each seat by one of its names, some by two.
+    fn set(&mut self, key: EventKey, plan: &Plan, seats: &[u32], admissions: Vec<AdmissionsNamed>) -> PlaceSet {
+        let mut set = PlaceSet { plan_revision: self.revision(key), admissions, ..PlaceSet::default() };
+        let mut seats = seats.iter().copied().peekable();
+        while let Some(seat) = seats.next() {
+            if seat >= plan.seat_count() {
+                if self.rng.percent(20) {
+                    set.seats.push(seat);
+                }
+                continue;
+            }
+            let how = self.rng.below(10);
+            if how < 5 {
+                set.seats.push(seat);
+            }
+            if (4..8).contains(&how) {
+                set.seat_keys.push(plan.seat_key(seat).into());
+            }
+            if how >= 8 {
+                let row = &plan.rows()[plan.row_of(seat) as usize];
+                let section = &plan.sections()[usize::from(row.section)].key;
+                let label = plan.seat_label(seat);
+                // With the next one, when they are neighbours.
+                let next = seats.next_if(|&next| next == seat + 1 && row.seats().contains(&next));
+                let seats = next.map_or_else(|| label.into(), |next| format!("{label}-{}", plan.seat_label(next)));
+                set.selectors.push(format!("{section}/{}/{seats}", row.label).into());
+            }
+        }
+        match self.rng.below(100) {
+            0 => set.selectors.push("nowhere".into()),
+            1 => set.seat_keys.push("nowhere".into()),
+            2 => set.seats.extend_from_within(..),
+            3 => set.admissions.extend_from_within(..),
+            4 if !plan.rows().is_empty() => {
+                let row = self.rng.pick(plan.rows());
+                let section = &plan.sections()[usize::from(row.section)].key;
+                let end = *self.rng.pick(&["", "/2-1", "/1-3", "/9", "/"]);
+                set.selectors.push(format!("{section}/{}{end}", row.label).into());
+            }
+            _ => {}
+        }
+        set
     }
 
     /// The same command with other content.
@@ -439,7 +725,42 @@ impl Run {
                 _ => update.expected_state = None,
             },
             Command::Suggest(suggest) => suggest.options_max = self.rng.within(1..=4) as u8,
-            Command::GetHold(_) => {}
+            Command::SellDirect(sell) => match self.rng.below(6) {
+                0 => sell.order = self.order(),
+                1 => sell.places.seats.reverse(),
+                2 => sell.places.ticket_types.clear(),
+                3 => sell.customer = CustomerKey(self.rng.within(0..=3)),
+                4 => sell.validate_only = !sell.validate_only,
+                _ => sell.expected_state = Some(EventState::Paused),
+            },
+            Command::ReturnPlaces(command) => match self.rng.below(6) {
+                0 => command.order = self.order(),
+                1 => command.places.seats.reverse(),
+                2 => command.to = ReturnTo::Killed,
+                3 => command.reason = self.reason(),
+                4 => command.validate_only = !command.validate_only,
+                _ => command.expected_state = Some(EventState::Paused),
+            },
+            Command::Exchange(exchange) => match self.rng.below(5) {
+                0 => exchange.order = self.order(),
+                1 => exchange.give.selectors.reverse(),
+                2 => exchange.give.seats.truncate(1),
+                3 => exchange.validate_only = !exchange.validate_only,
+                _ => exchange.expected_state = Some(EventState::Paused),
+            },
+            Command::Kill(kill) => match self.rng.below(5) {
+                0 => kill.force = !kill.force,
+                1 => kill.places.seat_keys.reverse(),
+                2 => kill.reason = "another".into(),
+                3 => kill.validate_only = !kill.validate_only,
+                _ => kill.expected_state = Some(EventState::Paused),
+            },
+            Command::Unkill(unkill) => match self.rng.below(3) {
+                0 => unkill.places.admissions.truncate(1),
+                1 => unkill.validate_only = !unkill.validate_only,
+                _ => unkill.expected_state = Some(EventState::Paused),
+            },
+            Command::GetHold(_) | Command::GetOrder(_) | Command::List(_) => {}
         }
     }
 
@@ -821,13 +1142,34 @@ impl Run {
 
     fn new_id(&mut self, key: EventKey) -> HoldId {
         let time = self.id_time();
-        let id = HoldId(uuid_v7(time, self.rng.below(256) as u64));
+        let id = HoldId(uuid_v7(time, self.rng.below(64) as u64));
+        self.note_id(key, id);
+        id
+    }
+
+    /// Names of holds and of sales without one are none of the other requests': there core and model differ.
+    fn sale_id(&mut self, key: EventKey) -> RequestId {
+        let ids = &self.sale_ids;
+        let id = match ids.get(self.rng.below(40)) {
+            Some(&id) => id,
+            None => RequestId(uuid_v7(self.id_time(), self.rng.below(64) as u64)),
+        };
+        self.sale_ids.retain(|other| *other != id);
+        self.sale_ids.insert(0, id);
+        self.sale_ids.truncate(10);
+        self.note_id(key, HoldId(id.0));
+        id
+    }
+
+    /// A request whose sale may be a hold by its name.
+    fn note_id(&mut self, key: EventKey, id: HoldId) {
         let ids = self.ids.entry(key).or_default();
-        ids.push(id);
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
         if ids.len() > 24 {
             ids.remove(0);
         }
-        id
     }
 
     /// Mostly the id of a hold that is known, live or ended.
@@ -861,7 +1203,7 @@ impl Run {
             return *self.rng.pick(&self.request_ids);
         }
         let time = self.id_time();
-        let id = RequestId(uuid_v7(time, self.rng.below(256) as u64));
+        let id = RequestId(uuid_v7(time, 64 + self.rng.below(192) as u64));
         self.request_ids.push(id);
         if self.request_ids.len() > 10 {
             self.request_ids.remove(0);
@@ -899,6 +1241,19 @@ impl Run {
     }
 }
 
+/// Core and model differ in what they call an area of which nothing is open, held or sold.
+fn killed_areas_as_sold(mut reject: Reject) -> Reject {
+    if let Reject::PlacesInUse { places }
+    | Reject::PlacesUnavailable { places }
+    | Reject::HoldExpired { places_lost: places, .. } = &mut reject
+    {
+        let killed =
+            |place: &&mut PlaceInTheWay| matches!(place.place, Moved::Area { .. }) && place.state == PlaceState::Killed;
+        places.iter_mut().filter(killed).for_each(|place| place.state = PlaceState::Sold);
+    }
+    reject
+}
+
 /// A plan by its digest alone.
 fn show_command(command: &Command) -> String {
     let plan = |plan: &Arc<Plan>| plan.digest().0[0];
@@ -921,6 +1276,10 @@ fn kind_of(command: &Command, answer: &Result<Answer, Reject>) -> String {
         Command::Confirm(confirm) if confirm.allow_reclaim => "Confirm (reclaim)".to_owned(),
         Command::Release(release) if !release.part.is_whole() => "Release (part)".to_owned(),
         Command::Release(release) if release.abort_payment => "Release (abort)".to_owned(),
+        Command::Kill(kill) if kill.force => "Kill (force)".to_owned(),
+        Command::ReturnPlaces(command) if command.places.is_empty() => "ReturnPlaces (all)".to_owned(),
+        Command::ReturnPlaces(command) if command.to == ReturnTo::Killed => "ReturnPlaces (killed)".to_owned(),
+        Command::Exchange(exchange) if matches!(exchange.take, Take::Hold(_)) => "Exchange (hold)".to_owned(),
         Command::UpdateEvent(update) if update.plan.is_some() => "UpdateEvent (plan)".to_owned(),
         other => first_word(format!("{other:?}")),
     };
@@ -928,7 +1287,9 @@ fn kind_of(command: &Command, answer: &Result<Answer, Reject>) -> String {
         Ok(Answer::Hold { replayed, view }) => {
             let arrangement =
                 if view.arrangement as u8 > 0 { format!(" {:?}", view.arrangement) } else { String::new() };
-            format!("{:?}{arrangement}{}", view.state, if *replayed { " replayed" } else { "" })
+            let lost = if view.places_lost > 0 { " with places lost" } else { "" };
+            let cause = if view.cause == HoldCause::Killed { " killed" } else { "" };
+            format!("{:?}{arrangement}{lost}{cause}{}", view.state, if *replayed { " replayed" } else { "" })
         }
         Ok(Answer::Suggested { options }) => {
             let kinds: Vec<String> = options.iter().map(|option| format!("{:?}", option.arrangement)).collect();
@@ -942,10 +1303,17 @@ fn kind_of(command: &Command, answer: &Result<Answer, Reject>) -> String {
             format!("{outcome}{}", if left_alone.is_empty() { "" } else { " left alone" })
         }
         Ok(Answer::Event { replayed }) => format!("done{}", if *replayed { " replayed" } else { "" }),
+        Ok(Answer::Touched { touched, replayed }) => {
+            let holds = if touched.holds.is_empty() { "" } else { " of holds" };
+            format!("touched{holds}{}", if *replayed { " replayed" } else { "" })
+        }
+        Ok(Answer::Order { parts }) => format!("{} parts", parts.len().min(3)),
+        Ok(Answer::Page { holds, parts }) => format!("{} listed", (holds.len() + parts.len()).min(4)),
         Err(reject) => {
             let executed = if reject.executed() { " executed" } else { "" };
             let lost = match reject {
                 Reject::HoldExpired { places_lost, .. } if !places_lost.is_empty() => " lost",
+                Reject::PlacesUnavailable { places } if places.is_empty() => " naming none",
                 _ => "",
             };
             format!("{}{executed}{lost}", first_word(format!("{reject:?}")))

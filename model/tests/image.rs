@@ -7,12 +7,18 @@ mod world;
 use inventory_core::{
     change::HoldState,
     command::{
-        BeginPayment, Command, Confirm, CreateEvent, EndPayment, Extend, Hold, Part, PaymentOutcome, Release,
+        AreaName, BeginPayment, Command, Confirm, CreateEvent, EndPayment, Extend, Hold, Part, PaymentOutcome, Release,
         Remainder, UpdateEvent,
     },
+    direct_sale::{NamedPlaces, SellDirect},
+    giving_back::{Exchange, ReturnPlaces, ReturnTo, Take},
     ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, SlotIndex, TimestampMs},
+    kill::{Kill, Unkill},
+    place::{Moved, PlaceState},
+    place_set::{AdmissionsNamed, PlaceSet},
     policy::{Policies, Settings},
-    reject::Reject,
+    reject::{PlaceInTheWay, Reject},
+    slot::Touched,
 };
 use model::Answer;
 use world::{
@@ -362,4 +368,201 @@ fn holds_that_were_paying_are_forgotten_when_there_are_no_others() {
     assert!(matches!(ask(&mut core, 9_000, &hold(hold_id(2), &[3])), Err(Reject::HoldIdTooOld { .. })));
     assert_eq!(ask(&mut core, 9_000, &hold(hold_id(3), &[3])), Err(Reject::HoldReleased { executed: true }));
     assert_eq!(ask(&mut core, 9_000, &begin(hold_id(2), 2)), Err(Reject::HoldNotFound));
+}
+
+// ---- The house ----
+
+fn named(seats: &[u32]) -> PlaceSet {
+    PlaceSet { seats: seats.to_vec(), ..PlaceSet::default() }
+}
+
+fn kill(request: u64, seats: &[u32], reason: &str) -> Command {
+    Command::Kill(Box::new(Kill {
+        request_id: request_id(request),
+        places: named(seats),
+        reason: reason.into(),
+        force: true,
+        expected_state: None,
+        validate_only: false,
+    }))
+}
+
+fn unkill(request: u64, places: PlaceSet) -> Command {
+    let request_id = request_id(request);
+    Command::Unkill(Box::new(Unkill { request_id, places, expected_state: None, validate_only: false }))
+}
+
+fn sell(request: u64, seats: &[u32], order: &str) -> Command {
+    Command::SellDirect(Box::new(SellDirect {
+        request_id: request_id(request),
+        order: OrderRef::parse(order).expect("printable"),
+        places: NamedPlaces { seats: seats.to_vec().into(), ..NamedPlaces::default() },
+        customer: CustomerKey(5),
+        expected_state: None,
+        validate_only: false,
+    }))
+}
+
+fn give_back(request: u64, places: PlaceSet, order: &str) -> Command {
+    Command::ReturnPlaces(Box::new(ReturnPlaces {
+        request_id: request_id(request),
+        order: OrderRef::parse(order).expect("printable"),
+        places,
+        to: ReturnTo::Origin,
+        reason: "".into(),
+        expected_state: None,
+        validate_only: false,
+    }))
+}
+
+fn exchange(request: u64, give: &[u32], take: Take, order: &str) -> Command {
+    Command::Exchange(Box::new(Exchange {
+        request_id: request_id(request),
+        order: OrderRef::parse(order).expect("printable"),
+        give: named(give),
+        take,
+        expected_state: None,
+        validate_only: false,
+    }))
+}
+
+fn floor(quantity: u32) -> PlaceSet {
+    let admissions = vec![AdmissionsNamed { area: AreaName::Key("floor".into()), ticket_type: 0, quantity }];
+    PlaceSet { admissions, ..PlaceSet::default() }
+}
+
+/// What is sold to an order, by hold.
+fn order(core: &mut Core, ms: u64, order: &str) -> Vec<Vec<u32>> {
+    match ask(core, ms, &Command::GetOrder(OrderRef::parse(order).expect("printable"))) {
+        Ok(Answer::Order { parts }) => {
+            parts.iter().map(|part| part.seats.iter().map(|seat| seat.index).collect()).collect()
+        }
+        Err(Reject::OrderNotFound) => Vec::new(),
+        other => panic!("an order, not {other:?}"),
+    }
+}
+
+fn touched(seats: &[u32], areas: &[(u16, u32)]) -> Result<Answer, Reject> {
+    let touched = Touched { seats: seats.to_vec(), areas: areas.to_vec(), holds: Vec::new() };
+    Ok(Answer::Touched { touched, replayed: false })
+}
+
+#[test]
+fn what_was_killed_and_why_is_remembered() {
+    let mut core = core(Policies::default(), 1_000);
+    assert!(core.execute(at(1), KEY, &kill(1, &[1, 2], "smoke")).is_ok());
+    assert!(core.execute(at(2), KEY, &kill(2, &[4], "camera")).is_ok());
+    let mut places = floor(7);
+    places.seats = vec![5];
+    let stage = Kill {
+        request_id: request_id(3),
+        places,
+        reason: "stage".into(),
+        force: false,
+        expected_state: None,
+        validate_only: false,
+    };
+    assert!(core.execute(at(3), KEY, &Command::Kill(Box::new(stage))).is_ok());
+    let refused = ask(&mut core, 4, &hold(hold_id(4), &[0, 1, 4]));
+    assert!(matches!(refused, Err(Reject::PlacesUnavailable { places }) if places.len() == 2));
+    let number = core.slot.find(KEY).expect("the event");
+    let reasons: Vec<_> = (0..6).map(|seat| core.slot.event(number).expect("the event").kill_reason(seat)).collect();
+    assert_eq!(reasons, [None, Some("smoke"), Some("smoke"), None, Some("camera"), Some("stage")]);
+    assert_eq!(ask(&mut core, 5, &unkill(5, floor(8))), Err(Reject::CapacityInvalid));
+    assert_eq!(ask(&mut core, 6, &unkill(6, floor(7))), touched(&[], &[(0, 7)]));
+    assert_eq!(ask(&mut core, 7, &unkill(7, named(&[0, 1, 5]))), touched(&[1, 5], &[]));
+    assert!(ask(&mut core, 8, &hold(hold_id(8), &[1, 5])).is_ok());
+}
+
+#[test]
+fn which_places_a_hold_lost_is_remembered() {
+    let mut core = core(Policies::default(), 1_000);
+    let (live, dead) = (hold_id(1), hold_id(2));
+    assert!(core.execute(at(2), KEY, &hold(live, &[1, 2, 3])).is_ok());
+    assert!(core.execute(at(2), KEY, &hold(dead, &[8, 9])).is_ok());
+    assert!(core.execute(at(3), KEY, &kill(3, &[2, 9], "smoke")).is_ok());
+    let lost = |seat, state| PlaceInTheWay { place: Moved::Seat(seat), state };
+    let refused = |place| Err(Reject::PlacesUnavailable { places: vec![place] });
+    assert_eq!(ask(&mut core, 4, &confirm(live, &[], "A", None)), refused(lost(2, PlaceState::Killed)));
+    assert!(ask(&mut core, 5, &unkill(5, named(&[2]))).is_ok());
+    assert_eq!(ask(&mut core, 6, &confirm(live, &[], "A", None)), refused(lost(2, PlaceState::Open)));
+    let Ok(Answer::Hold { view, .. }) = ask(&mut core, 7, &confirm(live, &[1, 3], "A", Some(7))) else {
+        panic!("it has these");
+    };
+    assert_eq!((view.state, view.places_lost), (HoldState::Confirmed, 1));
+    let expired = ask(&mut core, 700_000, &paid(dead, "B", 1));
+    let places_lost = vec![lost(9, PlaceState::Killed)];
+    assert_eq!(expired, Err(Reject::HoldExpired { executed: false, places_lost }));
+}
+
+#[test]
+fn which_place_was_sold_to_which_order_is_remembered() {
+    let mut core = core(Policies::default(), 1_000);
+    let id = hold_id(1);
+    assert!(core.execute(at(1), KEY, &hold(id, &[0, 1, 2, 3])).is_ok());
+    for (ms, seat, order) in [(2, 0, "A"), (3, 1, "B"), (4, 2, "A")] {
+        assert!(core.execute(at(ms), KEY, &confirm(id, &[seat], order, Some(ms))).is_ok());
+    }
+    assert!(core.execute(at(5), KEY, &sell(5, &[8], "A")).is_ok());
+    assert_eq!(order(&mut core, 6, "A"), [vec![0, 2], vec![8]]);
+    assert_eq!(order(&mut core, 6, "B"), [vec![1]]);
+    let foreign = ask(&mut core, 7, &give_back(7, named(&[0, 1]), "A"));
+    assert!(matches!(foreign, Err(Reject::NotThisOrder { places }) if places.len() == 1));
+    assert_eq!(ask(&mut core, 8, &give_back(8, named(&[0]), "A")), touched(&[0], &[]));
+    assert_eq!(order(&mut core, 9, "A"), [vec![2], vec![8]]);
+    assert_eq!(ask(&mut core, 10, &give_back(10, PlaceSet::default(), "A")), touched(&[2, 8], &[]));
+    assert!(order(&mut core, 11, "A").is_empty());
+    assert_eq!(order(&mut core, 11, "B"), [vec![1]]);
+    // It lives, and is sold to the first again.
+    assert!(ask(&mut core, 12, &confirm(id, &[], "A", None)).is_ok());
+    assert_eq!(order(&mut core, 13, "A"), [vec![3]]);
+}
+
+#[test]
+fn a_sale_that_gave_all_back_is_remembered_as_long_as_an_ended_hold() {
+    let mut core = core(Policies::default(), 1_000);
+    let id = HoldId(request_id(1).0);
+    assert!(core.execute(at(1), KEY, &sell(1, &[3], "A")).is_ok());
+    assert!(core.execute(at(2), KEY, &give_back(2, PlaceSet::default(), "A")).is_ok());
+    assert_eq!(state_of(&ask(&mut core, 3, &sell(1, &[3], "A"))), (HoldState::Confirmed, true));
+    assert_eq!(ask(&mut core, 4, &sell(1, &[4], "A")), Err(Reject::RequestIdReused));
+    assert_eq!(state_of(&ask(&mut core, 300_000, &Command::GetHold(id))), (HoldState::Confirmed, false));
+    assert_eq!(ask(&mut core, 300_001, &Command::GetHold(id)), Err(Reject::HoldNotFound));
+    assert_eq!(ask(&mut core, 300_001, &sell(1, &[3], "A")), Err(Reject::RequestIdTooOld));
+}
+
+#[test]
+fn requests_of_the_house_are_remembered() {
+    let mut core = core(Policies::default(), 1_000);
+    let take = Take::Places(NamedPlaces { seats: vec![4].into(), ..NamedPlaces::default() });
+    let done = [
+        kill(1, &[1], "smoke"),
+        unkill(2, named(&[1])),
+        sell(3, &[2, 3], "A"),
+        give_back(4, named(&[2]), "A"),
+        exchange(5, &[3], take, "A"),
+    ];
+    for command in &done {
+        assert!(core.execute(at(5), KEY, command).is_ok());
+    }
+    for command in &done {
+        let answer = ask(&mut core, 6, command);
+        let again = is_replay(&answer) || matches!(answer, Ok(Answer::Touched { replayed: true, .. }));
+        assert!(again, "{answer:?}");
+    }
+    for reused in [kill(2, &[1], "smoke"), unkill(1, named(&[1])), give_back(5, named(&[2]), "A")] {
+        assert_eq!(ask(&mut core, 7, &reused), Err(Reject::RequestIdReused));
+    }
+    assert_eq!(order(&mut core, 8, "A"), [vec![4]]);
+}
+
+#[test]
+fn every_reason_there_was_is_remembered() {
+    let mut core = core(Policies::default(), 1_000);
+    for reason in 0..255 {
+        assert!(core.execute(at(1_000), KEY, &kill(2 * reason, &[1], &format!("reason {reason}"))).is_ok());
+        assert!(core.execute(at(1_000), KEY, &unkill(2 * reason + 1, named(&[1]))).is_ok());
+    }
+    assert_eq!(ask(&mut core, 1_001, &kill(900, &[1], "another")), Err(Reject::CapacityBudget));
+    assert!(ask(&mut core, 1_001, &kill(900, &[1], "reason 7")).is_ok());
 }

@@ -49,10 +49,10 @@ pub fn check(plan: &PlanSpec, story: &str) {
     for line in story.lines().map(str::trim).filter(|line| !line.is_empty()) {
         stage.play(line);
     }
-    stage.core.assert_replays();
+    stage.end();
 }
 
-struct Stage {
+pub struct Stage {
     core: Core,
     model: Model,
     now: TimestampMs,
@@ -150,7 +150,7 @@ fn since_start(ms: u64) -> TimestampMs {
 }
 
 impl Stage {
-    fn new(plan: &PlanSpec) -> Self {
+    pub fn new(plan: &PlanSpec) -> Self {
         let mut stage =
             Self { core: Core::new(SlotIndex(1), 1_000, 7), model: Model::new(), now: START, ids: BTreeMap::new() };
         // Most stories are about something else than single seats.
@@ -166,7 +166,28 @@ impl Stage {
         stage
     }
 
-    fn play(&mut self, line: &str) {
+    /// The core's log gives its state.
+    pub fn end(self) {
+        self.core.assert_replays();
+    }
+
+    /// One of many commands of a kind: core and model must agree, nothing is told, and neither is searched for
+    /// contradictions each time.
+    pub fn quietly(&mut self, said: &str) {
+        let command = self.read(said);
+        let core = normal(self.core.execute(self.now, KEY, &command));
+        assert_eq!(core, normal(self.model.execute(self.now, KEY, &command)), "core, then model: {said}");
+        assert!(core.is_ok(), "{said}: {core:?}");
+    }
+
+    fn read(&mut self, said: &str) -> Command {
+        let words = Words(said.split_whitespace().collect());
+        let time = words.0[0].strip_suffix("ms").and_then(|ms| ms.parse().ok()).expect("a line starts with a time");
+        self.now = since_start(time);
+        self.command(words.0[1], &Words(words.0[2..].to_vec()))
+    }
+
+    pub fn play(&mut self, line: &str) {
         if let Some(expected) = line.strip_prefix("map ") {
             assert_eq!(self.map(self.core.seat_states(KEY)), expected, "the core's map");
             assert_eq!(self.map(self.model.seat_states(KEY)), expected, "the model's map");
@@ -467,14 +488,14 @@ impl Stage {
             let sold = if sold.is_empty() { "nothing any more" } else { &sold };
             text = format!("{text} sold {sold}").trim_start().into();
         }
+        if view.places_lost > 0 {
+            text += &format!(" lost {}", view.places_lost);
+        }
         if view.state == HoldState::Active {
             text += &format!(" until {}ms", view.expires_at.since(START));
         }
         if view.state == HoldState::Paying {
             text += &format!(" until {}ms", view.payment_deadline.since(START));
-        }
-        if view.places_lost > 0 {
-            text += &format!(" lost {}", view.places_lost);
         }
         let live = matches!(view.state, HoldState::Active | HoldState::Paying);
         if view.orders.len() > 1 || live && !view.orders.is_empty() {
