@@ -43,6 +43,8 @@ const SEEDS_DEFAULT: u64 = 250;
 const STEPS: usize = 2_000;
 /// All events live in one slot.
 const SLOT: u8 = 7;
+/// Ids of requests end so high at least, those of holds lower.
+const REQUEST_LOW: u64 = 64;
 const START: TimestampMs = TimestampMs(1_700_000_000_000);
 
 #[test]
@@ -877,7 +879,7 @@ impl Run {
     fn hold(&mut self, key: EventKey) -> Hold {
         let plan = self.plan_of(key);
         let mut hold = Hold {
-            hold_id: if self.rng.percent(92) { self.new_id(key) } else { self.known_id(key) },
+            hold_id: if self.rng.percent(92) { self.new_id(key) } else { self.hold_again(key) },
             seats: Vec::new().into(),
             seat_keys: Vec::new(),
             admissions: Vec::new(),
@@ -1142,17 +1144,18 @@ impl Run {
 
     fn new_id(&mut self, key: EventKey) -> HoldId {
         let time = self.id_time();
-        let id = HoldId(uuid_v7(time, self.rng.below(64) as u64));
+        let id = HoldId(uuid_v7(time, self.rng.below(REQUEST_LOW as usize) as u64));
         self.note_id(key, id);
         id
     }
 
-    /// Names of holds and of sales without one are none of the other requests': there core and model differ.
+    /// Names of holds and of sales without one are none of the other requests', which end higher: whether one is
+    /// taken for the other, and when that is said, is where core and model differ.
     fn sale_id(&mut self, key: EventKey) -> RequestId {
         let ids = &self.sale_ids;
         let id = match ids.get(self.rng.below(40)) {
             Some(&id) => id,
-            None => RequestId(uuid_v7(self.id_time(), self.rng.below(64) as u64)),
+            None => RequestId(uuid_v7(self.id_time(), self.rng.below(REQUEST_LOW as usize) as u64)),
         };
         self.sale_ids.retain(|other| *other != id);
         self.sale_ids.insert(0, id);
@@ -1170,6 +1173,13 @@ impl Run {
         if ids.len() > 24 {
             ids.remove(0);
         }
+    }
+
+    /// The id of a hold that was, but no name of an exchange that did not come to be.
+    fn hold_again(&mut self, key: EventKey) -> HoldId {
+        let id = self.known_id(key);
+        let of_request = id.0 & 0xff >= u128::from(REQUEST_LOW);
+        if of_request && self.model.hold_view(key, id).is_none() { self.new_id(key) } else { id }
     }
 
     /// Mostly the id of a hold that is known, live or ended.
@@ -1203,7 +1213,7 @@ impl Run {
             return *self.rng.pick(&self.request_ids);
         }
         let time = self.id_time();
-        let id = RequestId(uuid_v7(time, 64 + self.rng.below(192) as u64));
+        let id = RequestId(uuid_v7(time, REQUEST_LOW + self.rng.below(192) as u64));
         self.request_ids.push(id);
         if self.request_ids.len() > 10 {
             self.request_ids.remove(0);
