@@ -93,6 +93,19 @@ impl Slot {
         (!entry.is_tombstone() || now < entry.until).then_some(entry)
     }
 
+    /// Whether a request of the house was done before; else whether its id may be new. Sales without a hold have the
+    /// names of their requests.
+    pub(crate) fn judge_request(
+        &self,
+        now: TimestampMs,
+        event: &Event,
+        id: RequestId,
+        fingerprint: u64,
+    ) -> Result<bool, Reject> {
+        let is_name = self.remembered(now, event, HoldId(id.0)).is_some();
+        event.judge_request(now, id, fingerprint, is_name)
+    }
+
     pub(crate) fn known(&self, event: &Event, entry: &Entry, replayed: bool) -> Decision {
         Decision::Hold { event: event.number, view: view(event, entry), replayed }
     }
@@ -518,7 +531,7 @@ impl Slot {
     fn decide_update(&self, now: TimestampMs, event: &Event, update: &UpdateEvent) -> Result<Decision, Reject> {
         let fingerprint = update.fingerprint();
         if let Some(id) = update.request_id
-            && event.judge_request(now, id, fingerprint)?
+            && self.judge_request(now, event, id, fingerprint)?
         {
             return Ok(Decision::Event { event: event.number, replayed: true });
         }

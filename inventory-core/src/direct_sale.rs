@@ -141,6 +141,9 @@ impl Slot {
             let same = entry.fingerprint == fingerprint;
             return if same { Ok(self.known(event, entry, true)) } else { Err(Reject::RequestIdReused) };
         }
+        if event.request_fingerprint(now, sell.request_id).is_some() {
+            return Err(Reject::RequestIdReused);
+        }
         let oldest = now.minus_ms(event.settings.policies.retry_window_ms()).max(event.id_floor);
         if hold_id.time() <= oldest {
             return Err(Reject::RequestIdTooOld);

@@ -47,12 +47,13 @@ impl AreaCounts {
         self.held + self.sold + self.killed
     }
 
-    /// What the public is told of admissions that are not open: the first there are of held, sold and killed.
+    /// What the public is told of admissions that are not open: what becomes open first stands for all. More than there
+    /// are count as sold.
     #[must_use]
     pub const fn state_of_taken(self) -> PlaceState {
-        match (self.held, self.sold) {
-            (0, 0) => PlaceState::Killed,
-            (0, _) => PlaceState::Sold,
+        match (self.held, self.sold, self.killed) {
+            (0, 0, 1..) => PlaceState::Killed,
+            (0, ..) => PlaceState::Sold,
             _ => PlaceState::Held,
         }
     }
@@ -253,10 +254,24 @@ impl Event {
         number as u32
     }
 
-    /// Whether this request was done before; else whether its id may be new.
-    pub(crate) fn judge_request(&self, now: TimestampMs, id: RequestId, fingerprint: u64) -> Result<bool, Reject> {
-        if let Some(known) = self.ops_requests.iter().find(|known| known.id == id && now < known.until) {
-            return if known.fingerprint == fingerprint { Ok(true) } else { Err(Reject::RequestIdReused) };
+    /// What a remembered request was about.
+    pub(crate) fn request_fingerprint(&self, now: TimestampMs, id: RequestId) -> Option<u64> {
+        let known = self.ops_requests.iter().find(|known| known.id == id && now < known.until);
+        known.map(|known| known.fingerprint)
+    }
+
+    /// Whether this request was done before; else whether its id may be new. `is_name`: a hold has this name.
+    pub(crate) fn judge_request(
+        &self,
+        now: TimestampMs,
+        id: RequestId,
+        fingerprint: u64,
+        is_name: bool,
+    ) -> Result<bool, Reject> {
+        match self.request_fingerprint(now, id) {
+            Some(known) if known == fingerprint => return Ok(true),
+            None if !is_name => {}
+            Some(_) | None => return Err(Reject::RequestIdReused),
         }
         let oldest = now.minus_ms(self.settings.policies.retry_window_ms()).max(self.id_floor);
         if id.time() <= oldest {

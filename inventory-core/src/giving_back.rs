@@ -222,7 +222,7 @@ impl Slot {
         command: &ReturnPlaces,
     ) -> Result<Decision, Reject> {
         let fingerprint = command.fingerprint();
-        if event.judge_request(now, command.request_id, fingerprint)? {
+        if self.judge_request(now, event, command.request_id, fingerprint)? {
             return Ok(Decision::touched_before(event));
         }
         event.judge_state(command.expected_state)?;
@@ -262,7 +262,7 @@ impl Slot {
     ) -> Result<Decision, Reject> {
         let fingerprint = exchange.fingerprint();
         let sale = HoldId(exchange.request_id.0);
-        if event.judge_request(now, exchange.request_id, fingerprint)? {
+        if self.judge_request(now, event, exchange.request_id, fingerprint)? {
             // What was taken then may have been given back since.
             let taken = match &exchange.take {
                 Take::Places(_) => sale,
@@ -282,9 +282,6 @@ impl Slot {
         let areas = given.areas();
         let taken = match &exchange.take {
             Take::Places(places) => {
-                if self.remembered(now, event, sale).is_some() {
-                    return Err(Reject::RequestIdReused);
-                }
                 let freed = Freed { seats: &given.seats, admissions: &areas };
                 let (seats, admissions) = take_named(event, places, freed)?;
                 let first = touched.holds.first().and_then(|&id| self.remembered(now, event, id));

@@ -111,7 +111,7 @@ fn by_area(places: &Places) -> Vec<(u16, u32)> {
 impl Slot {
     pub(crate) fn decide_kill(&self, now: TimestampMs, event: &Event, kill: &Kill) -> Result<Decision, Reject> {
         let fingerprint = kill.fingerprint();
-        if event.judge_request(now, kill.request_id, fingerprint)? {
+        if self.judge_request(now, event, kill.request_id, fingerprint)? {
             return Ok(Decision::touched_before(event));
         }
         event.judge_state(kill.expected_state)?;
@@ -166,7 +166,7 @@ impl Slot {
 
     pub(crate) fn decide_unkill(&self, now: TimestampMs, event: &Event, unkill: &Unkill) -> Result<Decision, Reject> {
         let fingerprint = unkill.fingerprint();
-        if event.judge_request(now, unkill.request_id, fingerprint)? {
+        if self.judge_request(now, event, unkill.request_id, fingerprint)? {
             return Ok(Decision::touched_before(event));
         }
         event.judge_state(unkill.expected_state)?;
