@@ -588,7 +588,8 @@ fn translate(entry: &mut Entry, old: &Plan, new: &Plan) {
 /// Rewrite what a hold remembers of lost and sold places.
 fn translate_memory(entry: &mut Entry, old: &Plan, new: &Plan) {
     let (lost, gone) = entry.lost();
-    let kept: Vec<u32> = lost.iter().filter_map(|&seat| new.find_seat(old.seat_key(seat))).collect();
+    let mut kept: Vec<u32> = lost.iter().filter_map(|&seat| new.find_seat(old.seat_key(seat))).collect();
+    kept.sort_unstable();
     // At most 64 of one hold.
     let gone = gone + (lost.len() - kept.len()) as u8;
     entry.set_lost(kept, gone);

@@ -119,7 +119,7 @@ struct Extras {
     /// Which of the orders the last sale went to.
     last_order: u8,
     payments: Option<Payments>,
-    /// Seats that the house withdrew from it while it lived.
+    /// Seats that the house withdrew from it while it lived, sorted.
     lost: Vec<u32>,
     /// As many more, which no plan of the event has any more.
     lost_gone: u8,
@@ -409,7 +409,9 @@ impl Entry {
 
     /// The house withdraws these seats from it.
     pub(crate) fn add_lost(&mut self, seats: impl Iterator<Item = u32>) {
-        self.extras_mut().lost.extend(seats);
+        let lost = &mut self.extras_mut().lost;
+        lost.extend(seats);
+        lost.sort_unstable();
     }
 
     /// Sets what the house withdrew from it.

@@ -613,7 +613,12 @@ impl Event {
         };
         lost.extend(hold.held_seats().filter_map(in_the_way).filter(|place| place.state != PlaceState::Open));
         // What the house withdrew is lost, also when it is open again.
-        lost.extend(hold.lost_seats().filter_map(in_the_way));
+        let mut withdrawn: Vec<PlaceInTheWay> = hold.lost_seats().filter_map(in_the_way).collect();
+        withdrawn.sort_by_key(|way| match way.place {
+            Moved::Seat(seat) => seat,
+            Moved::Area { .. } => u32::MAX,
+        });
+        lost.extend(withdrawn);
         for (index, counts) in self.area_counts(None).into_iter().enumerate() {
             let area = &self.plan.areas()[index];
             let wanted: u32 = hold

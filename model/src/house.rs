@@ -180,11 +180,12 @@ impl Event {
     pub(crate) fn check_nothing_lost(&self, hold: &Hold) -> Result<(), Reject> {
         let states = self.seat_states(None);
         let named = |index: u32| PlaceInTheWay { place: Moved::Seat(index), state: states[index as usize] };
-        let lost = hold.lost_seats().filter_map(|seat| self.plan.find_seat(&seat.key).map(named));
+        let mut lost: Vec<u32> = hold.lost_seats().filter_map(|seat| self.plan.find_seat(&seat.key)).collect();
+        lost.sort_unstable();
         if hold.lost_seats().next().is_none() {
             Ok(())
         } else {
-            Err(Reject::PlacesUnavailable { places: lost.collect() })
+            Err(Reject::PlacesUnavailable { places: lost.into_iter().map(named).collect() })
         }
     }
 }
