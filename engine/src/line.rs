@@ -2,7 +2,7 @@
 //!
 //! Not here: the walk (`inspect.rs`), the words and keys of a program's output (crate `cli`).
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use inventory_core::{
     change::{Change, Record, ResumeCause, Taken},
@@ -246,13 +246,16 @@ impl ChangeLine<'_> {
     #[must_use]
     pub fn places(&self) -> Option<Vec<PlaceMoved>> {
         if let Some(moves) = self.moves {
-            let all = moves.iter().enumerate();
             // What a reclaim takes and sells at once is sold; what a kill takes from a hold is killed.
-            let is_step = |at: usize, moved: &Move| moves[at + 1..].iter().any(|later| later.what == moved.what);
-            let may_be_step =
-                matches!(self.record.change, Change::Killed(_) | Change::Returned(_) | Change::Exchanged(_));
-            let kept = all.filter(|(at, moved)| (moved.to != PlaceState::Held && !may_be_step) || !is_step(*at, moved));
-            return Some(kept.map(|(_, moved)| PlaceMoved { what: moved.what, to: moved.to }).collect());
+            let may_pass_through = !matches!(self.record.change, Change::Held(_) | Change::Confirmed(_));
+            let mut later = HashSet::new();
+            let mut kept: Vec<&Move> = moves.iter().rev().collect();
+            kept.retain(|moved| {
+                let is_last = later.insert(moved.what);
+                is_last || moved.to != PlaceState::Held && !may_pass_through
+            });
+            kept.reverse();
+            return Some(kept.into_iter().map(|moved| PlaceMoved { what: moved.what, to: moved.to }).collect());
         }
         let seats = |seats: &[u32], to| -> Vec<PlaceMoved> {
             seats.iter().map(|&seat| PlaceMoved { what: Moved::Seat(seat), to }).collect()

@@ -350,6 +350,7 @@ impl Slot {
         let entry = &mut self.holds[at];
         entry.set_request(confirmed.request.or(entry.request()));
         entry.set_paid_by(confirmed.attempt_id);
+        entry.set_sold_in_part(!whole);
         probe::sometimes!("confirm: in part", rest > 0);
         probe::sometimes!("confirm: while paying", entry.state() == HoldState::Paying);
         probe::sometimes!("confirm: the rest is released", rest > 0 && confirmed.remainder == Remainder::Release);
@@ -557,9 +558,15 @@ impl Slot {
     }
 }
 
+/// Rewrite all that a hold says of places for a new plan.
+fn translate(entry: &mut Entry, old: &Plan, new: &Plan) {
+    translate_words(entry, old, new);
+    translate_memory(entry, old, new);
+}
+
 /// Rewrite the words of a hold for a new plan. A tombstone whose places are not all there any more
 /// loses them all: it can only be reclaimed whole.
-fn translate(entry: &mut Entry, old: &Plan, new: &Plan) {
+fn translate_words(entry: &mut Entry, old: &Plan, new: &Plan) {
     let seats: Option<Vec<u32>> = entry
         .seat_words()
         .iter()
@@ -578,7 +585,6 @@ fn translate(entry: &mut Entry, old: &Plan, new: &Plan) {
             Some(Admission { area, ..admission }.word() | word & SOLD)
         })
         .collect();
-    translate_memory(entry, old, new);
     match (seats, admissions) {
         (Some(seats), Some(admissions)) => entry.set_words(&seats, &admissions),
         _ => drop_unsold(entry, old, new),
@@ -612,6 +618,6 @@ fn drop_unsold(entry: &mut Entry, old: &Plan, new: &Plan) {
     let admissions: Vec<u32> = entry.admission_words().iter().filter(sold).copied().collect();
     entry.set_words(&seats, &admissions);
     if !seats.is_empty() || !admissions.is_empty() {
-        translate(entry, old, new);
+        translate_words(entry, old, new);
     }
 }

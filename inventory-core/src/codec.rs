@@ -76,6 +76,7 @@ use crate::{
         AREAS_PER_PLAN_MAX, EVENT_ID_BYTES_MAX, EVENT_LABEL_BYTES_MAX, EVENT_TEXT_BYTES_MAX,
         EXPIRED_HOLDS_PER_CHANGE_MAX, HOLDS_PER_KILL_MAX, ORDER_REF_BYTES_MAX, PLACES_PER_EVENT_MAX,
         PLACES_PER_HOLD_MAX, RECORD_BYTES_MAX, RETURNED_ADMISSIONS_MAX, SEAT_RUNS_PER_CHANGE_MAX,
+        policy::PAYMENT_ATTEMPTS_MAX,
     },
     place::{Admission, Admissions, Seat, SeatIndexes, Seats},
     place_set::runs_of,
@@ -486,6 +487,9 @@ fn decode_held(reader: &mut Reader<'_>) -> Result<Held, DecodeError> {
     let arrangement = Arrangement::from_number(reader.u8()?).ok_or(reader.error("an unknown arrangement"))?;
     let (seats, admissions) = counts(reader)?;
     let attempts = reader.u8()?;
+    if u32::from(attempts) > PAYMENT_ATTEMPTS_MAX {
+        return Err(reader.error("more payment attempts than a hold has"));
+    }
     if reader.u16()? != 0 {
         return Err(reader.error("a reserved field that is not zero"));
     }
@@ -578,6 +582,9 @@ fn decode_returned(reader: &mut Reader<'_>) -> Result<Returned, DecodeError> {
         let admission = admission_words(reader, 1)?;
         of_holds.extend(admission.into_iter().map(|admission| (hold_id, admission)));
     }
+    if !of_holds.is_sorted_by_key(|(hold_id, _)| *hold_id) {
+        return Err(reader.error("holds out of order"));
+    }
     Ok(Returned { request, order, to, reason, seats, admissions: of_holds })
 }
 
@@ -594,7 +601,10 @@ fn decode_killed(reader: &mut Reader<'_>) -> Result<Killed, DecodeError> {
     let reason = reason(reader, reason_bytes)?;
     let seats = read_runs(reader, runs)?;
     let areas = read_areas(reader, areas)?;
-    let holds = (0..holds).map(|_| hold_id(reader)).collect::<Result<_, _>>()?;
+    let holds = (0..holds).map(|_| hold_id(reader)).collect::<Result<Vec<_>, _>>()?;
+    if !holds.is_sorted_by(|one, next| one < next) {
+        return Err(reader.error("holds out of order"));
+    }
     Ok(Killed { request, reason, seats, areas, holds })
 }
 

@@ -346,7 +346,9 @@ impl Slot {
             return Ok(self.known(event, entry, true));
         }
         let state = live_or_ended(now, entry);
-        let same_sale = entry.last_order() == Some(&confirm.order) && entry.paid_by() == confirm.attempt_id;
+        let same_sale = entry.last_order() == Some(&confirm.order)
+            && entry.paid_by() == confirm.attempt_id
+            && !entry.sold_in_part();
         if whole && state == HoldState::Confirmed && same_sale {
             return Ok(self.known(event, entry, true));
         }
@@ -357,8 +359,8 @@ impl Slot {
             probe::sometimes!("confirm: after the expiry, to be reclaimed");
             return self.decide_reclaim(event, entry, confirm, fingerprint);
         }
-        let live = matches!(state, HoldState::Active | HoldState::Paying);
-        if let (false, true, Some(request)) = (whole, live, confirm.request_id) {
+        // Also of an ended hold: a confirm that came late may be one that sold, and whose money is not owed back.
+        if let (false, Some(request)) = (whole, confirm.request_id) {
             not_overtaken(entry, request)?;
         }
         match state {
@@ -497,7 +499,8 @@ impl Slot {
     fn decide_end_payment(&self, now: TimestampMs, event: &Event, end: &EndPayment) -> Result<Decision, Reject> {
         let entry = self.remembered(now, event, end.hold_id).ok_or(Reject::HoldNotFound)?;
         let expires_at = left_after_payment(now, event, entry);
-        let (Some(expires_at), true) = (expires_at, entry.open_attempt() == Some(end.attempt_id)) else {
+        let is_open = entry.open_attempt() == Some(end.attempt_id) && live_or_ended(now, entry) == HoldState::Paying;
+        let (Some(expires_at), true) = (expires_at, is_open) else {
             return Ok(self.known(event, entry, entry.knows_attempt(end.attempt_id)));
         };
         let (hold_id, attempt_id, outcome) = (end.hold_id, end.attempt_id, end.outcome);

@@ -18,9 +18,10 @@ use crate::{
     bitmap::Planes,
     command::hash_settings,
     digest::{Hasher, mix},
+    giving_back::RETURNED,
     hold::NIL,
     ids::{CustomerKey, EventId, EventKey, EventNumber, RequestId, TimestampMs},
-    limits::{ID_AHEAD_MS_MAX, OPS_REQUESTS_PER_EVENT_MAX},
+    limits::{ID_AHEAD_MS_MAX, KILL_REASONS_PER_EVENT_MAX, OPS_REQUESTS_PER_EVENT_MAX},
     openings::Openings,
     place::{Move, Moved, PlaceState},
     plan::Plan,
@@ -241,6 +242,14 @@ impl Event {
     pub fn kill_reason(&self, seat: u32) -> Option<&str> {
         let is_killed = self.planes.state(seat) == PlaceState::Killed;
         is_killed.then(|| &*self.kill_reasons[self.owner[seat as usize] as usize])
+    }
+
+    /// Whether a reason of kills is known, or there is room for it. There always is for that of returned places.
+    pub(crate) fn judge_reason(&self, reason: &str) -> Result<(), Reject> {
+        let is_known = self.kill_reasons.iter().any(|known| **known == *reason);
+        let others = self.kill_reasons.iter().filter(|known| ***known != *RETURNED).count();
+        let has_room = reason == RETURNED || others + 1 < KILL_REASONS_PER_EVENT_MAX;
+        if is_known || has_room { Ok(()) } else { Err(Reject::CapacityBudget) }
     }
 
     /// The number of a reason of kills, which is remembered from now on.

@@ -13,7 +13,7 @@ use crate::{
     event::Event,
     ids::{EventNumber, HoldId, OrderRef, RequestId, TimestampMs},
     kill::check_reason,
-    limits::{KILL_REASONS_PER_EVENT_MAX, PAID_TOMBSTONE_MS, RETURNED_ADMISSIONS_MAX, SEAT_RUNS_PER_CHANGE_MAX},
+    limits::{PAID_TOMBSTONE_MS, RETURNED_ADMISSIONS_MAX, SEAT_RUNS_PER_CHANGE_MAX},
     place::{Admission, Admissions, Move, Moved, PlaceState, SeatIndexes},
     place_set::{PlaceSet, Places, runs_of},
     policy::EventState,
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The reason of places that are killed when they come back to a cancelled event, and no other was given.
-const RETURNED: &str = "returned";
+pub(crate) const RETURNED: &str = "returned";
 
 /// Where returned places go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -187,6 +187,9 @@ impl Slot {
             for (area, ticket_type, quantity) in admissions {
                 let mut missing = quantity;
                 for &at in &holds {
+                    if missing == 0 {
+                        break;
+                    }
                     for admission in has(at).1 {
                         if (admission.area, admission.ticket_type) == (area, ticket_type) && missing > 0 {
                             let quantity = u32::from(admission.quantity).min(missing);
@@ -207,6 +210,7 @@ impl Slot {
                 return Err(Reject::NotThisOrder { places: foreign });
             }
             given.seats = seats;
+            given.admissions.sort_by_key(|(hold_id, _)| *hold_id);
         }
         let too_many = runs_of(&given.seats).count() > SEAT_RUNS_PER_CHANGE_MAX;
         if too_many || given.admissions.len() > RETURNED_ADMISSIONS_MAX {
@@ -231,9 +235,8 @@ impl Slot {
         let to = if killed { ReturnTo::Killed } else { command.to };
         let reason: &str = if command.reason.is_empty() { RETURNED } else { &command.reason };
         let reason: Box<str> = if killed { reason.into() } else { "".into() };
-        let knows = event.kill_reasons.contains(&reason);
-        if killed && !knows && event.kill_reasons.len() >= KILL_REASONS_PER_EVENT_MAX {
-            return Err(Reject::CapacityBudget);
+        if killed {
+            event.judge_reason(&reason)?;
         }
         if command.validate_only {
             let touched = self.touched(event, &given);
@@ -278,6 +281,9 @@ impl Slot {
             return Err(Reject::EventCancelled);
         }
         let given = self.given(event, &exchange.order, &exchange.give)?;
+        if given.seats.is_empty() && given.admissions.is_empty() {
+            return Err(Reject::invalid(Field::Give, "means no place"));
+        }
         let touched = self.touched(event, &given);
         let areas = given.areas();
         let taken = match &exchange.take {
@@ -330,7 +336,8 @@ impl Slot {
             admissions: Admissions::new(),
             remainder: Remainder::Keep,
             reclaimed: false,
-            attempt_id: None,
+            // What is being paid for it is the difference of the prices.
+            attempt_id: entry.open_attempt(),
             expires_at: None,
         })
     }
@@ -359,9 +366,10 @@ impl Slot {
             let from = seats.partition_point(|(of, _)| *of < id);
             let of_hold: Vec<u32> =
                 seats[from..].iter().take_while(|(of, _)| *of == id).map(|(_, seat)| *seat).collect();
-            let admissions = returned.admissions.iter().filter(|(of, _)| *of == id);
+            let from = returned.admissions.partition_point(|(of, _)| *of < id);
+            let admissions = returned.admissions[from..].iter().take_while(|(of, _)| *of == id);
             let admissions: Vec<Admission> = admissions.map(|(_, admission)| *admission).collect();
-            self.unsell(number, id, &returned.order, &of_hold, &admissions, moves);
+            self.unsell(now, number, id, &returned.order, &of_hold, &admissions, moves);
         }
         let Some(reason) = reason else { return };
         let event = self.event_mut(number);
@@ -373,8 +381,10 @@ impl Slot {
     }
 
     /// Sold places of a hold are open again.
+    #[expect(clippy::too_many_arguments, reason = "one hold's part of a return, in one place")]
     fn unsell(
         &mut self,
+        now: TimestampMs,
         number: EventNumber,
         id: HoldId,
         order: &OrderRef,
@@ -405,6 +415,11 @@ impl Slot {
             let window = if entry.ever_paid() { PAID_TOMBSTONE_MS } else { window };
             let forget_at = entry.ended_at.max(entry.hold_id().time()).plus_ms(window);
             entry.until = forget_at;
+            if forget_at <= now {
+                // Its time has passed while places of it were sold.
+                self.holds.remove(at);
+                return;
+            }
             self.forgetting.insert(&mut self.holds, at, forget_at);
             self.tombstones += 1;
             self.event_mut(number).tombstones += 1;

@@ -125,6 +125,8 @@ struct Extras {
     lost_gone: u8,
     /// Who bought what, once it was sold to more than one order.
     sales: Sales,
+    /// The last confirm named places: it was not of the whole.
+    sold_in_part: bool,
 }
 
 /// Which places of a hold were sold to which of its orders, by number.
@@ -419,6 +421,18 @@ impl Entry {
         if !seats.is_empty() || gone > 0 || self.extras.is_some() {
             let extras = self.extras_mut();
             (extras.lost, extras.lost_gone) = (seats, gone);
+        }
+    }
+
+    /// Whether the last confirm named places.
+    pub(crate) fn sold_in_part(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| extras.sold_in_part)
+    }
+
+    /// Sets whether the last confirm named places.
+    pub(crate) fn set_sold_in_part(&mut self, is_part: bool) {
+        if is_part || self.extras.is_some() {
+            self.extras_mut().sold_in_part = is_part;
         }
     }
 
@@ -745,9 +759,9 @@ pub(crate) struct Holds {
     free: u32,
     in_use: u32,
     index: Table<Indexed>,
-    /// From an order's text and a number to an entry: the entries of an order are numbered from 0, so that one order
-    /// of very many entries is no long row of cells with the same hash.
-    orders: Table<Indexed>,
+    /// From an order's text and a number to an entry, and back from its second entry on: the entries of an order are
+    /// numbered from 0, so that one order of very many entries is no long row of cells with the same hash.
+    orders: Table<OfOrder>,
     /// The entry that was found last. A command looks for its hold three times: when it is judged, when its change is
     /// applied, and for its answer. No part of the state; an atomic only so that slots may be shared.
     found: AtomicU32,
@@ -772,6 +786,40 @@ impl Cell for Indexed {
     fn is_free(&self) -> bool {
         self.at == NIL
     }
+}
+
+/// A cell of the index of orders.
+#[derive(Clone, Copy, Debug)]
+struct OfOrder {
+    hash: u32,
+    at: u32,
+    /// Of the entry in its order; with [`BACK`] where the entry leads to its number.
+    number: u32,
+}
+
+/// In a number: the cell is found by its entry.
+const BACK: u32 = 1 << 31;
+
+impl OfOrder {
+    fn hash(&self) -> u64 {
+        u64::from(self.hash)
+    }
+}
+
+impl Cell for OfOrder {
+    const FREE: OfOrder = OfOrder { hash: 0, at: NIL, number: 0 };
+
+    fn is_free(&self) -> bool {
+        self.at == NIL
+    }
+}
+
+fn hash_of_number(base: u64, number: u32) -> u32 {
+    (mix(base ^ u64::from(number)) >> 32) as u32
+}
+
+fn hash_of_entry(base: u64, at: u32) -> u32 {
+    (mix(base ^ u64::from(at) ^ 1 << 63) >> 32) as u32
 }
 
 impl Holds {
@@ -895,19 +943,22 @@ impl Holds {
         hasher.finish()
     }
 
-    /// Where the entry of an order stands that has this number.
-    fn find_of_order(&self, base: u64, number: u64, event: EventNumber, order: &OrderRef) -> Option<Spot> {
-        let hash = (mix(base ^ number) >> 32) as u32;
-        let is_it = |indexed: &Indexed| {
-            let entry = &self[indexed.at];
-            indexed.hash == hash && entry.event == event && entry.orders().any(|known| known == order)
-        };
+    /// Where the cell of an order stands that has this number.
+    fn find_of_order(&self, base: u64, number: u32, event: EventNumber, order: &OrderRef) -> Option<Spot> {
+        let hash = hash_of_number(base, number);
+        let is_it =
+            |cell: &OfOrder| (cell.hash, cell.number) == (hash, number) && self.has_order(cell.at, event, order);
         self.orders.find(u64::from(hash), is_it)
     }
 
+    fn has_order(&self, at: u32, event: EventNumber, order: &OrderRef) -> bool {
+        let entry = &self[at];
+        entry.event == event && entry.orders().any(|known| known == order)
+    }
+
     /// How many entries an order has.
-    fn count_of_order(&self, base: u64, event: EventNumber, order: &OrderRef) -> u64 {
-        let has = |number: u64| self.find_of_order(base, number, event, order).is_some();
+    fn count_of_order(&self, base: u64, event: EventNumber, order: &OrderRef) -> u32 {
+        let has = |number: u32| self.find_of_order(base, number, event, order).is_some();
         if !has(0) {
             return 0;
         }
@@ -927,21 +978,55 @@ impl Holds {
         let event = self[at].event;
         let base = Self::hash_of_order(self.seed, event, order);
         let number = self.count_of_order(base, event, order);
-        let hash = (mix(base ^ number) >> 32) as u32;
-        self.orders.insert(u64::from(hash), Indexed { hash, at }, |_| false, Indexed::hash);
+        self.put_order(base, at, number);
+    }
+
+    fn put_order(&mut self, base: u64, at: u32, number: u32) {
+        let hash = hash_of_number(base, number);
+        self.orders.insert(u64::from(hash), OfOrder { hash, at, number }, |_| false, OfOrder::hash);
+        if number > 0 {
+            let hash = hash_of_entry(base, at);
+            let back = OfOrder { hash, at, number: number | BACK };
+            self.orders.insert(u64::from(hash), back, |_| false, OfOrder::hash);
+        }
+    }
+
+    /// Forget which number an entry has, and which entry has a number.
+    fn take_order(&mut self, base: u64, at: u32, number: u32, event: EventNumber, order: &OrderRef) {
+        let found =
+            self.find_of_order(base, number, event, order).expect("the entries of an order are numbered densely");
+        self.orders.remove(found, OfOrder::hash);
+        if number > 0 {
+            let back = self.find_back(base, at).expect("an entry that is not the first is found by its place");
+            self.orders.remove(back, OfOrder::hash);
+        }
+    }
+
+    fn find_back(&self, base: u64, at: u32) -> Option<Spot> {
+        let hash = hash_of_entry(base, at);
+        self.orders.find(u64::from(hash), |cell| cell.hash == hash && cell.at == at && cell.number & BACK != 0)
     }
 
     fn remove_order(&mut self, at: u32, order: &OrderRef) {
         let event = self[at].event;
         let base = Self::hash_of_order(self.seed, event, order);
-        let count = self.count_of_order(base, event, order);
-        let spot = |number| self.find_of_order(base, number, event, order);
-        let found = (0..count).filter_map(spot).find(|&spot| self.orders.at(spot).at == at);
-        let found = found.expect("every order of an entry is remembered");
-        let last = spot(count - 1).expect("the entries of an order are numbered densely");
-        let moved = self.orders.at(last).at;
-        self.orders.at_mut(found).at = moved;
-        self.orders.remove(last, Indexed::hash);
+        let last =
+            self.count_of_order(base, event, order).checked_sub(1).expect("every order of an entry is remembered");
+        let entry_of = |holds: &Self, number| {
+            let found = holds.find_of_order(base, number, event, order);
+            holds.orders.at(found.expect("the entries of an order are numbered densely")).at
+        };
+        let number = match self.find_back(base, at) {
+            Some(back) => self.orders.at(back).number & !BACK,
+            None => 0,
+        };
+        assert_eq!(entry_of(self, number), at, "every order of an entry is remembered");
+        let moved = entry_of(self, last);
+        self.take_order(base, at, number, event, order);
+        if number != last {
+            self.take_order(base, moved, last, event, order);
+            self.put_order(base, moved, number);
+        }
     }
 
     /// Entries of an order, in no order that means anything.
@@ -954,7 +1039,7 @@ impl Holds {
     /// Asks for where the first entry of an order would stand.
     pub(crate) fn prefetch_order(&self, event: EventNumber, order: &OrderRef) {
         let base = Self::hash_of_order(self.seed, event, order);
-        self.orders.prefetch(mix(base) >> 32);
+        self.orders.prefetch(u64::from(hash_of_number(base, 0)));
     }
 
     /// One past the last entry there ever was.

@@ -9,7 +9,8 @@
 //!          areas u16: [held u32, sold u32, killed u32],
 //!          holds u32: [hold], from version 2 on: reasons of kills u8: text, reason of each killed seat u8
 //! hold     hold id u128, fingerprint u64, customer u64, created_at u64, until u64, ended_at u64,
-//!          state u8, cause u8, renewals u8, arrangement u8, flags u8 (1 request, 2 payments, 4 lost, 8 sales),
+//!          state u8, cause u8, renewals u8, arrangement u8, flags u8 (1 request, 2 payments, 4 lost, 8 sales,
+//!          16 last sold in part),
 //!          seats u8, admissions u8, orders u8, last order u8, [request], [payments], [lost], [sales], orders: text,
 //!          seat words u32, admission words u32
 //! lost     seats u8, seats that are in no plan now u8, seat indexes u32
@@ -38,7 +39,7 @@ use crate::{
     kill::check_reason,
     limits::{
         AREAS_PER_PLAN_MAX, EVENT_ID_BYTES_MAX, EVENTS_PER_SERVER_MAX, KILL_REASON_BYTES_MAX,
-        OPS_REQUESTS_PER_EVENT_MAX, ORDER_REF_BYTES_MAX, PLACES_PER_EVENT_MAX,
+        OPS_REQUESTS_PER_EVENT_MAX, ORDER_REF_BYTES_MAX, PLACES_PER_EVENT_MAX, PLACES_PER_HOLD_MAX,
     },
     place::{Admission, PlaceState, SOLD, Seat},
     slot::{Plans, Slot, SlotConfig},
@@ -130,7 +131,8 @@ fn encode_hold(entry: &Entry, out: &mut Vec<u8>) {
         u8::from(entry.request().is_some())
             | u8::from(entry.payments().is_some()) << 1
             | u8::from(entry.lost_count() > 0) << 2
-            | u8::from(entry.sales().is_some()) << 3,
+            | u8::from(entry.sales().is_some()) << 3
+            | u8::from(entry.sold_in_part()) << 4,
     );
     // At most 64 seats, 128 admission words and as many orders as places.
     out.put_u8(entry.seat_words().len() as u8);
@@ -409,7 +411,7 @@ fn read_hold(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     let renewals = reader.u8()?;
     let arrangement = Arrangement::from_number(reader.u8()?).ok_or(reader.error("an unknown arrangement"))?;
     let flags = reader.u8()?;
-    if flags > 15 {
+    if flags > 31 {
         return Err(reader.error("a flag that this server does not know"));
     }
     let (seats, admissions, orders) = (reader.u8()?, reader.u8()?, reader.u8()?);
@@ -443,6 +445,7 @@ fn read_hold(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     entry.set_request(last_request);
     entry.set_payments(payments);
     entry.set_lost(lost, lost_gone);
+    entry.set_sold_in_part(flags & 16 != 0);
     for _ in 0..orders {
         let order = reader.text(ORDER_REF_BYTES_MAX)?;
         entry.add_order(&OrderRef::parse(&order).ok_or(reader.error("no order reference"))?);
@@ -450,6 +453,10 @@ fn read_hold(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     entry.set_last_order(last_order);
     let seats = reader.words(usize::from(seats))?;
     let admissions = reader.words(usize::from(admissions))?;
+    let admitted: u32 = admissions.iter().map(|&word| u32::from(Admission::from_word(word).quantity)).sum();
+    if seats.len() as u32 + admitted > PLACES_PER_HOLD_MAX as u32 {
+        return Err(reader.error("more places than a hold has"));
+    }
     entry.set_words(&seats, &admissions);
     if orders > 1 && entry.has_sold() {
         match sales {
@@ -475,8 +482,9 @@ fn read_sales(reader: &mut Reader<'_>, orders: u8) -> Result<Sales, DecodeError>
     for _ in 0..admissions {
         let (order, word) = (reader.u8()?, reader.u32()?);
         let admission = Admission::from_word(word);
-        if admission.word() != word {
-            return Err(reader.error("a reserved bit of admissions that is not zero"));
+        let fits = (1..=PLACES_PER_HOLD_MAX).contains(&usize::from(admission.quantity)) && admission.word() == word;
+        if !fits {
+            return Err(reader.error("admissions out of their bounds"));
         }
         sales.admissions.push((order, admission));
     }

@@ -13,9 +13,9 @@ use crate::{
     event::Event,
     hold::mark,
     ids::{EventNumber, HoldId, RequestId, TimestampMs},
-    limits::{HOLDS_PER_KILL_MAX, KILL_REASON_BYTES_MAX, KILL_REASONS_PER_EVENT_MAX},
+    limits::{HOLDS_PER_KILL_MAX, KILL_REASON_BYTES_MAX},
     place::{Move, Moved, PlaceState},
-    place_set::{PlaceSet, Places},
+    place_set::{PlaceSet, Places, check_runs},
     policy::EventState,
     reject::{Field, PlaceInTheWay, Reject},
     slot::{Decision, Slot, Touched, merged},
@@ -118,14 +118,18 @@ impl Slot {
         let mut places = kill.places.resolve(event)?;
         let areas = by_area(&places);
         places.seats.retain(|&seat| event.seat_state(seat) != PlaceState::Killed);
+        // What is killed already may have cut a stretch into many.
+        check_runs(&places.seats)?;
         let mut in_the_way: Vec<PlaceInTheWay> = Vec::new();
         let mut holds: BTreeSet<HoldId> = BTreeSet::new();
         for &seat in &places.seats {
             let state = event.seat_state(seat);
-            if state == PlaceState::Held {
+            // No more than what is needed to refuse it.
+            if state == PlaceState::Held && holds.len() <= HOLDS_PER_KILL_MAX {
                 holds.insert(self.holds[event.owner[seat as usize]].hold_id());
             }
-            if state == PlaceState::Sold || state == PlaceState::Held && !kill.force {
+            let is_in_the_way = state == PlaceState::Sold || state == PlaceState::Held && !kill.force;
+            if is_in_the_way && in_the_way.len() < NAMED_MAX {
                 in_the_way.push(PlaceInTheWay { place: Moved::Seat(seat), state });
             }
         }
@@ -140,6 +144,9 @@ impl Slot {
             in_the_way.truncate(NAMED_MAX);
             return Err(Reject::PlacesInUse { places: in_the_way });
         }
+        if holds.len() > HOLDS_PER_KILL_MAX {
+            return Err(Reject::invalid(Field::Seats, "must be of at most 2000 holds"));
+        }
         let paying = |&id: &HoldId| {
             let found = self.holds.find(event.number, id);
             found.is_some_and(|at| self.holds[at].state() == HoldState::Paying)
@@ -147,13 +154,7 @@ impl Slot {
         if holds.iter().any(paying) {
             return Err(Reject::PaymentInProgress);
         }
-        if holds.len() > HOLDS_PER_KILL_MAX {
-            return Err(Reject::invalid(Field::Seats, "must be of at most 2000 holds"));
-        }
-        let knows = event.kill_reasons.contains(&kill.reason);
-        if !knows && event.kill_reasons.len() >= KILL_REASONS_PER_EVENT_MAX {
-            return Err(Reject::CapacityBudget);
-        }
+        event.judge_reason(&kill.reason)?;
         let holds: Vec<HoldId> = holds.into_iter().collect();
         if kill.validate_only {
             let touched = Touched { seats: places.seats, areas, holds };
@@ -173,6 +174,7 @@ impl Slot {
         let mut places = unkill.places.resolve(event)?;
         let areas = by_area(&places);
         places.seats.retain(|&seat| event.seat_state(seat) == PlaceState::Killed);
+        check_runs(&places.seats)?;
         if areas.iter().any(|&(area, quantity)| event.area_counts(area).killed < quantity) {
             return Err(Reject::CapacityInvalid);
         }

@@ -79,6 +79,12 @@ impl Slot {
                 page.next = at;
                 break;
             }
+            // A hold may have been sold to many orders: they stand on one page.
+            let orders = self.holds.in_use(at).map_or(0, |entry| entry.orders().count());
+            if !page.parts.is_empty() && page.parts.len() + orders > list.count_max as usize {
+                page.next = at;
+                break;
+            }
             if let Some(entry) = self.holds.in_use(at).filter(|entry| entry.event == event.number) {
                 match list.what {
                     Listed::Holds if entry.is_live() && now < entry.until => page.holds.push(view(event, entry)),

@@ -115,7 +115,7 @@ pub struct Move {
 }
 
 /// A seat, or admissions of an area.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Moved {
     /// The seat with this index.
     Seat(u32),

@@ -16,6 +16,8 @@ use crate::{
 
 /// Seats that one set names by index and key.
 const NAMES_MAX: usize = 4_096;
+/// Slashes and dashes of a selector: each is tried as the end of a name.
+const SEPARATORS_MAX: usize = 12;
 /// Selectors, and areas, of one set.
 const SELECTORS_MAX: usize = 64;
 
@@ -71,9 +73,13 @@ impl PlaceSet {
         if self.seat_keys.iter().any(|key| key.len() > PLAN_TEXT_BYTES_MAX) {
             return Err(Reject::invalid(Field::SeatKeys, "must be at most 128 bytes each"));
         }
-        let fits = |text: &str| (1..=4 * PLAN_TEXT_BYTES_MAX).contains(&text.len());
+        let parts = |text: &str| text.bytes().filter(|byte| matches!(byte, b'/' | b'-')).count();
+        let fits = |text: &str| (1..=4 * PLAN_TEXT_BYTES_MAX).contains(&text.len()) && parts(text) <= SEPARATORS_MAX;
         if self.selectors.len() > SELECTORS_MAX || !self.selectors.iter().all(|text| fits(text)) {
-            return Err(Reject::invalid(Field::Selectors, "must be at most 64 of 1 to 512 bytes"));
+            return Err(Reject::invalid(
+                Field::Selectors,
+                "must be at most 64 of 1 to 512 bytes with at most 12 slashes and dashes",
+            ));
         }
         if self.admissions.len() > SELECTORS_MAX || self.admissions.iter().any(|a| a.quantity == 0) {
             return Err(Reject::invalid(Field::Ga, "must be at most 64 with a quantity of at least 1"));
@@ -113,8 +119,16 @@ impl PlaceSet {
         for (at, key) in self.seat_keys.iter().enumerate() {
             places.seats.push(plan.find_seat(key).ok_or(unknown(Field::SeatKeys, at))?);
         }
+        let mut selected = Vec::with_capacity(self.selectors.len());
         for (at, selector) in self.selectors.iter().enumerate() {
-            places.seats.extend(select(plan, selector).ok_or(unknown(Field::Selectors, at))?);
+            selected.push(select(plan, selector).ok_or(unknown(Field::Selectors, at))?);
+        }
+        // Selectors may all mean the same large section: no seat is written down more than twice.
+        selected.sort_unstable_by_key(|range| range.start);
+        let mut covered = 0;
+        for range in selected {
+            places.seats.extend(range.start.max(covered)..range.end);
+            covered = covered.max(range.end);
         }
         places.seats.sort_unstable();
         places.seats.dedup();
@@ -131,9 +145,7 @@ impl PlaceSet {
             }
         }
         places.admissions.sort_unstable();
-        if runs_of(&places.seats).count() > SEAT_RUNS_PER_CHANGE_MAX {
-            return Err(Reject::invalid(Field::Seats, "must lie in at most 3000 separate stretches"));
-        }
+        check_runs(&places.seats)?;
         Ok(places)
     }
 }
@@ -167,6 +179,14 @@ fn select(plan: &Plan, selector: &str) -> Option<core::ops::Range<u32>> {
             })
         })
     })
+}
+
+/// Whether sorted seats fit one change.
+pub(crate) fn check_runs(seats: &[u32]) -> Result<(), Reject> {
+    if runs_of(seats).count() > SEAT_RUNS_PER_CHANGE_MAX {
+        return Err(Reject::invalid(Field::Seats, "must lie in at most 3000 separate stretches: use several commands"));
+    }
+    Ok(())
 }
 
 /// Sorted seats as stretches of neighbours: the first, and how many.

@@ -430,6 +430,7 @@ impl Slot {
                 let found = self.holds.of_order(entry.event, order).filter(|&of| of == at).count();
                 assert_eq!(found, 1, "every order of an entry is indexed, once");
             }
+            assert!(entry.sales().is_none() || entry.sales_fit(), "what is remembered of sales is what is sold");
             let sold = entry.orders().flat_map(|order| entry.sold_to(order).0).count();
             let words = entry.seat_words().iter().filter(|&&word| word & SOLD != 0).count();
             assert_eq!(sold, words, "every seat sold is sold to one order");
