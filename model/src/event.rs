@@ -968,7 +968,7 @@ impl Event {
                 let state = match seat.fate {
                     Fate::Sold(_) => PlaceState::Sold,
                     Fate::Held if hold.is_live() => PlaceState::Held,
-                    Fate::Held | Fate::Freed | Fate::Lost => continue,
+                    Fate::Held | Fate::Freed | Fate::Lost(_) => continue,
                 };
                 let index = self.plan.find_seat(&seat.key).expect("a plan keeps held and sold seats");
                 assert_eq!(states[index as usize], PlaceState::Open, "seat {} taken twice", seat.key);

@@ -25,8 +25,8 @@ pub(crate) enum Fate {
     /// Given back while the hold lived, or by the confirm that ended it, or after it was sold, or gone with
     /// an older plan.
     Freed,
-    /// Withdrawn by the house while it was held.
-    Lost,
+    /// Withdrawn by the house while it was held; so many it had withdrawn from the hold before.
+    Lost(u32),
 }
 
 #[derive(Clone, Debug)]
@@ -150,8 +150,15 @@ impl Hold {
         self.seats.iter().filter(|seat| matches!(seat.fate, Fate::Sold(_)))
     }
 
+    /// Kill by kill.
     pub(crate) fn lost_seats(&self) -> impl Iterator<Item = &HeldSeat> {
-        self.seats.iter().filter(|seat| seat.fate == Fate::Lost)
+        let before = |seat: &HeldSeat| match seat.fate {
+            Fate::Lost(before) => Some(before),
+            _ => None,
+        };
+        let mut lost: Vec<&HeldSeat> = self.seats.iter().filter(|seat| before(seat).is_some()).collect();
+        lost.sort_by_key(|seat| before(seat));
+        lost.into_iter()
     }
 
     /// Places it holds, while it lives; those it held when it ended, after that.

@@ -113,8 +113,9 @@ impl Event {
         let keys: BTreeSet<&str> = touched.seats.iter().map(|&seat| plan.seat_key(seat)).collect();
         for &id in &touched.holds {
             let hold = self.hold_mut(id);
+            let before = hold.lost_seats().count() as u32;
             let held = hold.seats.iter_mut().filter(|seat| seat.fate == Fate::Held);
-            held.filter(|seat| keys.contains(&*seat.key)).for_each(|seat| seat.fate = Fate::Lost);
+            held.filter(|seat| keys.contains(&*seat.key)).for_each(|seat| seat.fate = Fate::Lost(before));
             if hold.held_count() == 0 {
                 hold.end(now, HoldState::Released, HoldCause::Killed, window_ms);
             }
