@@ -227,6 +227,7 @@ impl Event {
             orders: Vec::new(),
             order_last: None,
             attempt_last: None,
+            sold_in_part: false,
             request_last: None,
             arrangement: chosen.arrangement,
             dropped: false,
@@ -564,7 +565,7 @@ impl Event {
         // A repeated command answers as it did, also after the event was cancelled. Another payment is
         // another command: its money is owed back.
         let same_sale = hold.order_last.as_ref() == Some(&command.order) && hold.attempt_last == command.attempt_id;
-        if whole && hold.state == HoldState::Confirmed && same_sale {
+        if whole && hold.state == HoldState::Confirmed && same_sale && !hold.sold_in_part {
             return Ok(self.answer(command.hold_id, true));
         }
         if self.settings.state == EventState::Cancelled {
@@ -573,10 +574,11 @@ impl Event {
         if hold.state == HoldState::Expired && command.allow_reclaim && whole {
             return self.reclaim(now, command, content);
         }
-        check_live(now, hold)?;
+        // Also of an ended hold: what came late may have sold before.
         if let (false, Some(request)) = (whole, command.request_id) {
             check_request_follows(hold, request)?;
         }
+        check_live(now, hold)?;
         if whole {
             self.check_nothing_lost(hold)?;
         }
@@ -649,6 +651,7 @@ impl Event {
         let hold = self.hold_mut(command.hold_id);
         hold.note_order(&command.order);
         hold.attempt_last = command.attempt_id;
+        hold.sold_in_part = !command.part.is_whole();
         if let Some(request) = command.request_id {
             hold.request_last = Some((request, content));
         }

@@ -108,6 +108,8 @@ pub(crate) struct Hold {
     pub(crate) order_last: Option<OrderRef>,
     /// The attempt that the last sale named.
     pub(crate) attempt_last: Option<RequestId>,
+    /// The last sale named places: it was not of the whole.
+    pub(crate) sold_in_part: bool,
     pub(crate) request_last: Option<(RequestId, Content)>,
     pub(crate) arrangement: Arrangement,
     /// A plan without some place it held when it ended has come: never to be reclaimed.

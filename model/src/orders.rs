@@ -118,6 +118,7 @@ impl Event {
             orders: Vec::new(),
             order_last: None,
             attempt_last: None,
+            sold_in_part: false,
             request_last: None,
             arrangement: Arrangement::default(),
             dropped: false,
@@ -332,11 +333,13 @@ impl Event {
     fn sell_hold(&mut self, now: TimestampMs, id: HoldId, order: &OrderRef) {
         let window_ms = self.settings.policies.retry_window_ms();
         let hold = self.hold_mut(id);
+        // What is being paid for it is the difference.
+        hold.attempt_last = hold.payment.as_ref().map(|payment| payment.attempt_id);
+        hold.sold_in_part = false;
         hold.stop_paying(now);
         hold.sell_held(order);
         hold.end(now, HoldState::Confirmed, HoldCause::Requested, window_ms);
         hold.note_order(order);
-        hold.attempt_last = None;
     }
 
     // ---- Reading ----
