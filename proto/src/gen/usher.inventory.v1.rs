@@ -3728,7 +3728,7 @@ pub struct ReturnPlacesRequest {
 /// What was returned.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReturnPlacesResponse {
-    /// The places, and the holds they were sold out of. Empty when `replayed`: that is not remembered.
+    /// The places; with `validate_only` also the holds they were sold out of. Empty when `replayed`: that is not remembered.
     #[prost(message, optional, tag = "1")]
     pub touched: ::core::option::Option<Touched>,
     /// This return had been done before.
