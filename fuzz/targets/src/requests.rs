@@ -1,4 +1,4 @@
-//! Requests of both services, from their bytes to what the state machine says to them.
+//! Requests of all services, from their bytes to what the state machine says to them.
 
 use std::sync::{Arc, OnceLock};
 
@@ -123,7 +123,14 @@ fn ask(kind: u8, message: &[u8]) {
             assert_eq!((read.change, consumed), (change, record.len()));
         }
         Ok(Decision::Hold { view, .. }) => server::fuzz::answered(&view, now),
-        Ok(Decision::Event { .. } | Decision::Suggested { .. } | Decision::Explained { outcome: Ok(_), .. }) => {}
+        Ok(
+            Decision::Event { .. }
+            | Decision::Suggested { .. }
+            | Decision::Explained { outcome: Ok(_), .. }
+            | Decision::Order { .. }
+            | Decision::Page { .. }
+            | Decision::Touched { .. },
+        ) => {}
         Ok(Decision::Explained { outcome: Err(reject), .. }) | Err(reject) => server::fuzz::rejected(reject),
     });
 }
