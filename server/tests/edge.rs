@@ -194,9 +194,13 @@ async fn a_message_that_stalls_is_given_up_at_the_servers_own_limit() {
 #[tokio::test]
 async fn unknown_methods_and_services() {
     let server = TestServer::empty().await;
-    for path in
-        ["/usher.inventory.v1.InventoryService/Steal", "/usher.admin.v1.AdminService/Steal", "/other.Service/Hold", "/"]
-    {
+    for path in [
+        "/usher.inventory.v1.InventoryService/Steal",
+        "/usher.inventory.v1.OrderService/Steal",
+        "/usher.admin.v1.AdminService/Steal",
+        "/other.Service/Hold",
+        "/",
+    ] {
         let status = send_bytes(&server.channel, path, b"").await.unwrap_err();
         assert_eq!(status.code(), Code::Unimplemented, "{path}");
     }

@@ -110,6 +110,30 @@ async fn what_cannot_be_killed_is_refused_with_why() {
 }
 
 #[tokio::test]
+async fn a_set_of_places_may_be_longer_than_a_sale_call_and_not_endless() {
+    let server = TestServer::with_show().await;
+    let keys =
+        |count: usize, bytes: usize| wire::PlaceSet { seat_keys: vec!["k".repeat(bytes); count], ..Default::default() };
+    let give_back = |places| wire::ReturnPlacesRequest {
+        event_id: "show".into(),
+        request_id: server.id(),
+        order_ref: "order-1".into(),
+        places: Some(places),
+        ..Default::default()
+    };
+    server.sell_direct(sell_of("show", &server.id(), "order-1", &[0])).await.unwrap();
+    let longest = said(&server.return_places(give_back(keys(4_096, 128))).await.unwrap_err());
+    assert_eq!(
+        (longest.reason.as_str(), longest.fields.join(" ")),
+        ("UNKNOWN_PLACE", "places.seat_keys[0]".to_owned())
+    );
+    let many = said(&server.return_places(give_back(keys(4_097, 1))).await.unwrap_err());
+    assert_eq!((many.reason.as_str(), many.fields.join(" ")), ("VALIDATION_FAILED", "places.seats".to_owned()));
+    assert_eq!(reason(server.return_places(give_back(keys(4_096, 300))).await), "MESSAGE_TOO_LARGE");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_forced_kill_takes_places_out_of_holds() {
     let server = TestServer::with_show().await;
     let (one, two, paying) = (server.id(), server.id(), server.id());

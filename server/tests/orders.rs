@@ -4,9 +4,7 @@
 mod support;
 
 use proto::inventory::v1::{self as wire, EventState, HoldState, PlaceState, ReturnTo, exchange_request::Take};
-use support::{
-    START_MS, TestServer, confirm_of, floor, halves, hold_of, id_at, no_rules, reason, said, selected, sell_of,
-};
+use support::{START_MS, TestServer, confirm_of, floor, hold_of, id_at, no_rules, reason, said, selected, sell_of};
 use tonic::Code;
 
 fn return_of(request_id: &str, order_ref: &str, places: Option<wire::PlaceSet>) -> wire::ReturnPlacesRequest {
@@ -67,7 +65,7 @@ async fn a_sale_without_a_hold_is_made_once_and_is_found() {
     let part = &order.parts[0];
     assert_eq!((part.seats.as_slice(), part.seat_keys.join(" ")), (&[3, 4][..], "S-A-4 S-A-5".to_owned()));
     assert_eq!((part.ticket_types.as_slice(), part.ga[0].quantity), (&[1, 2][..], 2));
-    assert_eq!(part.hold_ref, client_hold_ref(&id));
+    assert_eq!(part.hold_ref, hold_ref_of(&id));
     assert!(read.position >= sold.position);
 
     // Refusals, each with what it is about.
@@ -114,10 +112,9 @@ async fn a_sale_without_a_hold_is_made_once_and_is_found() {
 }
 
 /// The public name of a hold.
-fn client_hold_ref(id: &str) -> String {
+fn hold_ref_of(id: &str) -> String {
     use sha2::Digest as _;
-    let (high, low) = halves(id);
-    let bytes = [high.to_be_bytes(), low.to_be_bytes()].concat();
+    let bytes = uuid::Uuid::parse_str(id).unwrap().into_bytes();
     sha2::Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -158,7 +155,7 @@ async fn sold_places_come_back_all_or_in_part() {
     let would = server.return_places(only).await.unwrap();
     let touched = would.touched.unwrap();
     assert_eq!((touched.seat_keys.join(" "), touched.ga[0].quantity), ("S-A-1 S-A-2".to_owned(), 1));
-    assert_eq!((touched.hold_refs, would.replayed), (vec![client_hold_ref(&sale)], false));
+    assert_eq!((touched.hold_refs, would.replayed), (vec![hold_ref_of(&sale)], false));
     assert_eq!(server.event("show").await.counts.unwrap().sold, 7);
     let done = server.return_places(request.clone()).await.unwrap();
     assert_eq!((done.touched.unwrap().seats.as_slice(), done.replayed), (&[0, 1][..], false));
