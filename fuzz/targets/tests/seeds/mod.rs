@@ -206,15 +206,15 @@ fn requests() -> Vec<Seed> {
         ticket_types: vec![1, 2],
         ..Default::default()
     };
-    let places = || {
-        Some(wire::PlaceSet {
-            plan_revision: 1,
-            seats: vec![0],
-            selectors: vec!["Stalls/A/2-4".to_owned()],
-            ga: vec![wire::GaItem { quantity: 2, ..Default::default() }],
-            ..Default::default()
-        })
-    };
+    let places = Some(wire::PlaceSet {
+        plan_revision: 1,
+        seats: vec![0],
+        selectors: vec!["Stalls/A/2-4".to_owned()],
+        ..Default::default()
+    });
+    let sold = wire::PlaceSet { selectors: vec!["Stalls/B/5-6".to_owned()], ..Default::default() };
+    let killed = wire::PlaceSet { seats: vec![40], selectors: vec!["Stalls/C/8-10".to_owned()], ..Default::default() };
+    let floor = wire::GaItem { area_key: "floor".to_owned(), quantity: 2, ..Default::default() };
     let return_places = wire::ReturnPlacesRequest {
         event_id: event_id(),
         request_id: other_id(),
@@ -228,7 +228,7 @@ fn requests() -> Vec<Seed> {
         event_id: event_id(),
         request_id: other_id(),
         order_ref: order_ref(),
-        give: places(),
+        give: Some(sold),
         take: Some(wire::exchange_request::Take::Places(taken)),
         ..Default::default()
     };
@@ -239,7 +239,7 @@ fn requests() -> Vec<Seed> {
     let kill = admin::KillRequest {
         event_id: event_id(),
         request_id: other_id(),
-        places: places(),
+        places,
         reason: "camera".to_owned(),
         force: true,
         ..Default::default()
@@ -247,9 +247,13 @@ fn requests() -> Vec<Seed> {
     let unkill = admin::UnkillRequest {
         event_id: event_id(),
         request_id: other_id(),
-        places: places(),
+        places: Some(killed),
         expected_state: 2,
         ..Default::default()
+    };
+    let unkill_floor = admin::UnkillRequest {
+        places: Some(wire::PlaceSet { ga: vec![floor], ..Default::default() }),
+        ..unkill.clone()
     };
     let list_holds = admin::ListHoldsRequest { event_id: event_id(), page_size: 10, ..Default::default() };
     let of = |kind: u8, message: Vec<u8>| [vec![kind], message].concat();
@@ -277,6 +281,7 @@ fn requests() -> Vec<Seed> {
         ("list_orders", of(21, list_orders.encode_to_vec())),
         ("kill", of(22, kill.encode_to_vec())),
         ("unkill", of(23, unkill.encode_to_vec())),
+        ("unkill_floor", of(23, unkill_floor.encode_to_vec())),
         ("list_holds", of(24, list_holds.encode_to_vec())),
     ]
 }
