@@ -266,3 +266,28 @@ impl NeedsIds for admin::CreateEventRequest {}
 impl NeedsIds for admin::ListEventsRequest {}
 impl NeedsIds for admin::ListHoldsRequest {}
 impl NeedsIds for admin::ServerStatusRequest {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+
+    #[tokio::test]
+    async fn what_a_request_id_names_is_given_one_and_keeps_its_own() {
+        let client = Client::lazy(Config::new("http://127.0.0.1:1")).expect("an address");
+        let unary = client.unary();
+        let ids = [
+            unary.with_ids(inventory::SellDirectRequest::default()).request_id,
+            unary.with_ids(inventory::ReturnPlacesRequest::default()).request_id,
+            unary.with_ids(inventory::ExchangeRequest::default()).request_id,
+            unary.with_ids(admin::KillRequest::default()).request_id,
+            unary.with_ids(admin::UnkillRequest::default()).request_id,
+        ];
+        for id in &ids {
+            assert!(id.parse::<crate::RequestId>().is_ok(), "{id}");
+        }
+        assert!(ids.is_sorted() && ids[0] != ids[1], "each is greater than the one before");
+        let own = inventory::SellDirectRequest { request_id: ids[0].clone(), ..Default::default() };
+        assert_eq!(unary.with_ids(own).request_id, ids[0]);
+    }
+}
