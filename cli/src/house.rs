@@ -189,7 +189,7 @@ fn hold_json(names: &PlaceNames, hold: &ListedHold) -> Value {
     json!({
         "hold_ref": hold.hold_ref,
         "state": state_word(hold.state()),
-        "seats": hold.seat_keys,
+        "seats": PlaceNames::seats(&hold.seats, &hold.seat_keys),
         "seat_indexes": hold.seats,
         "ticket_types": hold.ticket_types,
         "ga": names.ga_json(&hold.ga),

@@ -31,7 +31,8 @@ impl PlaceNames {
         self.plan.area_key(item.area).map_or_else(|| format!("#{}", item.area), str::to_owned)
     }
 
-    fn seats(seats: &[u32], keys: &[String]) -> Vec<String> {
+    /// Each by its key, or by its index where there is none.
+    pub(crate) fn seats(seats: &[u32], keys: &[String]) -> Vec<String> {
         let keys = keys.iter().cloned().map(Some).chain(std::iter::repeat(None));
         seats.iter().zip(keys).map(|(seat, key)| key.unwrap_or_else(|| format!("#{seat}"))).collect()
     }
