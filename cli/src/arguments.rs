@@ -6,7 +6,9 @@ use crate::advice::SuggestOptions;
 use crate::availability::AvailabilityOptions;
 use crate::event::EventCommand;
 use crate::hold::{ConfirmOptions, ExtendOptions, HoldOptions, ReleaseOptions, ShowOptions};
+use crate::house::{HoldsOptions, KillOptions, UnkillOptions};
 use crate::inspect::InspectOptions;
+use crate::orders::{ExchangeOptions, OrderOptions, OrdersOptions, ReturnOptions, SellOptions};
 use crate::payment::{BeginPaymentOptions, EndPaymentOptions};
 use crate::plan_check::CheckOptions;
 use crate::repair::RepairOptions;
@@ -21,6 +23,7 @@ const EXAMPLES: &str = "Examples:
   usherctl hold concert-1 --best 2
   usherctl confirm concert-1/HOLD --order O-4711
   usherctl seatmap concert-1
+  usherctl kill concert-1 Stalls/F/1-8 --reason camera
   usherctl verify /var/lib/usher
   usherctl snapshot create --out /backup/usher/
   usherctl restore --from /backup/usher --data-dir NEW --dry-run
@@ -68,6 +71,14 @@ pub(crate) enum Command {
     Release(ReleaseOptions),
     Extend(ExtendOptions),
     Show(ShowOptions),
+    Sell(SellOptions),
+    Return(ReturnOptions),
+    Exchange(ExchangeOptions),
+    Order(OrderOptions),
+    Orders(OrdersOptions),
+    Holds(HoldsOptions),
+    Kill(KillOptions),
+    Unkill(UnkillOptions),
     Availability(AvailabilityOptions),
     #[command(name = "seatmap")]
     SeatMap(SeatMapOptions),

@@ -121,6 +121,7 @@ impl NamedPlace {
         match self.place {
             PlaceInTheWay::Seat { state: PlaceState::Unspecified, .. } => self.key.clone(),
             PlaceInTheWay::Seat { state, .. } => format!("{} is {}", self.key, state_word(state)),
+            PlaceInTheWay::Area { missing, .. } if missing > 0 => format!("{} lacks {missing}", self.key),
             PlaceInTheWay::Area { open, .. } => format!("{} has {open} open", self.key),
         }
     }
@@ -131,8 +132,8 @@ impl NamedPlace {
             PlaceInTheWay::Seat { index, state } => {
                 json!({ "kind": "seat", "key": self.key, "index": index, "state": state_word(state) })
             }
-            PlaceInTheWay::Area { area, open } => {
-                json!({ "kind": "area", "key": self.key, "index": area, "open": open })
+            PlaceInTheWay::Area { area, open, missing } => {
+                json!({ "kind": "area", "key": self.key, "index": area, "open": open, "missing": missing })
             }
         }
     }
@@ -350,7 +351,7 @@ pub(crate) mod tests {
             places: vec![
                 seat("A-1", 0, PlaceState::Held),
                 seat("A-2", 1, PlaceState::Sold),
-                NamedPlace { key: "FLOOR".into(), place: PlaceInTheWay::Area { area: 0, open: 3 } },
+                NamedPlace { key: "FLOOR".into(), place: PlaceInTheWay::Area { area: 0, open: 3, missing: 0 } },
             ],
             typed: Vec::new(),
         };

@@ -166,7 +166,8 @@ impl HoldCard {
     }
 }
 
-fn state_word(state: HoldState) -> &'static str {
+/// `active` for `HoldState::Active`.
+pub(crate) fn state_word(state: HoldState) -> &'static str {
     match state {
         HoldState::Unspecified => "unknown",
         HoldState::Active => "active",

@@ -20,6 +20,10 @@ mod plan_check;
 mod hold;
 mod payment;
 mod hold_card;
+mod orders;
+mod house;
+mod place_words;
+mod place_list;
 mod availability;
 mod seat_map;
 mod venue_plan;
@@ -132,6 +136,18 @@ fn run(arguments: Arguments) -> Result<Report, Failure> {
         Command::Release(options) => online(&arguments.endpoint, async |client| hold::release(client, &options).await),
         Command::Extend(options) => online(&arguments.endpoint, async |client| hold::extend(client, &options).await),
         Command::Show(options) => online(&arguments.endpoint, async |client| hold::show(client, &options).await),
+        Command::Sell(options) => online(&arguments.endpoint, async |client| orders::sell(client, &options).await),
+        Command::Return(options) => {
+            online(&arguments.endpoint, async |client| orders::return_places(client, &options).await)
+        }
+        Command::Exchange(options) => {
+            online(&arguments.endpoint, async |client| orders::exchange(client, &options).await)
+        }
+        Command::Order(options) => online(&arguments.endpoint, async |client| orders::order(client, &options).await),
+        Command::Orders(options) => online(&arguments.endpoint, async |client| orders::orders(client, &options).await),
+        Command::Holds(options) => online(&arguments.endpoint, async |client| house::holds(client, &options).await),
+        Command::Kill(options) => online(&arguments.endpoint, async |client| house::kill(client, &options).await),
+        Command::Unkill(options) => online(&arguments.endpoint, async |client| house::unkill(client, &options).await),
         Command::Availability(options) => {
             online(&arguments.endpoint, async |client| availability::availability(client, &options).await)
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use client::{AttemptId, HoldId};
+use client::{AttemptId, HoldId, RequestId};
 use proto::inventory::v1::GaItem;
 
 /// Name of an event.
@@ -85,6 +85,11 @@ pub(crate) fn parse_hold_id(text: &str) -> Result<HoldId, String> {
 /// Parses the name of a payment attempt, for clap.
 pub(crate) fn parse_attempt_id(text: &str) -> Result<AttemptId, String> {
     text.parse().map_err(|error| format!("`{text}` is no payment attempt: {error}"))
+}
+
+/// Parses the name of a request, for clap.
+pub(crate) fn parse_request_id(text: &str) -> Result<RequestId, String> {
+    text.parse().map_err(|error| format!("`{text}` is no request id: {error}"))
 }
 
 impl FromStr for Admissions {

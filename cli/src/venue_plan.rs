@@ -96,6 +96,6 @@ mod tests {
         let held = |index| PlaceInTheWay::Seat { index, state: PlaceState::Held };
         assert_eq!(plan.named(held(1)).key, "A-2");
         assert_eq!(plan.named(held(9)).key, "seat 9");
-        assert_eq!(plan.named(PlaceInTheWay::Area { area: 0, open: 1 }).key, "FLOOR");
+        assert_eq!(plan.named(PlaceInTheWay::Area { area: 0, open: 1, missing: 0 }).key, "FLOOR");
     }
 }

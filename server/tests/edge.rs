@@ -194,9 +194,13 @@ async fn a_message_that_stalls_is_given_up_at_the_servers_own_limit() {
 #[tokio::test]
 async fn unknown_methods_and_services() {
     let server = TestServer::empty().await;
-    for path in
-        ["/usher.inventory.v1.InventoryService/Steal", "/usher.admin.v1.AdminService/Steal", "/other.Service/Hold", "/"]
-    {
+    for path in [
+        "/usher.inventory.v1.InventoryService/Steal",
+        "/usher.inventory.v1.OrderService/Steal",
+        "/usher.admin.v1.AdminService/Steal",
+        "/other.Service/Hold",
+        "/",
+    ] {
         let status = send_bytes(&server.channel, path, b"").await.unwrap_err();
         assert_eq!(status.code(), Code::Unimplemented, "{path}");
     }
@@ -207,7 +211,9 @@ async fn unknown_methods_and_services() {
 async fn health_and_reflection_answer() {
     let server = TestServer::empty().await;
     let mut health = HealthClient::new(server.channel.clone());
-    for service in ["", "usher.inventory.v1.InventoryService", "usher.admin.v1.AdminService"] {
+    for service in
+        ["", "usher.inventory.v1.InventoryService", "usher.inventory.v1.OrderService", "usher.admin.v1.AdminService"]
+    {
         let answer = health.check(HealthCheckRequest { service: service.into() }).await.unwrap().into_inner();
         assert_eq!(answer.status(), ServingStatus::Serving, "{service}");
     }
@@ -227,7 +233,12 @@ async fn health_and_reflection_answer() {
         panic!("no list")
     };
     let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
-    for service in ["usher.inventory.v1.InventoryService", "usher.admin.v1.AdminService", "grpc.health.v1.Health"] {
+    for service in [
+        "usher.inventory.v1.InventoryService",
+        "usher.inventory.v1.OrderService",
+        "usher.admin.v1.AdminService",
+        "grpc.health.v1.Health",
+    ] {
         assert!(names.iter().any(|name| name == service), "{names:?}");
     }
     server.stop().await;

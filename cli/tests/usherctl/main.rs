@@ -10,4 +10,5 @@ mod verify;
 mod plan_check;
 mod usage;
 mod sale;
+mod house;
 mod backup;

@@ -21,7 +21,7 @@ pub(crate) struct Server {
 
 impl Server {
     /// Nothing when its program was not built.
-    fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let data = folder.path().to_owned();
         Self::over(folder, &data, &[])

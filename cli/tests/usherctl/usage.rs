@@ -23,6 +23,11 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         (&["restore", "--from", "b", "--data-dir", "n", "--to-time", "soon"], "write 2027-05-01T10:00:00Z"),
         (&["restore", "--from", "b", "--data-dir", "n", "--to-position", "1", "--to-time", "1"], "cannot be used with"),
         (&["restore", "--from", "s3://", "--data-dir", "n"], "s3://"),
+        (&["sell", "concert-1", "A-1"], "--order"),
+        (&["exchange", "concert-1", "--order", "O", "--give", "A-1"], "--take"),
+        (&["kill", "concert-1", "A-1"], "--reason"),
+        (&["unkill", "concert-1"], "required"),
+        (&["return", "concert-1", "--order", "O", "--request", "17"], "is no request id"),
         (&["nonsense"], "unrecognized"),
     ] {
         let run = usherctl(words.iter().copied());

@@ -75,7 +75,7 @@ impl Client {
         &self.0.clock
     }
 
-    /// Every call of both services as it is in the proto files.
+    /// Every call of all services as it is in the proto files.
     pub fn unary(&self) -> Unary<'_> {
         Unary::new(self)
     }

@@ -87,6 +87,9 @@ pub enum PlaceInTheWay {
         area: u32,
         /// Admissions that are open.
         open: u32,
+        /// Admissions of those asked for that are not to be had, where not what is open matters: they are in use, lost, or
+        /// not of the order.
+        missing: u32,
     },
 }
 
@@ -98,7 +101,9 @@ impl PlaceInTheWay {
             places_unavailable::place::Place::Index(index) => {
                 Some(Self::Seat { index, state: place_state(place.state) })
             }
-            places_unavailable::place::Place::Area(area) => Some(Self::Area { area, open: place.open }),
+            places_unavailable::place::Place::Area(area) => {
+                Some(Self::Area { area, open: place.open, missing: place.missing })
+            }
         };
         message.places.iter().filter_map(one).collect()
     }
@@ -176,7 +181,8 @@ impl Refusal {
             index,
             state: answer.states.get(nth).map_or(PlaceState::Unspecified, |&state| place_state(state)),
         });
-        let areas = answer.ga.iter().map(|item| PlaceInTheWay::Area { area: item.area, open: item.quantity });
+        let areas =
+            answer.ga.iter().map(|item| PlaceInTheWay::Area { area: item.area, open: item.quantity, missing: 0 });
         refusal.places = seats.chain(areas).collect();
         refusal.retry_after = (answer.retry_after_ms > 0).then(|| Duration::from_millis(answer.retry_after_ms));
         refusal.server_time_ms = answer.server_time_ms;
@@ -229,7 +235,10 @@ impl fmt::Display for Refusal {
                     let state = state.as_str_name().trim_start_matches("PLACE_STATE_").to_lowercase();
                     write!(f, "seat {index} {state}")?;
                 }
-                PlaceInTheWay::Area { area, open } => write!(f, "area {area} {open} open")?,
+                PlaceInTheWay::Area { area, missing, .. } if *missing > 0 => {
+                    write!(f, "area {area} {missing} missing")?
+                }
+                PlaceInTheWay::Area { area, open, .. } => write!(f, "area {area} {open} open")?,
             }
         }
         if self.places.is_empty() { Ok(()) } else { f.write_str("]") }
@@ -401,8 +410,14 @@ mod tests {
                     place: Some(places_unavailable::place::Place::Index(9)),
                     state: PlaceState::Sold as i32,
                     open: 0,
+                    missing: 0,
                 },
-                places_unavailable::Place { place: Some(places_unavailable::place::Place::Area(1)), state: 0, open: 3 },
+                places_unavailable::Place {
+                    place: Some(places_unavailable::place::Place::Area(1)),
+                    state: 0,
+                    open: 3,
+                    missing: 0,
+                },
             ],
             plan_revision: 1,
         };
@@ -417,7 +432,10 @@ mod tests {
         let error = Error::from_status(&status);
         assert_eq!(
             error.refusal().expect("a refusal").places,
-            [PlaceInTheWay::Seat { index: 9, state: PlaceState::Sold }, PlaceInTheWay::Area { area: 1, open: 3 }]
+            [
+                PlaceInTheWay::Seat { index: 9, state: PlaceState::Sold },
+                PlaceInTheWay::Area { area: 1, open: 3, missing: 0 }
+            ]
         );
         assert_eq!(error.to_string(), "PLACES_UNAVAILABLE: taken [seat 9 sold, area 1 3 open]");
     }

@@ -2,7 +2,7 @@
 //!
 //! Two lanes with one meaning. [`Client::hold`], [`Client::confirm`], [`Client::release`], [`Client::extend`],
 //! [`Client::begin_payment`], [`Client::end_payment`] and [`Client::get_hold`] share a few long streams (a *Session* for each connection) and cost little each;
-//! [`Client::unary`] gives every call of both services as it is in the proto files. [`Client::hold_batch`] and
+//! [`Client::unary`] gives every call of all services as it is in the proto files. [`Client::hold_batch`] and
 //! [`Client::resolve_batch`] put many commands of one event into a message. [`RawSession`] is a Session
 //! without the comfort, for programs that keep thousands of commands in flight.
 //!

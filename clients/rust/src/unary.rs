@@ -4,6 +4,7 @@ use proto::admin::v1 as admin;
 use proto::admin::v1::admin_service_client::AdminServiceClient;
 use proto::inventory::v1 as inventory;
 use proto::inventory::v1::inventory_service_client::InventoryServiceClient;
+use proto::inventory::v1::order_service_client::OrderServiceClient;
 use tonic::Request;
 
 use crate::client::Client;
@@ -12,7 +13,7 @@ use crate::error::Error;
 /// Largest answer taken: the seat map of ten million places is 2.5 MB, their plan comes in chunks.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
-/// The calls of both services as they are in the proto files, with deadlines, retries and typed errors.
+/// The calls of all services as they are in the proto files, with deadlines, retries and typed errors.
 ///
 /// An empty `hold_id`, and an empty `request_id` where one makes the call safe to send again, is filled in: a retry
 /// must be able to name what it repeats.
@@ -49,9 +50,12 @@ tells_time!(
         inventory::BeginPaymentResponse, inventory::EndPaymentResponse,
         inventory::ReleaseHoldResponse, inventory::GetHoldResponse, inventory::GetEventResponse,
         inventory::SuggestResponse, inventory::ExplainResponse,
-        inventory::GetAvailabilityResponse, inventory::GetSeatMapResponse;
+        inventory::GetAvailabilityResponse, inventory::GetSeatMapResponse,
+        inventory::SellDirectResponse, inventory::ReturnPlacesResponse, inventory::ExchangeResponse,
+        inventory::GetOrderResponse, inventory::ListOrdersResponse;
     timestamp: admin::CreatePlanResponse, admin::CreateEventResponse, admin::UpdateEventResponse,
-        admin::ListEventsResponse, admin::ServerStatusResponse
+        admin::ListEventsResponse, admin::ServerStatusResponse, admin::KillResponse, admin::UnkillResponse,
+        admin::ListHoldsResponse
 );
 
 /// Methods that send one message and get one.
@@ -105,6 +109,19 @@ calls!(InventoryServiceClient:
     get_seat_map(inventory::GetSeatMapRequest) -> inventory::GetSeatMapResponse;
 );
 
+calls!(OrderServiceClient:
+    /// Sells open places at once.
+    sell_direct(inventory::SellDirectRequest) -> inventory::SellDirectResponse;
+    /// Takes sold places of an order back.
+    return_places(inventory::ReturnPlacesRequest) -> inventory::ReturnPlacesResponse;
+    /// Gives some sold places of an order for others, in one step.
+    exchange(inventory::ExchangeRequest) -> inventory::ExchangeResponse;
+    /// Reads what is sold to an order.
+    get_order(inventory::GetOrderRequest) -> inventory::GetOrderResponse;
+    /// Lists what is sold of an event, one page of it.
+    list_orders(inventory::ListOrdersRequest) -> inventory::ListOrdersResponse;
+);
+
 calls!(AdminServiceClient:
     /// Checks a venue plan and stores it.
     create_plan(admin::CreatePlanRequest) -> admin::CreatePlanResponse;
@@ -114,6 +131,12 @@ calls!(AdminServiceClient:
     update_event(admin::UpdateEventRequest) -> admin::UpdateEventResponse;
     /// Lists events by id.
     list_events(admin::ListEventsRequest) -> admin::ListEventsResponse;
+    /// Withdraws places from sale.
+    kill(admin::KillRequest) -> admin::KillResponse;
+    /// Opens withdrawn places again.
+    unkill(admin::UnkillRequest) -> admin::UnkillResponse;
+    /// Lists the live holds of an event, one page of them.
+    list_holds(admin::ListHoldsRequest) -> admin::ListHoldsResponse;
     /// Tells how the server is.
     server_status(admin::ServerStatusRequest) -> admin::ServerStatusResponse;
 );
@@ -187,14 +210,6 @@ impl NeedsIds for inventory::HoldRequest {
     }
 }
 
-impl NeedsIds for inventory::ExtendHoldRequest {
-    fn fill(&mut self, client: &Client) {
-        if self.request_id.is_empty() {
-            self.request_id = client.ids().request_id().to_string();
-        }
-    }
-}
-
 impl NeedsIds for inventory::ConfirmHoldRequest {
     fn fill(&mut self, client: &Client) {
         let partial = !(self.seats.is_empty() && self.seat_keys.is_empty() && self.ga.is_empty());
@@ -213,13 +228,28 @@ impl NeedsIds for inventory::ReleaseHoldRequest {
     }
 }
 
-impl NeedsIds for admin::UpdateEventRequest {
-    fn fill(&mut self, client: &Client) {
-        if self.request_id.is_empty() {
-            self.request_id = client.ids().request_id().to_string();
-        }
-    }
+/// Requests that are named by a request id and nothing else.
+macro_rules! needs_request_id {
+    ($($request:ty),*) => {
+        $(impl NeedsIds for $request {
+            fn fill(&mut self, client: &Client) {
+                if self.request_id.is_empty() {
+                    self.request_id = client.ids().request_id().to_string();
+                }
+            }
+        })*
+    };
 }
+
+needs_request_id!(
+    inventory::ExtendHoldRequest,
+    inventory::SellDirectRequest,
+    inventory::ReturnPlacesRequest,
+    inventory::ExchangeRequest,
+    admin::UpdateEventRequest,
+    admin::KillRequest,
+    admin::UnkillRequest
+);
 
 impl NeedsIds for inventory::BeginPaymentRequest {}
 impl NeedsIds for inventory::EndPaymentRequest {}
@@ -229,7 +259,35 @@ impl NeedsIds for inventory::GetHoldRequest {}
 impl NeedsIds for inventory::GetEventRequest {}
 impl NeedsIds for inventory::GetAvailabilityRequest {}
 impl NeedsIds for inventory::GetSeatMapRequest {}
+impl NeedsIds for inventory::GetOrderRequest {}
+impl NeedsIds for inventory::ListOrdersRequest {}
 impl NeedsIds for admin::CreatePlanRequest {}
 impl NeedsIds for admin::CreateEventRequest {}
 impl NeedsIds for admin::ListEventsRequest {}
+impl NeedsIds for admin::ListHoldsRequest {}
 impl NeedsIds for admin::ServerStatusRequest {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+
+    #[tokio::test]
+    async fn what_a_request_id_names_is_given_one_and_keeps_its_own() {
+        let client = Client::lazy(Config::new("http://127.0.0.1:1")).expect("an address");
+        let unary = client.unary();
+        let ids = [
+            unary.with_ids(inventory::SellDirectRequest::default()).request_id,
+            unary.with_ids(inventory::ReturnPlacesRequest::default()).request_id,
+            unary.with_ids(inventory::ExchangeRequest::default()).request_id,
+            unary.with_ids(admin::KillRequest::default()).request_id,
+            unary.with_ids(admin::UnkillRequest::default()).request_id,
+        ];
+        for id in &ids {
+            assert!(id.parse::<crate::RequestId>().is_ok(), "{id}");
+        }
+        assert!(ids.is_sorted() && ids[0] != ids[1], "each is greater than the one before");
+        let own = inventory::SellDirectRequest { request_id: ids[0].clone(), ..Default::default() };
+        assert_eq!(unary.with_ids(own).request_id, ids[0]);
+    }
+}

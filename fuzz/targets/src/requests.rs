@@ -1,4 +1,4 @@
-//! Requests of both services, from their bytes to what the state machine says to them.
+//! Requests of all services, from their bytes to what the state machine says to them.
 
 use std::sync::{Arc, OnceLock};
 
@@ -6,7 +6,10 @@ use engine::{ClockSource, Engine, EngineConfig, ManualClock, Opened, Reply, open
 use inventory_core::{
     change::Change,
     command::{Command, CreateEvent, Hold},
-    ids::{CustomerKey, EventId, HoldId, TimestampMs},
+    direct_sale::{NamedPlaces, SellDirect},
+    ids::{CustomerKey, EventId, HoldId, OrderRef, RequestId, TimestampMs},
+    kill::Kill,
+    place_set::PlaceSet,
     plan_codec::encode_plan,
     policy::Settings,
     slot::{Decision, Plans, Slot, SlotConfig},
@@ -81,9 +84,35 @@ pub(crate) fn image() -> Vec<u8> {
     bytes
 }
 
+/// The same with four seats sold to an order and one withdrawn: what requests on them can name.
+fn judge_of_a_sold_house() -> Slot {
+    let (key, mut slot) = (engine::event_key(EVENT), judge());
+    let sell = SellDirect {
+        request_id: RequestId(HOLD.0 + 2),
+        order: OrderRef::parse("A-1017").expect("a good reference"),
+        places: NamedPlaces { seats: vec![20, 21, 22, 23].into(), ..NamedPlaces::default() },
+        customer: CustomerKey::NONE,
+        expected_state: None,
+        validate_only: false,
+    };
+    let kill = Kill {
+        request_id: RequestId(HOLD.0 + 3),
+        places: PlaceSet { seats: vec![40], ..PlaceSet::default() },
+        reason: "pillar".into(),
+        force: false,
+        expected_state: None,
+        validate_only: false,
+    };
+    for command in [Command::SellDirect(Box::new(sell)), Command::Kill(Box::new(kill))] {
+        let Ok(Decision::Change(event, change)) = slot.decide(NOW, key, &command) else { panic!("it is refused") };
+        slot.apply(NOW, event, &change, &ThePlan, None);
+    }
+    slot
+}
+
 // Who judges. Judging changes nothing, so every input meets the same state.
 std::thread_local! {
-    static JUDGE: Slot = judge();
+    static JUDGE: Slot = judge_of_a_sold_house();
 }
 
 /// What the edge looks up.
@@ -123,7 +152,14 @@ fn ask(kind: u8, message: &[u8]) {
             assert_eq!((read.change, consumed), (change, record.len()));
         }
         Ok(Decision::Hold { view, .. }) => server::fuzz::answered(&view, now),
-        Ok(Decision::Event { .. } | Decision::Suggested { .. } | Decision::Explained { outcome: Ok(_), .. }) => {}
+        Ok(
+            Decision::Event { .. }
+            | Decision::Suggested { .. }
+            | Decision::Explained { outcome: Ok(_), .. }
+            | Decision::Order { .. }
+            | Decision::Page { .. }
+            | Decision::Touched { .. },
+        ) => {}
         Ok(Decision::Explained { outcome: Err(reject), .. }) | Err(reject) => server::fuzz::rejected(reject),
     });
 }

@@ -411,6 +411,164 @@ pub struct ListEventsResponse {
     #[prost(message, optional, tag = "3")]
     pub server_time: ::core::option::Option<::prost_types::Timestamp>,
 }
+/// Places to withdraw from sale. Sold ones are in the way and refused with PLACES_IN_USE and their list; held ones too,
+/// without `force`. What is killed already stays as it is. Of an area only open admissions can be killed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct KillRequest {
+    /// The event.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// UUID of version 7, new for every kill. Required.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Which places: must not be empty. Ticket types do not matter.
+    #[prost(message, optional, tag = "3")]
+    pub places: ::core::option::Option<super::super::inventory::v1::PlaceSet>,
+    /// Why, for people: 1 to 64 bytes. An event knows at most 255 different reasons.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+    /// Take seats out of holds too: a hold that has none left ends, any other goes on with the rest. Refused with
+    /// PAYMENT_IN_PROGRESS when a payment is open on one of them.
+    #[prost(bool, tag = "5")]
+    pub force: bool,
+    /// The state the caller expects of the event. Another one is refused with STATE_MISMATCH. Unspecified: any.
+    #[prost(enumeration = "super::super::inventory::v1::EventState", tag = "6")]
+    pub expected_state: i32,
+    /// Check only, kill nothing: the answer says what would be killed.
+    #[prost(bool, tag = "7")]
+    pub validate_only: bool,
+}
+/// What was withdrawn.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct KillResponse {
+    /// The places that were not killed before, and the holds that lost some. Empty when `replayed`: that is not remembered.
+    #[prost(message, optional, tag = "1")]
+    pub touched: ::core::option::Option<super::super::inventory::v1::Touched>,
+    /// This request had been done before.
+    #[prost(bool, tag = "2")]
+    pub replayed: bool,
+    /// Position of the change in the log.
+    #[prost(uint64, tag = "3")]
+    pub position: u64,
+    /// Incarnation the position belongs to.
+    #[prost(uint64, tag = "4")]
+    pub incarnation: u64,
+    /// The server's time.
+    #[prost(message, optional, tag = "5")]
+    pub server_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Places to open again. Seats that are not killed stay as they are; more admissions than are killed are refused with
+/// CAPACITY_INVALID. Any event state.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UnkillRequest {
+    /// The event.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// UUID of version 7, new for every request. Required.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Which places: must not be empty. Ticket types do not matter.
+    #[prost(message, optional, tag = "3")]
+    pub places: ::core::option::Option<super::super::inventory::v1::PlaceSet>,
+    /// The state the caller expects of the event. Another one is refused with STATE_MISMATCH. Unspecified: any.
+    #[prost(enumeration = "super::super::inventory::v1::EventState", tag = "4")]
+    pub expected_state: i32,
+    /// Check only, open nothing: the answer says what would be opened.
+    #[prost(bool, tag = "5")]
+    pub validate_only: bool,
+}
+/// What was opened.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UnkillResponse {
+    /// The places that were killed. Empty when `replayed`: that is not remembered.
+    #[prost(message, optional, tag = "1")]
+    pub touched: ::core::option::Option<super::super::inventory::v1::Touched>,
+    /// This request had been done before.
+    #[prost(bool, tag = "2")]
+    pub replayed: bool,
+    /// Position of the change in the log.
+    #[prost(uint64, tag = "3")]
+    pub position: u64,
+    /// Incarnation the position belongs to.
+    #[prost(uint64, tag = "4")]
+    pub incarnation: u64,
+    /// The server's time.
+    #[prost(message, optional, tag = "5")]
+    pub server_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Which event's holds to list.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListHoldsRequest {
+    /// The event.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// Most holds in one page. 0: 100; at most 256.
+    #[prost(uint32, tag = "2")]
+    pub page_size: u32,
+    /// `next_page_token` of the page before, of the same event. Empty: the first page. Another one, also one made before the
+    /// server was started again, is refused with PAGE_TOKEN_INVALID.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// One page of live holds. A hold that lives all the while is told once.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListHoldsResponse {
+    /// Holds in an order that means nothing. May be empty before the last page.
+    #[prost(message, repeated, tag = "1")]
+    pub holds: ::prost::alloc::vec::Vec<ListedHold>,
+    /// Token of the next page. Empty: this is the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+    /// The plan revision the indexes belong to.
+    #[prost(uint32, tag = "3")]
+    pub plan_revision: u32,
+    /// Position at which this page is true.
+    #[prost(uint64, tag = "4")]
+    pub position: u64,
+    /// Incarnation the position belongs to.
+    #[prost(uint64, tag = "5")]
+    pub incarnation: u64,
+    /// The server's time.
+    #[prost(message, optional, tag = "6")]
+    pub server_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// A live hold in a list. Its id is not told: that is the right to confirm it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListedHold {
+    /// Its public name: the first 8 bytes of SHA-256(hold_id) in hexadecimal.
+    #[prost(string, tag = "1")]
+    pub hold_ref: ::prost::alloc::string::String,
+    /// Active or paying.
+    #[prost(enumeration = "super::super::inventory::v1::HoldState", tag = "2")]
+    pub state: i32,
+    /// Indexes of the seats held.
+    #[prost(uint32, repeated, tag = "3")]
+    pub seats: ::prost::alloc::vec::Vec<u32>,
+    /// For people: the key of each. Empty when the plan was revised meanwhile.
+    #[prost(string, repeated, tag = "4")]
+    pub seat_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// General admission held.
+    #[prost(message, repeated, tag = "5")]
+    pub ga: ::prost::alloc::vec::Vec<super::super::inventory::v1::GaItem>,
+    /// Ticket type of each seat of `seats`. Empty: all are type 0.
+    #[prost(uint32, repeated, tag = "6")]
+    pub ticket_types: ::prost::alloc::vec::Vec<u32>,
+    /// When it was made.
+    #[prost(message, optional, tag = "7")]
+    pub created_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it ends, unless it is confirmed, extended or being paid.
+    #[prost(message, optional, tag = "8")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When its payment must have ended. Not set: no payment is open.
+    #[prost(message, optional, tag = "9")]
+    pub payment_deadline: ::core::option::Option<::prost_types::Timestamp>,
+    /// References of the orders that places of it were sold to.
+    #[prost(string, repeated, tag = "10")]
+    pub order_refs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How many places the house withdrew from it.
+    #[prost(uint32, tag = "11")]
+    pub places_lost: u32,
+}
 /// Asks how the server is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ServerStatusRequest {}
@@ -821,6 +979,75 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("usher.admin.v1.AdminService", "ListEvents"));
             self.inner.unary(req, path, codec).await
         }
+        /// Withdraws places from sale, all that are named or none. Safe to send again.
+        pub async fn kill(
+            &mut self,
+            request: impl tonic::IntoRequest<super::KillRequest>,
+        ) -> std::result::Result<tonic::Response<super::KillResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/usher.admin.v1.AdminService/Kill",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("usher.admin.v1.AdminService", "Kill"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Opens withdrawn places again. Safe to send again.
+        pub async fn unkill(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UnkillRequest>,
+        ) -> std::result::Result<tonic::Response<super::UnkillResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/usher.admin.v1.AdminService/Unkill",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("usher.admin.v1.AdminService", "Unkill"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the live holds of an event.
+        pub async fn list_holds(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListHoldsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListHoldsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/usher.admin.v1.AdminService/ListHolds",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("usher.admin.v1.AdminService", "ListHolds"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Tells how the server is.
         pub async fn server_status(
             &mut self,
@@ -919,6 +1146,24 @@ pub mod admin_service_server {
             request: tonic::Request<super::ListEventsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListEventsResponse>,
+            tonic::Status,
+        >;
+        /// Withdraws places from sale, all that are named or none. Safe to send again.
+        async fn kill(
+            &self,
+            request: tonic::Request<super::KillRequest>,
+        ) -> std::result::Result<tonic::Response<super::KillResponse>, tonic::Status>;
+        /// Opens withdrawn places again. Safe to send again.
+        async fn unkill(
+            &self,
+            request: tonic::Request<super::UnkillRequest>,
+        ) -> std::result::Result<tonic::Response<super::UnkillResponse>, tonic::Status>;
+        /// Lists the live holds of an event.
+        async fn list_holds(
+            &self,
+            request: tonic::Request<super::ListHoldsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListHoldsResponse>,
             tonic::Status,
         >;
         /// Tells how the server is.
@@ -1187,6 +1432,139 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListEventsSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/usher.admin.v1.AdminService/Kill" => {
+                    #[allow(non_camel_case_types)]
+                    struct KillSvc<T: AdminService>(pub Arc<T>);
+                    impl<T: AdminService> tonic::server::UnaryService<super::KillRequest>
+                    for KillSvc<T> {
+                        type Response = super::KillResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::KillRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::kill(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = KillSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/usher.admin.v1.AdminService/Unkill" => {
+                    #[allow(non_camel_case_types)]
+                    struct UnkillSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::UnkillRequest>
+                    for UnkillSvc<T> {
+                        type Response = super::UnkillResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UnkillRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::unkill(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UnkillSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/usher.admin.v1.AdminService/ListHolds" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListHoldsSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ListHoldsRequest>
+                    for ListHoldsSvc<T> {
+                        type Response = super::ListHoldsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListHoldsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::list_holds(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListHoldsSvc(inner);
                         let codec = crate::codec::LeanCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -18,6 +18,65 @@ pub struct GaItem {
     #[prost(uint32, tag = "5")]
     pub ticket_type: u32,
 }
+/// Places as the house names them. What several names of one set mean is meant once. At most 4,096 seats by index and key
+/// together, 64 selectors and 64 areas; the seats must lie in at most 3,000 stretches of neighbours.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PlaceSet {
+    /// The plan revision the indexes were read at. 0 will do until the plan is revised.
+    #[prost(uint32, tag = "1")]
+    pub plan_revision: u32,
+    /// Indexes of seats.
+    #[prost(uint32, repeated, tag = "2")]
+    pub seats: ::prost::alloc::vec::Vec<u32>,
+    /// Keys of seats.
+    #[prost(string, repeated, tag = "3")]
+    pub seat_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Many seats at once: `SECTION`, `SECTION/ROW`, `SECTION/ROW/SEAT` or `SECTION/ROW/FIRST-LAST`, the section by its key,
+    /// the others by their labels.
+    #[prost(string, repeated, tag = "4")]
+    pub selectors: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// General admission.
+    #[prost(message, repeated, tag = "5")]
+    pub ga: ::prost::alloc::vec::Vec<GaItem>,
+}
+/// Places that are named one by one, to be sold.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NamedPlaces {
+    /// The plan revision the indexes were read at. 0 will do until the plan is revised.
+    #[prost(uint32, tag = "1")]
+    pub plan_revision: u32,
+    /// Indexes of seats.
+    #[prost(uint32, repeated, tag = "2")]
+    pub seats: ::prost::alloc::vec::Vec<u32>,
+    /// Keys of seats. They come after `seats` in request order.
+    #[prost(string, repeated, tag = "3")]
+    pub seat_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// General admission, all of it or nothing.
+    #[prost(message, repeated, tag = "4")]
+    pub ga: ::prost::alloc::vec::Vec<GaItem>,
+    /// Ticket type of each seat. Empty: all are type 0.
+    #[prost(uint32, repeated, tag = "5")]
+    pub ticket_types: ::prost::alloc::vec::Vec<u32>,
+}
+/// Places that a command touched, or would touch.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Touched {
+    /// Indexes of the seats, in plan order.
+    #[prost(uint32, repeated, tag = "1")]
+    pub seats: ::prost::alloc::vec::Vec<u32>,
+    /// For people: the key of each. Empty when the plan was revised meanwhile.
+    #[prost(string, repeated, tag = "2")]
+    pub seat_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// General admission, without ticket types.
+    #[prost(message, repeated, tag = "3")]
+    pub ga: ::prost::alloc::vec::Vec<GaItem>,
+    /// Public names of the holds that had them: the first 8 bytes of SHA-256(hold_id) in hexadecimal.
+    #[prost(string, repeated, tag = "4")]
+    pub hold_refs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The plan revision the indexes belong to.
+    #[prost(uint32, tag = "5")]
+    pub plan_revision: u32,
+}
 /// Counts of places by state. open + held + sold + killed = capacity, always.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PlaceCounts {
@@ -58,6 +117,10 @@ pub mod places_unavailable {
         /// How many admissions are open in the area. 0 for a seat.
         #[prost(uint32, tag = "4")]
         pub open: u32,
+        /// How many admissions of those asked for are not to be had: in use, lost, or not of the order. 0 for a seat, and where
+        /// `open` tells.
+        #[prost(uint32, tag = "5")]
+        pub missing: u32,
         /// A seat or an area.
         #[prost(oneof = "place::Place", tags = "1, 2")]
         pub place: ::core::option::Option<place::Place>,
@@ -300,65 +363,6 @@ impl OrphanRule {
             _ => None,
         }
     }
-}
-/// Counts of one section.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SectionAvailability {
-    /// Index of the section in the plan.
-    #[prost(uint32, tag = "1")]
-    pub section: u32,
-    /// Its key.
-    #[prost(string, tag = "2")]
-    pub key: ::prost::alloc::string::String,
-    /// Its places by state.
-    #[prost(message, optional, tag = "3")]
-    pub counts: ::core::option::Option<PlaceCounts>,
-}
-/// Counts of one price level.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct PriceLevelAvailability {
-    /// Index of the price level in the plan.
-    #[prost(uint32, tag = "1")]
-    pub price_level: u32,
-    /// Its key.
-    #[prost(string, tag = "2")]
-    pub key: ::prost::alloc::string::String,
-    /// Its places by state.
-    #[prost(message, optional, tag = "3")]
-    pub counts: ::core::option::Option<PlaceCounts>,
-}
-/// Counts of one general admission area.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct GaAreaAvailability {
-    /// Index of the area in the plan.
-    #[prost(uint32, tag = "1")]
-    pub area: u32,
-    /// Its key.
-    #[prost(string, tag = "2")]
-    pub key: ::prost::alloc::string::String,
-    /// Its admissions by state.
-    #[prost(message, optional, tag = "3")]
-    pub counts: ::core::option::Option<PlaceCounts>,
-}
-/// The public state of every place of an event at one position.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct SeatMap {
-    /// The plan revision the indexes belong to.
-    #[prost(uint32, tag = "1")]
-    pub plan_revision: u32,
-    /// The position at which all this is true.
-    #[prost(uint64, tag = "2")]
-    pub position: u64,
-    /// Two bits for each seat: seat i is bits 2\*(i%4) and 2\*(i%4)+1, counted from the lowest, of byte i/4.
-    /// 0 open, 1 held, 2 sold, 3 unavailable. The bits after the last seat are 0.
-    #[prost(bytes = "bytes", tag = "3")]
-    pub states: ::prost::bytes::Bytes,
-    /// General admission areas.
-    #[prost(message, repeated, tag = "4")]
-    pub ga: ::prost::alloc::vec::Vec<GaAreaAvailability>,
-    /// Number of seats in `states`.
-    #[prost(uint32, tag = "5")]
-    pub seat_count: u32,
 }
 /// Let the server choose the places and hold them in the same step. A filter is never
 /// relaxed.
@@ -650,6 +654,65 @@ impl Arrangement {
             _ => None,
         }
     }
+}
+/// Counts of one section.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SectionAvailability {
+    /// Index of the section in the plan.
+    #[prost(uint32, tag = "1")]
+    pub section: u32,
+    /// Its key.
+    #[prost(string, tag = "2")]
+    pub key: ::prost::alloc::string::String,
+    /// Its places by state.
+    #[prost(message, optional, tag = "3")]
+    pub counts: ::core::option::Option<PlaceCounts>,
+}
+/// Counts of one price level.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PriceLevelAvailability {
+    /// Index of the price level in the plan.
+    #[prost(uint32, tag = "1")]
+    pub price_level: u32,
+    /// Its key.
+    #[prost(string, tag = "2")]
+    pub key: ::prost::alloc::string::String,
+    /// Its places by state.
+    #[prost(message, optional, tag = "3")]
+    pub counts: ::core::option::Option<PlaceCounts>,
+}
+/// Counts of one general admission area.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GaAreaAvailability {
+    /// Index of the area in the plan.
+    #[prost(uint32, tag = "1")]
+    pub area: u32,
+    /// Its key.
+    #[prost(string, tag = "2")]
+    pub key: ::prost::alloc::string::String,
+    /// Its admissions by state.
+    #[prost(message, optional, tag = "3")]
+    pub counts: ::core::option::Option<PlaceCounts>,
+}
+/// The public state of every place of an event at one position.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SeatMap {
+    /// The plan revision the indexes belong to.
+    #[prost(uint32, tag = "1")]
+    pub plan_revision: u32,
+    /// The position at which all this is true.
+    #[prost(uint64, tag = "2")]
+    pub position: u64,
+    /// Two bits for each seat: seat i is bits 2\*(i%4) and 2\*(i%4)+1, counted from the lowest, of byte i/4.
+    /// 0 open, 1 held, 2 sold, 3 unavailable. The bits after the last seat are 0.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub states: ::prost::bytes::Bytes,
+    /// General admission areas.
+    #[prost(message, repeated, tag = "4")]
+    pub ga: ::prost::alloc::vec::Vec<GaAreaAvailability>,
+    /// Number of seats in `states`.
+    #[prost(uint32, tag = "5")]
+    pub seat_count: u32,
 }
 /// A point of the plan. Coordinates are thousandths of a plan unit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3498,6 +3561,946 @@ pub mod inventory_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "usher.inventory.v1.InventoryService";
     impl<T> tonic::server::NamedService for InventoryServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// What is sold to an order.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Order {
+    /// Reference of the order.
+    #[prost(string, tag = "1")]
+    pub order_ref: ::prost::alloc::string::String,
+    /// By hold, in the order of their ids. At least one.
+    #[prost(message, repeated, tag = "2")]
+    pub parts: ::prost::alloc::vec::Vec<SoldPart>,
+}
+/// What is sold to an order out of one hold. A sale without a hold counts as one.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SoldPart {
+    /// Reference of the order.
+    #[prost(string, tag = "1")]
+    pub order_ref: ::prost::alloc::string::String,
+    /// Public name of the hold: the first 8 bytes of SHA-256(hold_id) in hexadecimal.
+    #[prost(string, tag = "2")]
+    pub hold_ref: ::prost::alloc::string::String,
+    /// Indexes of the seats.
+    #[prost(uint32, repeated, tag = "3")]
+    pub seats: ::prost::alloc::vec::Vec<u32>,
+    /// For people: the key of each. Empty when the plan was revised meanwhile.
+    #[prost(string, repeated, tag = "4")]
+    pub seat_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// General admission.
+    #[prost(message, repeated, tag = "5")]
+    pub ga: ::prost::alloc::vec::Vec<GaItem>,
+    /// Ticket type of each seat of `seats`. Empty: all are type 0.
+    #[prost(uint32, repeated, tag = "6")]
+    pub ticket_types: ::prost::alloc::vec::Vec<u32>,
+}
+/// Where returned places go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ReturnTo {
+    /// As RETURN_TO_ORIGIN.
+    Unspecified = 0,
+    /// Where they came from. In an event that is cancelled they are killed.
+    Origin = 1,
+    /// General sale: the same while there are no allocations.
+    General = 2,
+    /// Out of sale, with the reason given.
+    Killed = 3,
+}
+impl ReturnTo {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RETURN_TO_UNSPECIFIED",
+            Self::Origin => "RETURN_TO_ORIGIN",
+            Self::General => "RETURN_TO_GENERAL",
+            Self::Killed => "RETURN_TO_KILLED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RETURN_TO_UNSPECIFIED" => Some(Self::Unspecified),
+            "RETURN_TO_ORIGIN" => Some(Self::Origin),
+            "RETURN_TO_GENERAL" => Some(Self::General),
+            "RETURN_TO_KILLED" => Some(Self::Killed),
+            _ => None,
+        }
+    }
+}
+/// Sells open places without a hold. Any event state but cancelled; sale windows, the rule about single seats and
+/// `places_per_hold_max` do not apply. At most 64 places.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SellDirectRequest {
+    /// The event.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// UUID of version 7, new for every sale; it is also the `hold_id` of the sale. Required.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Order the places are sold to: 1 to 64 printable ASCII characters.
+    #[prost(string, tag = "3")]
+    pub order_ref: ::prost::alloc::string::String,
+    /// Indexes of seats.
+    #[prost(uint32, repeated, tag = "4")]
+    pub seats: ::prost::alloc::vec::Vec<u32>,
+    /// Keys of seats. They come after `seats` in request order.
+    #[prost(string, repeated, tag = "5")]
+    pub seat_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// General admission, all of it or nothing.
+    #[prost(message, repeated, tag = "6")]
+    pub ga: ::prost::alloc::vec::Vec<GaItem>,
+    /// Ticket type of each seat. Empty: all are type 0.
+    #[prost(uint32, repeated, tag = "7")]
+    pub ticket_types: ::prost::alloc::vec::Vec<u32>,
+    /// The seller's own text for the customer, whose places are limited then. Only a hash of it is kept. May be empty.
+    #[prost(string, tag = "8")]
+    pub customer: ::prost::alloc::string::String,
+    /// The plan revision the indexes were read at. 0 will do until the plan is revised.
+    #[prost(uint32, tag = "9")]
+    pub plan_revision: u32,
+    /// The state the caller expects of the event. Another one is refused with STATE_MISMATCH. Unspecified: any.
+    #[prost(enumeration = "EventState", tag = "10")]
+    pub expected_state: i32,
+    /// Check only, sell nothing: `touched` of the answer says what would be sold.
+    #[prost(bool, tag = "11")]
+    pub validate_only: bool,
+}
+/// The sale made, or the same sale made earlier.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SellDirectResponse {
+    /// The sale, as a hold that is confirmed. Not set with `validate_only`, unless it had been made before.
+    #[prost(message, optional, tag = "1")]
+    pub hold: ::core::option::Option<Hold>,
+    /// The sale had been made before; this is how it is now.
+    #[prost(bool, tag = "2")]
+    pub replayed: bool,
+    /// With `validate_only`: what would be sold.
+    #[prost(message, optional, tag = "3")]
+    pub touched: ::core::option::Option<Touched>,
+    /// Position of the change in the log.
+    #[prost(uint64, tag = "4")]
+    pub position: u64,
+    /// Incarnation the position belongs to.
+    #[prost(uint64, tag = "5")]
+    pub incarnation: u64,
+    /// The server's time, milliseconds since 1970 UTC.
+    #[prost(uint64, tag = "6")]
+    pub server_time_ms: u64,
+    /// For people: the key of each seat of `hold.seats`, then of each of `hold.sold_seats`.
+    #[prost(string, repeated, tag = "7")]
+    pub seat_labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Takes sold places back, all of an order or those named. Any event state.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReturnPlacesRequest {
+    /// The event.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// UUID of version 7, new for every return. Required.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// The order they were sold to. One of which nothing is sold is refused with ORDER_NOT_FOUND.
+    #[prost(string, tag = "3")]
+    pub order_ref: ::prost::alloc::string::String,
+    /// Which of its places. Empty: all that are sold to it. A place that is not sold to it is refused with NOT_THIS_ORDER,
+    /// and nothing is returned. Admissions must be of the ticket type they were sold with.
+    #[prost(message, optional, tag = "4")]
+    pub places: ::core::option::Option<PlaceSet>,
+    /// Where they go.
+    #[prost(enumeration = "ReturnTo", tag = "5")]
+    pub to: i32,
+    /// Why, for people, where they are killed: at most 64 bytes. Empty: `returned`.
+    #[prost(string, tag = "6")]
+    pub reason: ::prost::alloc::string::String,
+    /// The state the caller expects of the event. Another one is refused with STATE_MISMATCH. Unspecified: any.
+    #[prost(enumeration = "EventState", tag = "7")]
+    pub expected_state: i32,
+    /// Check only, return nothing: the answer says what would be returned.
+    #[prost(bool, tag = "8")]
+    pub validate_only: bool,
+}
+/// What was returned.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReturnPlacesResponse {
+    /// The places; with `validate_only` also the holds they were sold out of. Empty when `replayed`: that is not remembered.
+    #[prost(message, optional, tag = "1")]
+    pub touched: ::core::option::Option<Touched>,
+    /// This return had been done before.
+    #[prost(bool, tag = "2")]
+    pub replayed: bool,
+    /// Position of the change in the log.
+    #[prost(uint64, tag = "3")]
+    pub position: u64,
+    /// Incarnation the position belongs to.
+    #[prost(uint64, tag = "4")]
+    pub incarnation: u64,
+    /// The server's time, milliseconds since 1970 UTC.
+    #[prost(uint64, tag = "5")]
+    pub server_time_ms: u64,
+}
+/// Gives some sold places of an order for others. What is given counts as open for what is taken, a seat may be in both,
+/// and the limit of the customer is judged on the net.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExchangeRequest {
+    /// The event.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// UUID of version 7, new for every exchange; it is also the `hold_id` of the new sale of `places`. Required.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// The order that gives and takes. One of which nothing is sold is refused with ORDER_NOT_FOUND.
+    #[prost(string, tag = "3")]
+    pub order_ref: ::prost::alloc::string::String,
+    /// What it gives: must not be empty. A place that is not sold to it is refused with NOT_THIS_ORDER.
+    #[prost(message, optional, tag = "4")]
+    pub give: ::core::option::Option<PlaceSet>,
+    /// The state the caller expects of the event. Another one is refused with STATE_MISMATCH. Unspecified: any.
+    #[prost(enumeration = "EventState", tag = "7")]
+    pub expected_state: i32,
+    /// Check only, exchange nothing: `touched` of the answer says what would be given.
+    #[prost(bool, tag = "8")]
+    pub validate_only: bool,
+    /// What it takes.
+    #[prost(oneof = "exchange_request::Take", tags = "5, 6")]
+    pub take: ::core::option::Option<exchange_request::Take>,
+}
+/// Nested message and enum types in `ExchangeRequest`.
+pub mod exchange_request {
+    /// What it takes.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Take {
+        /// Open places, or such as it gives.
+        #[prost(message, tag = "5")]
+        Places(super::NamedPlaces),
+        /// UUID of a live hold, taken whole.
+        #[prost(string, tag = "6")]
+        TakeHoldId(::prost::alloc::string::String),
+    }
+}
+/// What was taken.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExchangeResponse {
+    /// The new sale, or the hold that was taken. Not set with `validate_only`, nor when the exchange had been done before
+    /// and its sale is forgotten.
+    #[prost(message, optional, tag = "1")]
+    pub hold: ::core::option::Option<Hold>,
+    /// This exchange had been done before; this is how its sale is now.
+    #[prost(bool, tag = "2")]
+    pub replayed: bool,
+    /// With `validate_only`: what would be given, and the holds that was sold out of.
+    #[prost(message, optional, tag = "3")]
+    pub touched: ::core::option::Option<Touched>,
+    /// Position of the change in the log.
+    #[prost(uint64, tag = "4")]
+    pub position: u64,
+    /// Incarnation the position belongs to.
+    #[prost(uint64, tag = "5")]
+    pub incarnation: u64,
+    /// The server's time, milliseconds since 1970 UTC.
+    #[prost(uint64, tag = "6")]
+    pub server_time_ms: u64,
+    /// For people: the key of each seat of `hold.seats`, then of each of `hold.sold_seats`.
+    #[prost(string, repeated, tag = "7")]
+    pub seat_labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Names an order.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetOrderRequest {
+    /// The event.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// Reference of the order. One of which nothing is sold is refused with ORDER_NOT_FOUND.
+    #[prost(string, tag = "2")]
+    pub order_ref: ::prost::alloc::string::String,
+    /// Answer only with a state at least this new.
+    #[prost(uint64, tag = "3")]
+    pub min_position: u64,
+    /// Incarnation `min_position` belongs to. Another one is refused with INSTANCE_CHANGED. 0: any.
+    #[prost(uint64, tag = "4")]
+    pub incarnation: u64,
+}
+/// What is sold to the order.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetOrderResponse {
+    /// The order.
+    #[prost(message, optional, tag = "1")]
+    pub order: ::core::option::Option<Order>,
+    /// The plan revision the indexes belong to.
+    #[prost(uint32, tag = "2")]
+    pub plan_revision: u32,
+    /// Position at which this is true.
+    #[prost(uint64, tag = "3")]
+    pub position: u64,
+    /// Incarnation the position belongs to.
+    #[prost(uint64, tag = "4")]
+    pub incarnation: u64,
+    /// The server's time, milliseconds since 1970 UTC.
+    #[prost(uint64, tag = "5")]
+    pub server_time_ms: u64,
+}
+/// Which event's sales to list.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListOrdersRequest {
+    /// The event.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// About so many parts in one page. 0: 100; at most 256.
+    #[prost(uint32, tag = "2")]
+    pub page_size: u32,
+    /// `next_page_token` of the page before, of the same event. Empty: the first page. Another one, also one made before the
+    /// server was started again, is refused with PAGE_TOKEN_INVALID.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// One page of what is sold. What is sold all the while is told once.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListOrdersResponse {
+    /// By hold and order, in an order that means nothing. All parts of one hold are in one page. May be empty before the
+    /// last page.
+    #[prost(message, repeated, tag = "1")]
+    pub parts: ::prost::alloc::vec::Vec<SoldPart>,
+    /// Token of the next page. Empty: this is the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+    /// The plan revision the indexes belong to.
+    #[prost(uint32, tag = "3")]
+    pub plan_revision: u32,
+    /// Position at which this page is true.
+    #[prost(uint64, tag = "4")]
+    pub position: u64,
+    /// Incarnation the position belongs to.
+    #[prost(uint64, tag = "5")]
+    pub incarnation: u64,
+    /// The server's time, milliseconds since 1970 UTC.
+    #[prost(uint64, tag = "6")]
+    pub server_time_ms: u64,
+}
+/// Generated client implementations.
+pub mod order_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Sales without a hold, and what becomes of sold places later. Needs a role. Refusals are as in InventoryService.
+    #[derive(Debug, Clone)]
+    pub struct OrderServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl OrderServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> OrderServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> OrderServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            OrderServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Sells open places at once, all of them or none: box office and complimentary tickets. Safe to send again.
+        pub async fn sell_direct(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SellDirectRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SellDirectResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/usher.inventory.v1.OrderService/SellDirect",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("usher.inventory.v1.OrderService", "SellDirect"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes sold places of an order back, all that are named or none. Safe to send again.
+        pub async fn return_places(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReturnPlacesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReturnPlacesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/usher.inventory.v1.OrderService/ReturnPlaces",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("usher.inventory.v1.OrderService", "ReturnPlaces"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gives some sold places of an order for others, in one step: if the others cannot be had the order keeps what it has.
+        /// Safe to send again.
+        pub async fn exchange(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExchangeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExchangeResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/usher.inventory.v1.OrderService/Exchange",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("usher.inventory.v1.OrderService", "Exchange"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Reads what is sold to an order.
+        pub async fn get_order(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetOrderRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetOrderResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/usher.inventory.v1.OrderService/GetOrder",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("usher.inventory.v1.OrderService", "GetOrder"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists what is sold of an event.
+        pub async fn list_orders(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListOrdersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListOrdersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/usher.inventory.v1.OrderService/ListOrders",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("usher.inventory.v1.OrderService", "ListOrders"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod order_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with OrderServiceServer.
+    #[async_trait]
+    pub trait OrderService: std::marker::Send + std::marker::Sync + 'static {
+        /// Sells open places at once, all of them or none: box office and complimentary tickets. Safe to send again.
+        async fn sell_direct(
+            &self,
+            request: tonic::Request<super::SellDirectRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SellDirectResponse>,
+            tonic::Status,
+        >;
+        /// Takes sold places of an order back, all that are named or none. Safe to send again.
+        async fn return_places(
+            &self,
+            request: tonic::Request<super::ReturnPlacesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReturnPlacesResponse>,
+            tonic::Status,
+        >;
+        /// Gives some sold places of an order for others, in one step: if the others cannot be had the order keeps what it has.
+        /// Safe to send again.
+        async fn exchange(
+            &self,
+            request: tonic::Request<super::ExchangeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExchangeResponse>,
+            tonic::Status,
+        >;
+        /// Reads what is sold to an order.
+        async fn get_order(
+            &self,
+            request: tonic::Request<super::GetOrderRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetOrderResponse>,
+            tonic::Status,
+        >;
+        /// Lists what is sold of an event.
+        async fn list_orders(
+            &self,
+            request: tonic::Request<super::ListOrdersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListOrdersResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Sales without a hold, and what becomes of sold places later. Needs a role. Refusals are as in InventoryService.
+    #[derive(Debug)]
+    pub struct OrderServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> OrderServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for OrderServiceServer<T>
+    where
+        T: OrderService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/usher.inventory.v1.OrderService/SellDirect" => {
+                    #[allow(non_camel_case_types)]
+                    struct SellDirectSvc<T: OrderService>(pub Arc<T>);
+                    impl<
+                        T: OrderService,
+                    > tonic::server::UnaryService<super::SellDirectRequest>
+                    for SellDirectSvc<T> {
+                        type Response = super::SellDirectResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SellDirectRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as OrderService>::sell_direct(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SellDirectSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/usher.inventory.v1.OrderService/ReturnPlaces" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReturnPlacesSvc<T: OrderService>(pub Arc<T>);
+                    impl<
+                        T: OrderService,
+                    > tonic::server::UnaryService<super::ReturnPlacesRequest>
+                    for ReturnPlacesSvc<T> {
+                        type Response = super::ReturnPlacesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReturnPlacesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as OrderService>::return_places(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReturnPlacesSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/usher.inventory.v1.OrderService/Exchange" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExchangeSvc<T: OrderService>(pub Arc<T>);
+                    impl<
+                        T: OrderService,
+                    > tonic::server::UnaryService<super::ExchangeRequest>
+                    for ExchangeSvc<T> {
+                        type Response = super::ExchangeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExchangeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as OrderService>::exchange(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExchangeSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/usher.inventory.v1.OrderService/GetOrder" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetOrderSvc<T: OrderService>(pub Arc<T>);
+                    impl<
+                        T: OrderService,
+                    > tonic::server::UnaryService<super::GetOrderRequest>
+                    for GetOrderSvc<T> {
+                        type Response = super::GetOrderResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetOrderRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as OrderService>::get_order(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetOrderSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/usher.inventory.v1.OrderService/ListOrders" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListOrdersSvc<T: OrderService>(pub Arc<T>);
+                    impl<
+                        T: OrderService,
+                    > tonic::server::UnaryService<super::ListOrdersRequest>
+                    for ListOrdersSvc<T> {
+                        type Response = super::ListOrdersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListOrdersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as OrderService>::list_orders(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListOrdersSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for OrderServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "usher.inventory.v1.OrderService";
+    impl<T> tonic::server::NamedService for OrderServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

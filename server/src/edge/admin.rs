@@ -20,6 +20,7 @@ use tonic::{Request, Response, Status};
 use super::{
     convert, convert_admin,
     deadline::CallTime,
+    house,
     inventory::{find, submit},
     refusal::{Asked, Refusable, Refusal},
     snapshot,
@@ -320,9 +321,14 @@ fn event_of(engine: &Engine, answer: &Answer) -> Refusable<(Arc<EventView>, bool
                 .map(|event| (event, *replayed))
                 .ok_or_else(|| Refusal::of_refused(Refused::Internal, Asked::default()))
         }
-        Ok(Done::Hold { .. } | Done::Suggested { .. } | Done::Explained { .. }) => {
-            Err(Refusal::of_refused(Refused::Internal, Asked::default()))
-        }
+        Ok(
+            Done::Hold { .. }
+            | Done::Suggested { .. }
+            | Done::Explained { .. }
+            | Done::Order { .. }
+            | Done::Page { .. }
+            | Done::Touched { .. },
+        ) => Err(Refusal::of_refused(Refused::Internal, Asked::default())),
         Err(refused) => {
             let mut refusal = Refusal::of_refused(refused.clone(), Asked::default());
             refusal.position = answer.position;
@@ -398,6 +404,21 @@ impl AdminService for Admin {
         request: Request<wire::ListEventsRequest>,
     ) -> Result<Response<wire::ListEventsResponse>, Status> {
         said(self.list_events(request.get_ref()))
+    }
+
+    async fn kill(&self, request: Request<wire::KillRequest>) -> Result<Response<wire::KillResponse>, Status> {
+        said(house::kill(&self.edge, time_of(&request), request.into_inner()).await)
+    }
+
+    async fn unkill(&self, request: Request<wire::UnkillRequest>) -> Result<Response<wire::UnkillResponse>, Status> {
+        said(house::unkill(&self.edge, time_of(&request), request.into_inner()).await)
+    }
+
+    async fn list_holds(
+        &self,
+        request: Request<wire::ListHoldsRequest>,
+    ) -> Result<Response<wire::ListHoldsResponse>, Status> {
+        said(house::list_holds(&self.edge, time_of(&request), request.into_inner()).await)
     }
 
     async fn server_status(

@@ -2,7 +2,7 @@
 //!
 //! Not here: choosing and judging, which are those of Hold (crate `inventory-core`).
 
-use engine::{Answer, Done, Engine, EventInfo, EventView, Refused};
+use engine::{Answer, Done, Engine, EventView, Refused};
 use inventory_core::{
     command::{Command, Suggest},
     slot::Suggestion,
@@ -50,7 +50,7 @@ pub(crate) fn suggested(
     };
     let info = event.info();
     let option = |Suggestion { seats, area, arrangement }: Suggestion| wire::suggest_response::Option {
-        seat_keys: keys(&info, plan_revision, &seats),
+        seat_keys: convert::keys(&info, plan_revision, &seats),
         seats,
         ga: area
             .map(|area| wire::GaItem { area: u32::from(area), quantity: best.quantity, ..Default::default() })
@@ -82,7 +82,7 @@ pub(crate) fn explained(
     };
     let info = event.info();
     let mut response = wire::ExplainResponse {
-        left_alone_keys: keys(&info, plan_revision, &left_alone),
+        left_alone_keys: convert::keys(&info, plan_revision, &left_alone),
         left_alone,
         plan_revision,
         position,
@@ -93,7 +93,7 @@ pub(crate) fn explained(
     match outcome {
         Ok(held) => {
             response.seats = convert::seat_indexes(&held.seats);
-            response.seat_keys = keys(&info, plan_revision, &response.seats);
+            response.seat_keys = convert::keys(&info, plan_revision, &response.seats);
             response.ga = convert::ga_items(&held.admissions);
             response.arrangement = convert::arrangement(held.arrangement) as i32;
         }
@@ -111,12 +111,4 @@ fn at(mut refusal: Box<Refusal>, position: u64, time_ms: u64) -> Box<Refusal> {
     refusal.position = position;
     refusal.time_ms = time_ms;
     refusal
-}
-
-/// Keys of seats; none when the plan was revised since.
-fn keys(info: &EventInfo, plan_revision: u32, seats: &[u32]) -> Vec<String> {
-    if info.plan_revision != plan_revision {
-        return Vec::new();
-    }
-    seats.iter().map(|&seat| info.plan.seat_key(seat).to_owned()).collect()
 }

@@ -84,9 +84,14 @@ impl Batch {
                     self.expires_at_ms[at as usize] = view.expires_at.0;
                 }
             }
-            Ok(Done::Event { .. } | Done::Suggested { .. } | Done::Explained { .. }) => {
-                self.note(at, &Refusal::of_refused(engine::Refused::Internal, Asked::default()))
-            }
+            Ok(
+                Done::Event { .. }
+                | Done::Suggested { .. }
+                | Done::Explained { .. }
+                | Done::Order { .. }
+                | Done::Page { .. }
+                | Done::Touched { .. },
+            ) => self.note(at, &Refusal::of_refused(engine::Refused::Internal, Asked::default())),
             Err(refused) => {
                 let asked = self.asked.get(at as usize).copied().unwrap_or_default();
                 self.note(at, &Refusal::of_refused(refused, asked));

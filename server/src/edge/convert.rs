@@ -309,11 +309,12 @@ pub(crate) fn session_get_hold(request: &wire::SessionGetHold) -> Refusable<Hold
 // Parts of commands.
 
 /// Numbers that are far out of bounds stay out of bounds: the state machine refuses them in its order.
-fn saturated<T: TryInto<U>, U: Bounded>(number: T) -> U {
+pub(crate) fn saturated<T: TryInto<U>, U: Bounded>(number: T) -> U {
     number.try_into().unwrap_or(U::MAX)
 }
 
-trait Bounded {
+pub(crate) trait Bounded {
+    /// The greatest.
     const MAX: Self;
 }
 
@@ -359,7 +360,7 @@ pub(crate) fn best_available(wanted: wire::BestAvailable) -> BestAvailable {
     }
 }
 
-fn ticket_types(types: Vec<u32>, named: usize, best: Option<&BestAvailable>) -> Refusable<Vec<u8>> {
+pub(crate) fn ticket_types(types: Vec<u32>, named: usize, best: Option<&BestAvailable>) -> Refusable<Vec<u8>> {
     let small: Result<Vec<u8>, _> = types.into_iter().map(u8::try_from).collect();
     small.map_err(|_| {
         let chosen = best.map_or(0, |best| usize::from(best.quantity));
@@ -367,7 +368,7 @@ fn ticket_types(types: Vec<u32>, named: usize, best: Option<&BestAvailable>) -> 
     })
 }
 
-fn admissions_wanted(items: Vec<wire::GaItem>) -> Refusable<Vec<AdmissionWanted>> {
+pub(crate) fn admissions_wanted(items: Vec<wire::GaItem>) -> Refusable<Vec<AdmissionWanted>> {
     let want = |(at, item): (usize, wire::GaItem)| {
         Ok(AdmissionWanted {
             area: if item.area_key.is_empty() {
@@ -383,7 +384,7 @@ fn admissions_wanted(items: Vec<wire::GaItem>) -> Refusable<Vec<AdmissionWanted>
     items.into_iter().enumerate().map(want).collect()
 }
 
-fn area_ticket_type(at: usize, ticket_type: u32) -> Refusable<u8> {
+pub(crate) fn area_ticket_type(at: usize, ticket_type: u32) -> Refusable<u8> {
     u8::try_from(ticket_type)
         .map_err(|_| Refusal::field(Reason::TicketTypeInvalid, format!("ga[{at}].ticket_type"), "must be at most 255"))
 }
@@ -491,7 +492,7 @@ pub(crate) fn arrangement(arrangement: Arrangement) -> wire::Arrangement {
     }
 }
 
-fn hold_state(state: HoldState) -> wire::HoldState {
+pub(crate) fn hold_state(state: HoldState) -> wire::HoldState {
     match state {
         HoldState::Active => wire::HoldState::Active,
         HoldState::Paying => wire::HoldState::Paying,
@@ -567,7 +568,7 @@ pub(crate) fn hold_message(event_id: &str, view: &HoldView, now: TimestampMs) ->
         plan_revision: view.plan_revision,
         order_refs: view.orders.iter().map(|order| order.as_str().to_owned()).collect(),
         cause: hold_cause(view.cause) as i32,
-        places_lost: 0,
+        places_lost: view.places_lost,
         sold_seats: seat_indexes(&view.sold_seats),
         sold_ga: ga_items(&view.sold_admissions),
         sold_ticket_types: seat_types(&view.sold_seats),
@@ -581,7 +582,7 @@ pub(crate) fn seat_indexes(seats: &[Seat]) -> Vec<u32> {
 }
 
 /// Empty when all are 0.
-fn seat_types(seats: &[Seat]) -> Vec<u32> {
+pub(crate) fn seat_types(seats: &[Seat]) -> Vec<u32> {
     if seats.iter().all(|seat| seat.ticket_type == 0) {
         return Vec::new();
     }
@@ -597,6 +598,14 @@ pub(crate) fn ga_items(admissions: &[Admission]) -> Vec<wire::GaItem> {
         ..Default::default()
     };
     admissions.iter().map(item).collect()
+}
+
+/// Keys of seats, while their indexes mean the event's plan.
+pub(crate) fn keys(info: &EventInfo, plan_revision: u32, seats: &[u32]) -> Vec<String> {
+    if info.plan_revision != plan_revision {
+        return Vec::new();
+    }
+    seats.iter().map(|&seat| info.plan.seat_key(seat).to_owned()).collect()
 }
 
 /// The keys of a hold's seats, live ones first, while its indexes mean the event's plan.

@@ -179,7 +179,8 @@ fn labels(labels: &std::collections::BTreeMap<String, String>) -> Vec<(Box<str>,
     labels
 }
 
-fn known_state(field: &'static str, number: i32) -> Refusable<Option<EventState>> {
+/// A state of an event; none when unspecified.
+pub(crate) fn known_state(field: &'static str, number: i32) -> Refusable<Option<EventState>> {
     match sale::EventState::try_from(number) {
         Ok(sale::EventState::Unspecified) => Ok(None),
         Ok(sale::EventState::Draft) => Ok(Some(EventState::Draft)),
@@ -279,7 +280,7 @@ fn page_check(id: &str) -> [u8; 4] {
     [digest[0], digest[1], digest[2], digest[3]]
 }
 
-fn from_hex(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
@@ -297,7 +298,7 @@ pub(crate) fn timestamp_message(time: TimestampMs) -> prost_types::Timestamp {
 }
 
 /// A point in time, or nothing for zero.
-fn bound_message(time: TimestampMs) -> Option<prost_types::Timestamp> {
+pub(crate) fn bound_message(time: TimestampMs) -> Option<prost_types::Timestamp> {
     (time.0 > 0).then(|| timestamp_message(time))
 }
 

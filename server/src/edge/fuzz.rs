@@ -7,6 +7,7 @@ use engine::{Answer, Engine, EventView, Refused};
 use inventory_core::{
     command::Command,
     ids::{EventKey, HoldId, TimestampMs},
+    order::Listed,
     plan::Plan,
 };
 use prost::Message;
@@ -16,14 +17,15 @@ use proto::{
 };
 
 use super::{
-    batch, convert, convert_admin,
+    batch, convert, convert_admin, convert_orders,
     inventory::refuse_other_future,
+    page_tokens::PageTokens,
     refusal::{Asked, Refusable, Refusal},
     session,
 };
 
 /// How many request types there are.
-pub const KINDS: u8 = 17;
+pub const KINDS: u8 = 25;
 
 /// A command for the engine, when one comes of the bytes.
 pub type Asking = Option<(EventKey, Command)>;
@@ -77,9 +79,23 @@ fn decoded(engine: &Engine, plan: &Arc<Plan>, kind: u8, bytes: &[u8]) -> Option<
         13 => list_events(&message(bytes)?),
         14 => begin_payment(&message(bytes)?),
         15 => end_payment(&message(bytes)?),
-        _ => {
+        16 => {
             let _: admin::ServerStatusRequest = message(bytes)?;
             Ok(None)
+        }
+        17 => sell_direct(message(bytes)?),
+        18 => return_places(message(bytes)?),
+        19 => exchange(message(bytes)?),
+        20 => get_order(engine, &message(bytes)?),
+        21 => {
+            let request: wire::ListOrdersRequest = message(bytes)?;
+            list(Listed::Orders, &request.event_id, request.page_size, &request.page_token)
+        }
+        22 => kill(message(bytes)?),
+        23 => unkill(message(bytes)?),
+        _ => {
+            let request: admin::ListHoldsRequest = message(bytes)?;
+            list(Listed::Holds, &request.event_id, request.page_size, &request.page_token)
         }
     })
 }
@@ -132,6 +148,46 @@ fn get_hold(engine: &Engine, request: &wire::GetHoldRequest) -> Refusable<Asking
     let hold_id = convert::hold_id(&request.hold_id)?;
     refuse_other_future(engine, request.incarnation, request.min_position)?;
     Ok(Some((key, Command::GetHold(hold_id))))
+}
+
+fn sell_direct(request: wire::SellDirectRequest) -> Refusable<Asking> {
+    let key = convert::event_key(&convert::event_id(&request.event_id)?);
+    Ok(Some((key, Command::SellDirect(Box::new(convert_orders::sell_direct(request)?)))))
+}
+
+fn return_places(request: wire::ReturnPlacesRequest) -> Refusable<Asking> {
+    let key = convert::event_key(&convert::event_id(&request.event_id)?);
+    Ok(Some((key, Command::ReturnPlaces(Box::new(convert_orders::return_places(request)?)))))
+}
+
+fn exchange(request: wire::ExchangeRequest) -> Refusable<Asking> {
+    let key = convert::event_key(&convert::event_id(&request.event_id)?);
+    Ok(Some((key, Command::Exchange(Box::new(convert_orders::exchange(request)?)))))
+}
+
+fn get_order(engine: &Engine, request: &wire::GetOrderRequest) -> Refusable<Asking> {
+    let key = convert::event_key(&convert::event_id(&request.event_id)?);
+    let order = convert::order_ref(&request.order_ref)?;
+    refuse_other_future(engine, request.incarnation, request.min_position)?;
+    Ok(Some((key, Command::GetOrder(order))))
+}
+
+fn kill(request: admin::KillRequest) -> Refusable<Asking> {
+    let key = convert::event_key(&convert::event_id(&request.event_id)?);
+    Ok(Some((key, Command::Kill(Box::new(convert_orders::kill(request)?)))))
+}
+
+fn unkill(request: admin::UnkillRequest) -> Refusable<Asking> {
+    let key = convert::event_key(&convert::event_id(&request.event_id)?);
+    Ok(Some((key, Command::Unkill(Box::new(convert_orders::unkill(request)?)))))
+}
+
+fn list(what: Listed, event_id: &str, size: u32, token: &str) -> Refusable<Asking> {
+    let key = convert::event_key(&convert::event_id(event_id)?);
+    let tokens = PageTokens::with_secret(*b"known to fuzzers");
+    let from = tokens.from(what, key, token)?;
+    assert!(from == 0 || tokens.token(what, key, from).eq_ignore_ascii_case(token), "a page has one token");
+    Ok(Some((key, Command::List(convert_orders::list(what, from, size)))))
 }
 
 fn read(engine: &Engine, event_id: &str, incarnation: u64, min_position: u64) -> Refusable<Asking> {

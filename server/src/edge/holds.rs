@@ -153,7 +153,14 @@ impl Question {
                 let position = position.max(self.min_position);
                 return Ok(HoldDone { event: self.event, view, replayed, position, time });
             }
-            Ok(Done::Event { .. } | Done::Suggested { .. } | Done::Explained { .. }) => Refused::Internal,
+            Ok(
+                Done::Event { .. }
+                | Done::Suggested { .. }
+                | Done::Explained { .. }
+                | Done::Order { .. }
+                | Done::Page { .. }
+                | Done::Touched { .. },
+            ) => Refused::Internal,
             Err(refused) => refused,
         };
         if refused == Refused::Internal {

@@ -32,6 +32,8 @@ pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Largest message of a sale call.
 pub const SALE_MESSAGE_BYTES_MAX: usize = 64 << 10;
+/// Largest message of a call about orders: 4,096 keys of 128 bytes are half of it.
+pub const ORDER_MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// Largest message of an admin call: a plan of a million seats as JSON stays under it.
 pub const ADMIN_MESSAGE_BYTES_MAX: usize = 64 << 20;
 
@@ -50,9 +52,9 @@ pub const VIOLATIONS_MAX: usize = 16;
 /// Plan problems in one answer.
 pub const PLAN_PROBLEMS_MAX: usize = 256;
 
-/// Events in a page when the caller does not say.
+/// Events, holds or orders in a page when the caller does not say.
 pub const PAGE_SIZE_DEFAULT: u32 = 100;
-/// Events in a page at most.
+/// Events, holds or orders in a page at most.
 pub const PAGE_SIZE_MAX: u32 = 256;
 
 const _: () = {

@@ -8,6 +8,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use bytes::Bytes;
 use engine::Refused;
 use inventory_core::{
+    ids::TimestampMs,
     place::{Moved, PlaceState},
     reject::{Field, PlaceInTheWay, Reject},
 };
@@ -16,10 +17,7 @@ use proto::inventory::v1::{self as wire, Executed, Reason};
 use tonic::{Code, Status, metadata::MetadataMap};
 use tonic_types::pb;
 
-use super::{
-    convert::place_state,
-    limits::{self, VIOLATIONS_MAX},
-};
+use super::{convert::place_state, limits::VIOLATIONS_MAX};
 
 /// The `domain` of every ErrorInfo.
 const DOMAIN: &str = "usher";
@@ -137,6 +135,27 @@ impl Refusal {
     /// The same with another answer to whether anything was done.
     pub(crate) fn executed(mut self: Box<Self>, executed: Executed) -> Box<Refusal> {
         self.executed = executed;
+        self
+    }
+
+    /// The same with the fields of a set of places under the field that has the set.
+    pub(crate) fn under(mut self: Box<Self>, parent: &str) -> Box<Refusal> {
+        const OF_PLACES: [&str; 5] = ["seats", "seat_keys", "selectors", "ga", "ticket_types"];
+        for (field, _) in &mut self.fields {
+            if OF_PLACES.contains(&field.split('[').next().unwrap_or_default()) {
+                *field = Cow::Owned(format!("{parent}.{field}"));
+            }
+        }
+        if let [(field, problem)] = self.fields.as_slice() {
+            self.message = Cow::Owned(format!("{field}: {problem}"));
+        }
+        self
+    }
+
+    /// The same with the position it is true at and the time it was judged at.
+    pub(crate) fn at(mut self: Box<Self>, position: u64, time: TimestampMs) -> Box<Refusal> {
+        self.position = position;
+        self.time_ms = time.0;
         self
     }
 
@@ -325,13 +344,18 @@ fn say(reject: Reject, asked: Asked) -> Box<Refusal> {
                 Field::Seats => pick_path(position, asked),
                 Field::Zone
                 | Field::BestAvailable
+                | Field::Reason
+                | Field::Give
                 | Field::Options
                 | Field::Customer
                 | Field::ReplaceHoldId
                 | Field::State => field_path(field),
-                Field::SeatKeys | Field::Ga | Field::PriceLevels | Field::Sections | Field::Setting(_) => {
-                    Cow::Owned(format!("{}[{position}]", field_path(field)))
-                }
+                Field::SeatKeys
+                | Field::Selectors
+                | Field::Ga
+                | Field::PriceLevels
+                | Field::Sections
+                | Field::Setting(_) => Cow::Owned(format!("{}[{position}]", field_path(field))),
             };
             Refusal::field(Reason::UnknownPlace, path, "the plan has none of this name")
         }
@@ -362,7 +386,11 @@ fn say(reject: Reject, asked: Asked) -> Box<Refusal> {
         Reject::HoldIdReused => {
             Refusal::new(Reason::HoldIdReused, "the hold id was used before for a hold with other content")
         }
-        Reject::RequestIdInvalid => request_id_invalid(),
+        Reject::RequestIdInvalid => Refusal::field(
+            Reason::RequestIdInvalid,
+            "request_id",
+            "must be a UUID of version 7, its time at most 60 s ahead of the server's",
+        ),
         Reject::RequestIdTooOld => Refusal::field(
             Reason::RequestIdTooOld,
             "request_id",
@@ -447,6 +475,15 @@ fn say(reject: Reject, asked: Asked) -> Box<Refusal> {
             Reason::PaymentAttemptsCap,
             "the hold has used up its payment attempts; it can be confirmed until its deadline",
         ),
+        Reject::OrderNotFound => {
+            Refusal::new(Reason::OrderNotFound, "nothing of the event is sold to an order of this name")
+        }
+        Reject::NotThisOrder { places } => {
+            let mut refusal = Refusal::new(Reason::NotThisOrder, "some of the places are not sold to the order");
+            refusal.places = places;
+            refusal.plan_revision = plan_revision;
+            refusal
+        }
         Reject::PlacesInUse { places } => {
             let mut refusal =
                 Refusal::new(Reason::PlacesInUse, "the change would take away places that are held or sold");
@@ -501,6 +538,9 @@ fn field_path(field: Field) -> Cow<'static, str> {
         Field::Zone => "best_available.zone",
         Field::Customer => "customer",
         Field::ReplaceHoldId => "replace_hold_id",
+        Field::Selectors => "selectors",
+        Field::Reason => "reason",
+        Field::Give => "give",
         Field::State => "state",
         Field::Setting(name) => name,
     })
@@ -647,12 +687,13 @@ fn places_unavailable(places: &[PlaceInTheWay], plan_revision: u32) -> wire::Pla
     use wire::places_unavailable::{Place, place};
     let say = |way: &PlaceInTheWay| match way.place {
         Moved::Seat(index) => {
-            Place { place: Some(place::Place::Index(index)), state: place_state(way.state) as i32, open: 0 }
+            Place { place: Some(place::Place::Index(index)), state: place_state(way.state) as i32, open: 0, missing: 0 }
         }
         Moved::Area { area, quantity } => Place {
             place: Some(place::Place::Area(u32::from(area))),
             state: 0,
             open: if way.state == PlaceState::Open { quantity } else { 0 },
+            missing: if way.state == PlaceState::Open { 0 } else { quantity },
         },
     };
     wire::PlacesUnavailable { places: places.iter().map(say).collect(), plan_revision }
@@ -683,11 +724,6 @@ pub(crate) fn in_our_words(status: Status, message_bytes_max: usize) -> Status {
         return Refusal::message_too_large(message_bytes_max).into_status();
     }
     status
-}
-
-/// The largest message of the service a path belongs to.
-pub(crate) fn message_limit(is_sale: bool) -> usize {
-    if is_sale { limits::SALE_MESSAGE_BYTES_MAX } else { limits::ADMIN_MESSAGE_BYTES_MAX }
 }
 
 #[cfg(test)]

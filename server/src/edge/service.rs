@@ -14,7 +14,7 @@ use std::{
 use http::{HeaderMap, HeaderValue, Request, Response};
 use proto::{
     admin::v1::admin_service_server::AdminServiceServer,
-    inventory::v1::inventory_service_server::InventoryServiceServer,
+    inventory::v1::{inventory_service_server::InventoryServiceServer, order_service_server::OrderServiceServer},
 };
 use tonic::{Status, body::Body, service::Routes};
 use tower::Service as _;
@@ -23,14 +23,20 @@ use super::{
     admin::Admin,
     deadline::{CallTime, time_allowed},
     inventory::Inventory,
-    limits::{ADMIN_CALL_TIME_MAX, ADMIN_MESSAGE_BYTES_MAX, SALE_CALL_TIME_MAX, SALE_MESSAGE_BYTES_MAX},
-    refusal::{Refusal, in_our_words, message_limit},
+    limits::{
+        ADMIN_CALL_TIME_MAX, ADMIN_MESSAGE_BYTES_MAX, ORDER_MESSAGE_BYTES_MAX, SALE_CALL_TIME_MAX,
+        SALE_MESSAGE_BYTES_MAX,
+    },
+    orders::Orders,
+    refusal::{Refusal, in_our_words},
     relay::Incoming,
     state::Edge,
 };
 
 /// Beginning of the path of every sale call.
 const SALE: &str = "/usher.inventory.v1.InventoryService/";
+/// Beginning of the path of every call about orders.
+const ORDERS: &str = "/usher.inventory.v1.OrderService/";
 /// Beginning of the path of every admin call.
 const ADMIN: &str = "/usher.admin.v1.AdminService/";
 /// The two whose answer is a stream that may last.
@@ -69,9 +75,11 @@ impl Services {
     pub(crate) fn new(edge: &Arc<Edge>, rest: Routes) -> Services {
         let sale = InventoryServiceServer::new(Inventory::new(Arc::clone(edge)))
             .max_decoding_message_size(SALE_MESSAGE_BYTES_MAX);
+        let orders =
+            OrderServiceServer::new(Orders::new(Arc::clone(edge))).max_decoding_message_size(ORDER_MESSAGE_BYTES_MAX);
         let admin =
             AdminServiceServer::new(Admin::new(Arc::clone(edge))).max_decoding_message_size(ADMIN_MESSAGE_BYTES_MAX);
-        Services { edge: Arc::clone(edge), sale, rest: rest.add_service(admin).prepare() }
+        Services { edge: Arc::clone(edge), sale, rest: rest.add_service(orders).add_service(admin).prepare() }
     }
 
     /// What all connections share.
@@ -102,10 +110,13 @@ impl ConnectionService {
             self.services.sale.clone().call(request).await
         } else if path.starts_with(SALE) {
             let time = call_time(&mut request, SALE_CALL_TIME_MAX);
-            within(time, true, self.services.sale.clone().call(request)).await
+            within(time, SALE_MESSAGE_BYTES_MAX, self.services.sale.clone().call(request)).await
+        } else if path.starts_with(ORDERS) {
+            let time = call_time(&mut request, SALE_CALL_TIME_MAX);
+            within(time, ORDER_MESSAGE_BYTES_MAX, self.services.rest.clone().call(request)).await
         } else if path.starts_with(ADMIN) {
             let time = call_time(&mut request, ADMIN_CALL_TIME_MAX);
-            within(time, false, self.services.rest.clone().call(request)).await
+            within(time, ADMIN_MESSAGE_BYTES_MAX, self.services.rest.clone().call(request)).await
         } else {
             // Health and reflection have streams that last.
             self.services.rest.clone().call(request).await
@@ -125,7 +136,7 @@ fn call_time(request: &mut Request<Incoming>, limit: Duration) -> CallTime {
 
 /// Waits for the answer as long as the call may take, from the first byte of its message on. The command
 /// goes on without its caller once it is handed over.
-async fn within(time: CallTime, is_sale: bool, answer: impl Future<Output = Answer>) -> Answer {
+async fn within(time: CallTime, message_bytes_max: usize, answer: impl Future<Output = Answer>) -> Answer {
     // A time that has passed on arrival is not worth a shard's turn.
     let answer =
         if time.allowed.as_millis() == 0 { None } else { tokio::time::timeout(time.allowed, answer).await.ok() };
@@ -133,13 +144,13 @@ async fn within(time: CallTime, is_sale: bool, answer: impl Future<Output = Answ
         return Ok(Refusal::deadline(time.executed()).into_status().into_http());
     };
     Ok(match answer {
-        Ok(response) => renamed(response, is_sale),
+        Ok(response) => renamed(response, message_bytes_max),
         Err(never) => match never {},
     })
 }
 
 /// An answer the stack made itself because the message was too long has no details: give it ours.
-fn renamed(response: Response<Body>, is_sale: bool) -> Response<Body> {
+fn renamed(response: Response<Body>, message_bytes_max: usize) -> Response<Body> {
     let by_the_stack = |headers: &HeaderMap<HeaderValue>| {
         headers.contains_key("grpc-status") && !headers.contains_key("grpc-status-details-bin")
     };
@@ -147,9 +158,7 @@ fn renamed(response: Response<Body>, is_sale: bool) -> Response<Body> {
         return response;
     }
     match Status::from_header_map(response.headers()) {
-        Some(status) if status.code() == tonic::Code::OutOfRange => {
-            in_our_words(status, message_limit(is_sale)).into_http()
-        }
+        Some(status) if status.code() == tonic::Code::OutOfRange => in_our_words(status, message_bytes_max).into_http(),
         Some(_) | None => response,
     }
 }

@@ -466,7 +466,14 @@ fn message_of(engine: &Engine, command: InFlight, answer: Answer) -> wire::Sessi
             let response = convert::session_done(kind, &view, time, event_id);
             return wire::SessionResponse { correlation_id, position, replayed, ..response };
         }
-        Ok(Done::Event { .. } | Done::Suggested { .. } | Done::Explained { .. }) => Refused::Internal,
+        Ok(
+            Done::Event { .. }
+            | Done::Suggested { .. }
+            | Done::Explained { .. }
+            | Done::Order { .. }
+            | Done::Page { .. }
+            | Done::Touched { .. },
+        ) => Refused::Internal,
         Err(refused) => refused,
     };
     let mut refusal = Refusal::of_refused(refused, asked);

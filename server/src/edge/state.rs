@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     admission::Admission,
+    page_tokens::PageTokens,
     refusal::{Refusable, Refusal},
     session::Sessions,
 };
@@ -46,6 +47,8 @@ pub(crate) struct Edge {
     pub(crate) sessions: Sessions,
     /// MiB of plan documents that may be read at a time: a document in memory takes some 40 times its text.
     pub(crate) plan_work: Arc<Semaphore>,
+    /// Tokens of the pages of lists.
+    pub(crate) page_tokens: PageTokens,
     /// Snapshots are made one at a time.
     pub(crate) snapshot_work: Arc<Semaphore>,
     /// How long turns take.
@@ -68,6 +71,7 @@ impl Edge {
             admission: Admission::default(),
             sessions: Sessions::default(),
             plan_work: Arc::new(Semaphore::new(PLAN_WORK_MIB as usize)),
+            page_tokens: PageTokens::new(),
             snapshot_work: Arc::new(Semaphore::new(1)),
             turn_times: Arc::default(),
         }

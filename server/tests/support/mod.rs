@@ -13,7 +13,9 @@ use inventory_core::ids::TimestampMs;
 use prost::Message as _;
 use proto::{
     admin::v1::{self as admin, admin_service_client::AdminServiceClient},
-    inventory::v1::{self as wire, inventory_service_client::InventoryServiceClient},
+    inventory::v1::{
+        self as wire, inventory_service_client::InventoryServiceClient, order_service_client::OrderServiceClient,
+    },
 };
 use server::{
     StartFault,
@@ -73,6 +75,7 @@ pub struct TestServer {
     pub folder: TempDir,
     pub sale: InventoryServiceClient<Channel>,
     pub admin: AdminServiceClient<Channel>,
+    pub orders: OrderServiceClient<Channel>,
     pub channel: Channel,
 }
 
@@ -150,6 +153,7 @@ impl TestServer {
             folder,
             sale: InventoryServiceClient::new(channel.clone()),
             admin: AdminServiceClient::new(channel.clone()),
+            orders: OrderServiceClient::new(channel.clone()),
             channel,
         }
     }
@@ -200,6 +204,43 @@ impl TestServer {
     pub async fn get_hold(&self, event_id: &str, hold_id: &str) -> Result<wire::Hold, Status> {
         let request = wire::GetHoldRequest { event_id: event_id.into(), hold_id: hold_id.into(), ..Default::default() };
         self.sale.clone().get_hold(request).await.map(|answer| answer.into_inner().hold.unwrap())
+    }
+
+    pub async fn sell_direct(&self, request: wire::SellDirectRequest) -> Result<wire::SellDirectResponse, Status> {
+        self.orders.clone().sell_direct(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn return_places(
+        &self,
+        request: wire::ReturnPlacesRequest,
+    ) -> Result<wire::ReturnPlacesResponse, Status> {
+        self.orders.clone().return_places(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn exchange(&self, request: wire::ExchangeRequest) -> Result<wire::ExchangeResponse, Status> {
+        self.orders.clone().exchange(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn get_order(&self, event_id: &str, order_ref: &str) -> Result<wire::GetOrderResponse, Status> {
+        let (event_id, order_ref) = (event_id.into(), order_ref.into());
+        let request = wire::GetOrderRequest { event_id, order_ref, ..Default::default() };
+        self.orders.clone().get_order(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn list_orders(&self, request: wire::ListOrdersRequest) -> Result<wire::ListOrdersResponse, Status> {
+        self.orders.clone().list_orders(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn kill(&self, request: admin::KillRequest) -> Result<admin::KillResponse, Status> {
+        self.admin.clone().kill(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn unkill(&self, request: admin::UnkillRequest) -> Result<admin::UnkillResponse, Status> {
+        self.admin.clone().unkill(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn list_holds(&self, request: admin::ListHoldsRequest) -> Result<admin::ListHoldsResponse, Status> {
+        self.admin.clone().list_holds(request).await.map(tonic::Response::into_inner)
     }
 
     pub async fn event(&self, event_id: &str) -> wire::Event {
@@ -333,6 +374,27 @@ pub fn end_of(event_id: &str, hold_id: &str, attempt_id: &str) -> wire::EndPayme
         attempt_id: attempt_id.into(),
         outcome: wire::PaymentOutcome::Failed as i32,
     }
+}
+
+pub fn sell_of(event_id: &str, request_id: &str, order_ref: &str, seats: &[u32]) -> wire::SellDirectRequest {
+    wire::SellDirectRequest {
+        event_id: event_id.into(),
+        request_id: request_id.into(),
+        order_ref: order_ref.into(),
+        seats: seats.to_vec(),
+        ..Default::default()
+    }
+}
+
+/// Seats by what they are called together.
+pub fn selected(selectors: &[&str]) -> Option<wire::PlaceSet> {
+    let selectors = selectors.iter().map(|&text| text.to_owned()).collect();
+    Some(wire::PlaceSet { selectors, ..Default::default() })
+}
+
+/// So many admissions to the floor.
+pub fn floor(quantity: u32) -> wire::GaItem {
+    wire::GaItem { area_key: "Floor".into(), quantity, ..Default::default() }
 }
 
 /// What a status says of itself.

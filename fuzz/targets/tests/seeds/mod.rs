@@ -196,6 +196,66 @@ fn requests() -> Vec<Seed> {
         ..Default::default()
     };
     let list_events = admin::ListEventsRequest { page_size: 10, ..Default::default() };
+    let order_ref = || "A-1017".to_owned();
+    let sell_direct = wire::SellDirectRequest {
+        event_id: event_id(),
+        request_id: other_id(),
+        order_ref: order_ref(),
+        seats: vec![5],
+        seat_keys: vec!["Stalls-A-8".to_owned()],
+        ticket_types: vec![1, 2],
+        ..Default::default()
+    };
+    let places = Some(wire::PlaceSet {
+        plan_revision: 1,
+        seats: vec![0],
+        selectors: vec!["Stalls/A/2-4".to_owned()],
+        ..Default::default()
+    });
+    let sold = wire::PlaceSet { selectors: vec!["Stalls/B/5-6".to_owned()], ..Default::default() };
+    let killed = wire::PlaceSet { seats: vec![40], selectors: vec!["Stalls/C/8-10".to_owned()], ..Default::default() };
+    let floor = wire::GaItem { area_key: "floor".to_owned(), quantity: 2, ..Default::default() };
+    let return_places = wire::ReturnPlacesRequest {
+        event_id: event_id(),
+        request_id: other_id(),
+        order_ref: order_ref(),
+        to: 3,
+        reason: "refund".to_owned(),
+        ..Default::default()
+    };
+    let taken = wire::NamedPlaces { seats: vec![8], ..Default::default() };
+    let exchange = wire::ExchangeRequest {
+        event_id: event_id(),
+        request_id: other_id(),
+        order_ref: order_ref(),
+        give: Some(sold),
+        take: Some(wire::exchange_request::Take::Places(taken)),
+        ..Default::default()
+    };
+    let exchange_for_a_hold =
+        wire::ExchangeRequest { take: Some(wire::exchange_request::Take::TakeHoldId(hold_id())), ..exchange.clone() };
+    let get_order = wire::GetOrderRequest { event_id: event_id(), order_ref: order_ref(), ..Default::default() };
+    let list_orders = wire::ListOrdersRequest { event_id: event_id(), page_size: 10, ..Default::default() };
+    let kill = admin::KillRequest {
+        event_id: event_id(),
+        request_id: other_id(),
+        places,
+        reason: "camera".to_owned(),
+        force: true,
+        ..Default::default()
+    };
+    let unkill = admin::UnkillRequest {
+        event_id: event_id(),
+        request_id: other_id(),
+        places: Some(killed),
+        expected_state: 2,
+        ..Default::default()
+    };
+    let unkill_floor = admin::UnkillRequest {
+        places: Some(wire::PlaceSet { ga: vec![floor], ..Default::default() }),
+        ..unkill.clone()
+    };
+    let list_holds = admin::ListHoldsRequest { event_id: event_id(), page_size: 10, ..Default::default() };
     let of = |kind: u8, message: Vec<u8>| [vec![kind], message].concat();
     vec![
         ("hold_seats", of(0, by_seat.encode_to_vec())),
@@ -213,6 +273,16 @@ fn requests() -> Vec<Seed> {
         ("create_event", of(11, create_event.encode_to_vec())),
         ("update_event", of(12, update_event.encode_to_vec())),
         ("list_events", of(13, list_events.encode_to_vec())),
+        ("sell_direct", of(17, sell_direct.encode_to_vec())),
+        ("return_places", of(18, return_places.encode_to_vec())),
+        ("exchange", of(19, exchange.encode_to_vec())),
+        ("exchange_for_a_hold", of(19, exchange_for_a_hold.encode_to_vec())),
+        ("get_order", of(20, get_order.encode_to_vec())),
+        ("list_orders", of(21, list_orders.encode_to_vec())),
+        ("kill", of(22, kill.encode_to_vec())),
+        ("unkill", of(23, unkill.encode_to_vec())),
+        ("unkill_floor", of(23, unkill_floor.encode_to_vec())),
+        ("list_holds", of(24, list_holds.encode_to_vec())),
     ]
 }
 

@@ -1,0 +1,116 @@
+//! Sales without a hold, returns, exchanges and kills, as a person types them, against the real server.
+
+use serde_json::{Value, json};
+
+use crate::program::text;
+use crate::sale::{HALL, Server, hold_name, plan_file};
+
+/// A server with the event `gala` in the hall: row A and row B of six seats each, and a floor of 50.
+fn gala() -> Option<Server> {
+    let server = Server::start()?;
+    let plan = plan_file(&server, "hall.json", HALL);
+    server.run(&["event", "create", "gala", "--plan", text(&plan), "--orphan-rule", "off"]).done();
+    Some(server)
+}
+
+fn listed(list: &Value) -> Vec<&str> {
+    list.as_array().map(|list| list.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
+}
+
+#[test]
+fn an_order_from_the_box_office_to_the_refund() {
+    let Some(server) = gala() else { return };
+    let nothing = server.run(&["orders", "gala"]).done();
+    assert_eq!((nothing.data.as_str(), nothing.beside.as_str()), ("", "nothing is sold\n"));
+
+    // Sold at the counter.
+    let words = ["sell", "gala", "S-A-1", "S-A-2", "--ga", "FLOOR=2", "--order", "O-1", "--customer", "c-1"];
+    let would = server.run(&[&words[..], &["--validate-only"]].concat()).done();
+    assert_eq!(would.data, "would be sold  4 places\nplaces         S-A-1, S-A-2, 2 × FLOOR\n");
+    let sold = server.run(&words).done();
+    assert!(sold.data.starts_with("sold    S-A-1, S-A-2, 2 × FLOOR\nstate   confirmed\n"), "{sold:?}");
+    assert_eq!(sold.beside, "next: usherctl order gala O-1\n");
+    let taken = server.run(&["sell", "gala", "S-A-2", "--order", "O-2"]);
+    assert_eq!((taken.code, taken.beside.as_str()), (1, "refused: PLACES_UNAVAILABLE: S-A-2 is sold\n"));
+    let unknown = server.run(&["sell", "gala", "S-A-3", "Q-9", "--order", "O-2"]);
+    assert!(unknown.beside.starts_with("refused: UNKNOWN_PLACE: Q-9: "), "{unknown:?}");
+    let paused = server.run(&["sell", "gala", "S-A-3", "--order", "O-2", "--expected-state", "paused"]);
+    assert!(paused.code == 1 && paused.beside.starts_with("refused: STATE_MISMATCH"), "{paused:?}");
+
+    // The same request is one sale.
+    let id =
+        server.json(&["sell", "gala", "S-B-1", "--order", "O-2"])["request_id"].as_str().expect("an id").to_owned();
+    let again = ["sell", "gala", "S-B-1", "--order", "O-2", "--request", &id];
+    assert_eq!(server.json(&again)["replayed"], true);
+    assert!(server.run(&again).done().beside.starts_with("this was done before"));
+
+    // Looked up and listed.
+    let order = server.json(&["order", "gala", "O-1"]);
+    assert_eq!(listed(&order["order"]["parts"][0]["seats"]), ["S-A-1", "S-A-2"]);
+    assert_eq!(order["order"]["parts"][0]["ga"][0], json!({ "area": "FLOOR", "quantity": 2, "ticket_type": 0 }));
+    let shown = server.run(&["order", "gala", "O-1"]).done().data;
+    assert!(shown.starts_with("order  O-1\nHOLD ") && shown.contains("  S-A-1, S-A-2, 2 × FLOOR\n"), "{shown}");
+    let lines = server.run(&["orders", "gala"]).done().data;
+    assert_eq!(lines.lines().count(), 3, "{lines}");
+    assert!(lines.lines().nth(2).is_some_and(|line| line.starts_with("O-2 ") && line.ends_with(" S-B-1")), "{lines}");
+
+    // Other seats for one of them, then a hold for the other.
+    let words = ["exchange", "gala", "--order", "O-1", "--give", "S/A/1"];
+    let lost = server.run(&[&words[..], &["--take", "S-B-1"]].concat());
+    assert_eq!((lost.code, lost.beside.as_str()), (1, "refused: PLACES_UNAVAILABLE: S-B-1 is sold\n"));
+    let would = server.run(&[&words[..], &["--take", "S-B-2", "--validate-only"]].concat()).done();
+    assert!(would.data.starts_with("would be given  1 place\nplaces          S-A-1\n"), "{would:?}");
+    let moved = server.json(&[&words[..], &["--take", "S-B-2"]].concat());
+    assert_eq!(listed(&moved["hold"]["sold_seats"]), ["S-B-2"]);
+    let cart = hold_name(&server.json(&["hold", "gala", "S-B-5", "S-B-6"]));
+    let hold = cart.split_once('/').expect("a name").1;
+    server.run(&["exchange", "gala", "--order", "O-1", "--give", "S-A-2", "--take-hold", hold]).done();
+    assert_eq!(server.json(&["show", &cart])["hold"]["order_refs"][0], "O-1");
+
+    // Back, a part of it and then the rest.
+    let foreign = server.run(&["return", "gala", "--order", "O-1", "S/B/1-2"]);
+    assert_eq!((foreign.code, foreign.beside.as_str()), (1, "refused: NOT_THIS_ORDER: S-B-1 is sold\n"));
+    let part = server.run(&["return", "gala", "--order", "O-1", "S/B/5-6", "--ga", "FLOOR=1"]).done();
+    assert!(part.data.starts_with("returned  3 places\nplaces    S-B-5, S-B-6, 1 × FLOOR\n"), "{part:?}");
+    let rest = server.json(&["return", "gala", "--order", "O-1", "--to", "killed", "--reason", "broken"]);
+    assert_eq!((listed(&rest["touched"]["seats"]), rest["replayed"].as_bool()), (vec!["S-B-2"], Some(false)));
+    let gone = server.run(&["order", "gala", "O-1"]);
+    assert!(gone.code == 1 && gone.beside.starts_with("refused: ORDER_NOT_FOUND"), "{gone:?}");
+    let counts = server.json(&["availability", "gala"]);
+    assert_eq!((counts["totals"]["sold"].as_u64(), counts["totals"]["killed"].as_u64()), (Some(1), Some(2)));
+}
+
+#[test]
+fn places_are_killed_and_opened_by_key_and_by_selector() {
+    let Some(server) = gala() else { return };
+    assert_eq!(server.run(&["holds", "gala"]).done().beside, "nothing is held\n");
+    server.run(&["hold", "gala", "S-A-1", "S-A-2"]).done();
+
+    let row = ["kill", "gala", "S/A", "--reason", "camera"];
+    let in_use = server.run(&row);
+    assert_eq!((in_use.code, in_use.beside.as_str()), (1, "refused: PLACES_IN_USE: S-A-1 is held, S-A-2 is held\n"));
+    let unknown = server.run(&["kill", "gala", "S-B-1", "S/Q", "--reason", "camera"]);
+    assert!(unknown.beside.starts_with("refused: UNKNOWN_PLACE: S/Q: "), "{unknown:?}");
+    let many = server.run(&["kill", "gala", "--ga", "FLOOR=51", "--reason", "stage"]);
+    assert_eq!((many.code, many.beside.as_str()), (1, "refused: PLACES_IN_USE: FLOOR lacks 1\n"));
+
+    let would = server.run(&["kill", "gala", "S/A/2-3", "--reason", "camera", "--force", "--validate-only"]).done();
+    assert!(would.data.starts_with("would be killed  2 places\nplaces           S-A-2, S-A-3\nholds "), "{would:?}");
+    let killed = server.json(&["kill", "gala", "S/A/2-3", "S-B-1", "--ga", "FLOOR=2", "--reason", "camera", "--force"]);
+    assert_eq!(listed(&killed["touched"]["seats"]), ["S-A-2", "S-A-3", "S-B-1"]);
+    assert_eq!(killed["touched"]["hold_refs"].as_array().map(Vec::len), Some(1));
+    let holds = server.json(&["holds", "gala"]);
+    assert_eq!(
+        (listed(&holds["holds"][0]["seats"]), holds["holds"][0]["places_lost"].as_u64()),
+        (vec!["S-A-1"], Some(1))
+    );
+    assert_eq!(holds["holds"][0]["hold_ref"], killed["touched"]["hold_refs"][0]);
+    let lines = server.run(&["holds", "gala"]).done().data;
+    assert!(lines.contains("  active ") && lines.ends_with("  S-A-1 (1 lost)\n"), "{lines}");
+
+    let more = server.run(&["unkill", "gala", "--ga", "FLOOR=3"]);
+    assert!(more.code == 1 && more.beside.starts_with("refused: CAPACITY_INVALID"), "{more:?}");
+    let opened = server.run(&["unkill", "gala", "S", "--ga", "FLOOR=2"]).done();
+    assert!(opened.data.starts_with("opened  5 places\nplaces  S-A-2, S-A-3, S-B-1, 2 × FLOOR\n"), "{opened:?}");
+    assert_eq!(server.json(&["availability", "gala"])["totals"]["killed"], 0);
+}

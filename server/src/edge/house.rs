@@ -1,0 +1,115 @@
+//! What the house does to its places: withdraw them from sale, open them again, see who holds them.
+//!
+//! Not here: sold places that come back (`orders.rs`), events (`admin.rs`).
+
+use std::sync::Arc;
+
+use engine::Done;
+use inventory_core::{change::HoldView, command::Command, order::Listed, reject::Reject};
+use prost::Message;
+use proto::{admin::v1 as wire, inventory::v1::Reason};
+
+use super::{
+    convert, convert_admin, convert_orders,
+    deadline::CallTime,
+    inventory::find,
+    orders::{Came, ask, foreign_answer},
+    refusal::{Asked, Refusable, Refusal},
+    state::Edge,
+};
+
+/// Withdraws places.
+pub(crate) async fn kill(
+    edge: &Arc<Edge>,
+    time: Option<CallTime>,
+    mut request: wire::KillRequest,
+) -> Refusable<wire::KillResponse> {
+    let engine = edge.engine()?;
+    let bytes = request.encoded_len();
+    let event_id = convert::event_id(&std::mem::take(&mut request.event_id))?;
+    let kill = convert_orders::kill(request)?;
+    let event = find(engine, event_id.as_str(), Asked::default())?;
+    let asked = convert_orders::asked_of(&kill.places, event.info().plan_revision);
+    let say = |reject| Refusal::of_reject(reject, asked).under("places");
+    let Came { done, position, time } =
+        ask(edge, engine, time, &event, Command::Kill(Box::new(kill)), bytes, say).await?;
+    let Done::Touched { plan_revision, touched, replayed } = done else { return Err(foreign_answer()) };
+    Ok(wire::KillResponse {
+        touched: Some(convert_orders::touched_message(touched, plan_revision, &event.info())),
+        replayed,
+        position,
+        incarnation: engine.incarnation(),
+        server_time: Some(convert_admin::timestamp_message(time)),
+    })
+}
+
+/// Opens them again.
+pub(crate) async fn unkill(
+    edge: &Arc<Edge>,
+    time: Option<CallTime>,
+    mut request: wire::UnkillRequest,
+) -> Refusable<wire::UnkillResponse> {
+    let engine = edge.engine()?;
+    let bytes = request.encoded_len();
+    let event_id = convert::event_id(&std::mem::take(&mut request.event_id))?;
+    let unkill = convert_orders::unkill(request)?;
+    let event = find(engine, event_id.as_str(), Asked::default())?;
+    let asked = convert_orders::asked_of(&unkill.places, event.info().plan_revision);
+    let say = |reject| match reject {
+        Reject::CapacityInvalid => {
+            Refusal::field(Reason::CapacityInvalid, "places.ga", "must be at most as many as are killed in each area")
+        }
+        reject => Refusal::of_reject(reject, asked).under("places"),
+    };
+    let Came { done, position, time } =
+        ask(edge, engine, time, &event, Command::Unkill(Box::new(unkill)), bytes, say).await?;
+    let Done::Touched { plan_revision, touched, replayed } = done else { return Err(foreign_answer()) };
+    Ok(wire::UnkillResponse {
+        touched: Some(convert_orders::touched_message(touched, plan_revision, &event.info())),
+        replayed,
+        position,
+        incarnation: engine.incarnation(),
+        server_time: Some(convert_admin::timestamp_message(time)),
+    })
+}
+
+/// Who holds them.
+pub(crate) async fn list_holds(
+    edge: &Arc<Edge>,
+    time: Option<CallTime>,
+    request: wire::ListHoldsRequest,
+) -> Refusable<wire::ListHoldsResponse> {
+    let engine = edge.engine()?;
+    convert::event_id(&request.event_id)?;
+    let event = find(engine, &request.event_id, Asked::default())?;
+    let from = edge.page_tokens.from(Listed::Holds, event.key(), &request.page_token)?;
+    let command = Command::List(convert_orders::list(Listed::Holds, from, request.page_size));
+    let say = |reject| Refusal::of_reject(reject, Asked::default());
+    let Came { done, position, time } = ask(edge, engine, time, &event, command, 0, say).await?;
+    let Done::Page { plan_revision, page } = done else { return Err(foreign_answer()) };
+    let info = event.info();
+    let listed = |view: &HoldView| {
+        let seats = convert::seat_indexes(&view.seats);
+        wire::ListedHold {
+            hold_ref: convert::hold_ref(view.hold_id),
+            state: convert::hold_state(view.state) as i32,
+            seat_keys: convert::keys(&info, plan_revision, &seats),
+            seats,
+            ga: convert::ga_items(&view.admissions),
+            ticket_types: convert::seat_types(&view.seats),
+            created_at: Some(convert_admin::timestamp_message(view.created_at)),
+            expires_at: Some(convert_admin::timestamp_message(view.expires_at)),
+            payment_deadline: convert_admin::bound_message(view.payment_deadline),
+            order_refs: view.orders.iter().map(|order| order.as_str().to_owned()).collect(),
+            places_lost: view.places_lost,
+        }
+    };
+    Ok(wire::ListHoldsResponse {
+        holds: page.holds.iter().map(listed).collect(),
+        next_page_token: edge.page_tokens.token(Listed::Holds, event.key(), page.next),
+        plan_revision,
+        position,
+        incarnation: engine.incarnation(),
+        server_time: Some(convert_admin::timestamp_message(time)),
+    })
+}
