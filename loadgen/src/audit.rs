@@ -7,7 +7,7 @@ use proto::inventory::v1::{GaItem, GetAvailabilityResponse, GetSeatMapResponse, 
 
 use crate::board::{HELD, OPEN, SOLD};
 use crate::house::unpack_states;
-use crate::ledger::{Entry, Ledger};
+use crate::ledger::{ConfirmedFact, Entry, Ledger};
 
 /// Problems told in words; the counters count all of them.
 const PROBLEMS_TOLD_MAX: usize = 20;
@@ -50,6 +50,14 @@ pub(crate) struct Findings {
     pub(crate) sums: u64,
     /// Answers that were not what was asked for.
     pub(crate) wrong: u64,
+    /// Grants told to two callers.
+    pub(crate) granted_twice: u64,
+    /// Single seats left alone by picks that should have been refused.
+    pub(crate) stranded: u64,
+    /// Picks refused for leaving somebody alone who would not have, or could not have sat elsewhere.
+    pub(crate) strand_refusals_wrong: u64,
+    /// Payments that are not settled as they must be: see `money`.
+    pub(crate) money: u64,
     /// Ledger entries the server gave no answer about.
     pub(crate) unread: u64,
     /// Holds compared.
@@ -72,6 +80,10 @@ impl Findings {
             self.unexplained,
             self.sums,
             self.wrong,
+            self.granted_twice,
+            self.stranded,
+            self.strand_refusals_wrong,
+            self.money,
             self.unread,
         ];
         broken.iter().all(|&count| count == 0)
@@ -95,6 +107,7 @@ pub(crate) fn judge(ledger: &Ledger, view: &ServerView, others: bool) -> Finding
     let mut findings = Findings::default();
     judge_sales(ledger, view, &mut findings);
     judge_overlaps(ledger, &mut findings);
+    judge_repeats(ledger, &mut findings);
     let map = view.seat_map.seat_map.clone().unwrap_or_default();
     let codes = unpack_states(&map.states, map.seat_count);
     for (id, entry) in &ledger.entries {
@@ -115,6 +128,7 @@ pub(crate) fn judge(ledger: &Ledger, view: &ServerView, others: bool) -> Finding
     }
     if !others {
         judge_unexplained(ledger, view, &codes, &mut findings);
+        judge_unexplained_holds(ledger, view, &codes, &mut findings);
     }
     judge_sums(&view.seat_map, &view.availability, &mut findings);
     findings
@@ -157,27 +171,56 @@ fn judge_sales(ledger: &Ledger, view: &ServerView, findings: &mut Findings) {
     }
 }
 
-/// Acknowledged holds of one seat, by position: each must have ended before the next began.
+/// No hold is granted twice, and no change is told to two callers as theirs.
+fn judge_repeats(ledger: &Ledger, findings: &mut Findings) {
+    let mut by_position = BTreeMap::<u64, &str>::new();
+    for (id, entry) in &ledger.entries {
+        if entry.granted_again > 0 {
+            findings.granted_twice += entry.granted_again;
+            findings.problem(|| format!("hold {} was granted {} times", public_name(id), entry.granted_again + 1));
+        }
+        let Some(held) = entry.held.as_ref().filter(|held| held.exact) else { continue };
+        if let Some(other) = by_position.insert(held.position, id) {
+            findings.granted_twice += 1;
+            findings.problem(|| {
+                let (id, other) = (public_name(id), public_name(other));
+                format!("holds {other} and {id} were granted by one change, at {}", held.position)
+            });
+        }
+    }
+}
+
+/// Acknowledged holds of one seat, by position: each must have ended before the next began. A sale that took the places
+/// of an expired hold again counts as a hold of its own.
 fn judge_overlaps(ledger: &Ledger, findings: &mut Findings) {
-    let mut by_seat: BTreeMap<u32, Vec<(u64, &str)>> = BTreeMap::new();
+    // Position, hold, time, and whether it was taken again.
+    let mut by_seat: BTreeMap<u32, Vec<(u64, &str, u64, bool)>> = BTreeMap::new();
     for (id, entry) in &ledger.entries {
         // The position of a repeated answer may be later than the change: it orders nothing.
         if let Some(held) = entry.held.as_ref().filter(|held| held.exact) {
             for &seat in &held.seats {
-                by_seat.entry(seat).or_default().push((held.position, id));
+                by_seat.entry(seat).or_default().push((held.position, id, held.server_time_ms, false));
+            }
+        }
+        for sale in entry.confirmed.iter().filter(|sale| sale.exact && entry.is_reclaimed(sale)) {
+            for &seat in &sale.seats {
+                by_seat.entry(seat).or_default().push((sale.position, id, sale.server_time_ms, true));
             }
         }
     }
     for (seat, mut holds) in by_seat {
         holds.sort_unstable();
         for pair in holds.windows(2) {
-            let ((_, first), (second_position, second)) = (pair[0], pair[1]);
-            let (earlier, later) = (&ledger.entries[first], &ledger.entries[second]);
-            let sold = earlier.confirmed.iter().any(|sale| sale.seats.contains(&seat));
+            let ((_, first, _, again), (second_position, second, later_time_ms, _)) = (pair[0], pair[1]);
+            if first == second {
+                continue;
+            }
+            let earlier = &ledger.entries[first];
+            let has_seat = |sale: &&ConfirmedFact| sale.seats.contains(&seat);
+            let sold = again || earlier.confirmed.iter().filter(has_seat).any(|sale| !earlier.is_reclaimed(sale));
             let released = earlier.released.flatten().is_some_and(|position| position < second_position);
             // A release at an unknown position may have come in time, as may one nobody saw an answer of.
             let maybe_released = earlier.released == Some(None) || earlier.unknown_release;
-            let later_time_ms = later.held.as_ref().map_or(0, |held| held.server_time_ms);
             let expired = later_time_ms >= earlier.expires_at_ms;
             if sold || !(released || maybe_released || expired) {
                 findings.double_held += 1;
@@ -324,6 +367,40 @@ fn judge_unexplained(ledger: &Ledger, view: &ServerView, codes: &[u8], findings:
     }
 }
 
+/// Held places that no hold of the ledger can have.
+fn judge_unexplained_holds(ledger: &Ledger, view: &ServerView, codes: &[u8], findings: &mut Findings) {
+    // What a hold without an answer took is known from the hold alone, and no more when it has ended since.
+    if ledger.entries.values().any(|entry| entry.unknown_hold && entry.held.is_none()) {
+        return;
+    }
+    let may_hold = |entry: &&Entry| entry.released.is_none() && entry.confirmed.is_empty();
+    let mut explained: BTreeSet<u32> = ledger.event.held_seats.iter().copied().collect();
+    let mut ga_explained = BTreeMap::<u32, u64>::new();
+    for (area, &held) in ledger.event.held_ga.iter().enumerate() {
+        ga_explained.insert(u32::try_from(area).unwrap_or(u32::MAX), u64::from(held));
+    }
+    for held in ledger.entries.values().filter(may_hold).filter_map(|entry| entry.held.as_ref()) {
+        explained.extend(&held.seats);
+        for &(area, quantity) in &held.ga {
+            *ga_explained.entry(area).or_default() += u64::from(quantity);
+        }
+    }
+    for (seat, _) in codes.iter().enumerate().filter(|(_, code)| **code == HELD) {
+        if !explained.contains(&u32::try_from(seat).unwrap_or(u32::MAX)) {
+            findings.unexplained += 1;
+            findings.problem(|| format!("seat {seat} is held, and by no hold that was acknowledged and lives"));
+        }
+    }
+    for area in &view.availability.ga_areas {
+        let held = area.counts.map_or(0, |counts| u64::from(counts.held));
+        let told = ga_explained.get(&area.area).copied().unwrap_or(0);
+        if held > told {
+            findings.unexplained += held - told;
+            findings.problem(|| format!("area {}: {held} are held, {told} were acknowledged", area.area));
+        }
+    }
+}
+
 /// Everything that must add up, in the counts and between the counts and the map.
 pub(crate) fn judge_sums(map: &GetSeatMapResponse, availability: &GetAvailabilityResponse, findings: &mut Findings) {
     let totals = availability.totals.unwrap_or_default();
@@ -401,7 +478,7 @@ fn missing_ga(told: &[(u32, u32)], known: &[GaItem]) -> u64 {
 }
 
 /// How a problem names a hold: a report may be read by those who must not confirm it.
-fn public_name(id: &str) -> String {
+pub(crate) fn public_name(id: &str) -> String {
     id.parse::<HoldId>().map_or_else(|_| id.to_owned(), |id| id.hold_ref().to_string())
 }
 
@@ -464,6 +541,7 @@ mod tests {
                 exact: true,
                 server_time_ms: time,
                 expires_at_ms: expires,
+                best: None,
             }));
             self
         }
@@ -476,6 +554,7 @@ mod tests {
                 ga: if ga > 0 { vec![(0, ga)] } else { vec![] },
                 position,
                 exact: true,
+                ..ConfirmedFact::default()
             }));
             self
         }
@@ -646,6 +725,7 @@ mod tests {
             hold: hold.to_owned(),
             command: command.to_owned(),
             order: order.map(ToOwned::to_owned),
+            attempt: None,
         };
         let findings = story("S.h.....", 0)
             .held("a", &[0], 1, 10, 5_000)
@@ -665,6 +745,56 @@ mod tests {
         let story = story("S.......", 2);
         assert_eq!(story.judge().unexplained, 3);
         assert!(judge(&story.ledger, &story.view, true).is_clean());
+    }
+
+    #[test]
+    fn a_seat_held_by_nobody_is_unexplained() {
+        let mut story = story("h.......", 0);
+        assert_eq!(story.judge().unexplained, 1);
+        story = story.held("a", &[0], 1, 10, 5_000).server("a", HoldState::Active, &[0], &[], "");
+        assert!(story.judge().is_clean());
+        let released = Fact::Released { hold: "a".to_owned(), position: 2, exact: true };
+        assert_eq!(story.fact(released).unknown_to_server("a").judge().unexplained, 1);
+    }
+
+    #[test]
+    fn a_grant_told_twice_is_found() {
+        let told = |second: &str, position: u64, seat: u32| {
+            let story = story("........", 0).held("a", &[0], 1, 10, 500).held(second, &[seat], position, 20, 500);
+            story.unknown_to_server("a").unknown_to_server(second).judge().granted_twice
+        };
+        assert_eq!(told("b", 2, 1), 0);
+        assert_eq!(told("b", 1, 1), 1, "one change for two holds");
+        assert_eq!(told("a", 2, 1), 1, "one hold by two changes");
+    }
+
+    #[test]
+    fn a_sale_of_an_expired_hold_must_find_its_seats_open() {
+        // Hold a expires at 500, b has the seat until it is released at position 6, and a is paid late.
+        let late = |position: u64, released: bool| {
+            let mut story = story("S.......", 0)
+                .held("a", &[0], 1, 10, 500)
+                .held("b", &[0], 5, 600, 5_000)
+                .fact(Fact::Confirmed(ConfirmedFact {
+                    hold: "a".to_owned(),
+                    order: "o".to_owned(),
+                    seats: vec![0],
+                    position,
+                    exact: true,
+                    reclaim: true,
+                    server_time_ms: 900,
+                    ..ConfirmedFact::default()
+                }))
+                .server("a", HoldState::Confirmed, &[], &[0], "o")
+                .unknown_to_server("b");
+            if released {
+                story = story.fact(Fact::Released { hold: "b".to_owned(), position: 6, exact: true });
+            }
+            story.judge().double_held
+        };
+        assert_eq!(late(7, true), 0);
+        assert_eq!(late(7, false), 1, "b had it still");
+        assert_eq!(late(4, true), 1, "b came when it was sold");
     }
 
     #[test]

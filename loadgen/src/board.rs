@@ -7,6 +7,7 @@ use crate::picks::Leftover;
 pub(crate) const OPEN: u8 = 0;
 pub(crate) const HELD: u8 = 1;
 pub(crate) const SOLD: u8 = 2;
+pub(crate) const UNAVAILABLE: u8 = 3;
 
 /// The seat map as the buyers last saw it: read every now and then, and corrected by what they run into. Always a
 /// guess; the server decides.
@@ -109,7 +110,7 @@ pub(crate) fn code_of(state: PlaceState) -> Option<u8> {
         PlaceState::Open => Some(OPEN),
         PlaceState::Held => Some(HELD),
         PlaceState::Sold => Some(SOLD),
-        PlaceState::Unavailable => Some(3),
+        PlaceState::Unavailable => Some(UNAVAILABLE),
     }
 }
 

@@ -2,13 +2,16 @@ use std::time::{Duration, Instant};
 
 use client::{Client, Confirmed, Error, Held, HoldId, HoldRequest, PlaceInTheWay, Reason, Refusal};
 use parking_lot::Mutex;
+use proto::inventory::v1::Arrangement;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::board::{self, HELD, OPEN, SOLD};
-use crate::ledger::Fact;
+use crate::ledger::{Fact, StrandedFact};
 use crate::measure::{Kind, Measure};
-use crate::picks::{self, Leftover};
+use crate::options::Scenario;
+use crate::payer::Payer;
+use crate::picks::{self, Habit, Leftover};
 use crate::sale::Sale;
 
 /// One in ten who point at something point at standing room.
@@ -31,24 +34,28 @@ struct Wish {
     /// The seats it points at.
     seats: Vec<u32>,
     places: u64,
+    /// The server chooses.
+    best: bool,
 }
 
 impl Wish {
     fn seats(request: HoldRequest, seats: Vec<u32>) -> Self {
-        Self { request: request.seats(seats.iter().copied()), places: seats.len() as u64, seats }
+        Self { request: request.seats(seats.iter().copied()), places: seats.len() as u64, seats, best: false }
     }
 
     fn area(request: HoldRequest, area: u32, quantity: u32) -> Self {
-        Self { request: request.ga(area, quantity), seats: Vec::new(), places: u64::from(quantity) }
+        Self { request: request.ga(area, quantity), seats: Vec::new(), places: u64::from(quantity), best: false }
     }
 
     fn best(request: HoldRequest, quantity: u32) -> Self {
-        Self { request: request.best_available(quantity), seats: Vec::new(), places: u64::from(quantity) }
+        Self { request: request.best_available(quantity), seats: Vec::new(), places: u64::from(quantity), best: true }
     }
 
-    /// So many places, and the very seats that were named.
+    /// So many places, the very seats that were named, and an arrangement if there was something to arrange.
     fn is_granted_by(&self, held: &Held) -> bool {
-        held.place_count() == self.places && (self.seats.is_empty() || held.seats == self.seats)
+        held.place_count() == self.places
+            && (self.seats.is_empty() || held.seats == self.seats)
+            && self.best == (held.arrangement != Arrangement::Unspecified)
     }
 }
 
@@ -92,12 +99,15 @@ impl<'a> Buyer<'a> {
                     let (name, ga) = (held.hold_ref(), &held.ga);
                     self.sale.wrong_answer(format!("hold {name}: asked for {wish:?}, got {:?} and {ga:?}", held.seats));
                 }
-                self.sale.board.mark(held.seats.iter().copied(), HELD);
-                self.sale.note(Fact::held(&held));
+                // Who is picky does not hear of others' luck before the map is read again: so they meet.
+                if self.sale.options.scenario != Scenario::Picky {
+                    self.sale.board.mark(held.seats.iter().copied(), HELD);
+                }
+                self.sale.note(Fact::held(&held, wish.best.then_some(wish.places)));
                 self.decide(held).await;
                 Visit::Over
             }
-            Err(Error::Refused(refusal)) if !refusal_is_unknown(&refusal) => self.refused(&refusal),
+            Err(Error::Refused(refusal)) if !refusal_is_unknown(&refusal) => self.refused(&refusal, wish),
             Err(error) => {
                 if error.outcome_unknown() {
                     self.sale.note(Fact::unknown(id, Kind::Hold, None));
@@ -111,10 +121,17 @@ impl<'a> Buyer<'a> {
 
     fn wish(&mut self) -> Option<Wish> {
         let sale = self.sale;
+        let (least, most) = sale.options.hold_ttl().into_inner();
+        let ttl = if least < most { self.rng.random_range(least..=most) } else { least };
         let request = HoldRequest::new(&sale.house.event_id)
             .customer(format!("b{}-{}", self.number, self.visits))
-            .ttl(sale.options.hold_ttl)
+            .ttl(ttl)
             .plan_revision(sale.house.plan_revision);
+        let scenario = sale.options.scenario;
+        if sale.is_sweeping() && scenario == Scenario::Best {
+            // One at a time is how the ladder gives away the last seats.
+            return Some(Wish::best(request, 1));
+        }
         if sale.is_sweeping() {
             let leftover = sale.board.take_leftover(|count| self.rng.random_range(0..count))?;
             return Some(match leftover {
@@ -122,17 +139,29 @@ impl<'a> Buyer<'a> {
                 Leftover::Area { area, quantity } => Wish::area(request, area, quantity),
             });
         }
-        let party = sale.options.party.draw(&mut self.rng).min(sale.house.places_per_hold_max);
-        if !self.chance(sale.options.best) {
+        let mut party = sale.party.draw(&mut self.rng).min(sale.house.places_per_hold_max);
+        if !self.chance(sale.options.best()) {
             if sale.house.area_count > 0 && self.chance(STANDING_PERCENT) {
                 #[expect(clippy::cast_possible_truncation, reason = "there are at most some thousand areas")]
                 let area = self.rng.random_range(0..sale.house.area_count) as u32;
                 return Some(Wish::area(request, area, party));
             }
-            let pick =
-                |codes: &[u8], front: &mut usize| picks::explicit(&sale.house, codes, front, party, &mut self.rng);
-            if let Some(seats) = sale.board.pick(pick) {
-                return Some(Wish::seats(request, seats));
+            let habit = if scenario == Scenario::Picky { Habit::PICKY } else { Habit::CROWD };
+            loop {
+                let pick = |codes: &[u8], front: &mut usize| {
+                    picks::explicit(&sale.house, codes, front, party, habit, &mut self.rng)
+                };
+                if let Some(seats) = sale.board.pick(pick) {
+                    return Some(Wish::seats(request, seats));
+                }
+                if scenario != Scenario::Picky {
+                    break;
+                }
+                // Who wants seats of their own choice and finds none for all comes with fewer.
+                party -= 1;
+                if party == 0 {
+                    return None;
+                }
             }
         }
         Some(Wish::best(request, party))
@@ -141,9 +170,12 @@ impl<'a> Buyer<'a> {
     /// A hold is made: what becomes of it?
     async fn decide(&mut self, held: Held) {
         let options = &self.sale.options;
+        if options.scenario == Scenario::Payments {
+            return Payer::new(self.sale, self.client, self.measure, &mut self.rng).pay(&held).await;
+        }
         // The last places are bought by people who want them: otherwise the end of a sale is a matter of waiting.
         let point = if self.sale.is_sweeping() { 100 } else { self.rng.random_range(0..100) };
-        if point < options.abandon {
+        if point < options.abandon() {
             return;
         }
         let (least, most) = (*options.confirm_delay.start(), *options.confirm_delay.end());
@@ -151,7 +183,7 @@ impl<'a> Buyer<'a> {
         if delay > Duration::ZERO {
             tokio::time::sleep(delay).await;
         }
-        if point < options.abandon + options.release {
+        if point < options.abandon() + options.release() {
             return self.release(&held).await;
         }
         if self.chance(options.extend) {
@@ -199,7 +231,7 @@ impl<'a> Buyer<'a> {
     async fn extend(&self, held: &Held) {
         let id = self.client.ids().request_id();
         let started = Instant::now();
-        let request = held.extend(self.sale.options.hold_ttl).request_id(id);
+        let request = held.extend(*self.sale.options.hold_ttl().end()).request_id(id);
         let result = self.sale.patience().ask(|| self.client.extend(request.clone())).await;
         self.measure.lock().outcome(Kind::Extend, started.elapsed(), &result);
         if let Ok(extended) = result {
@@ -220,8 +252,20 @@ impl<'a> Buyer<'a> {
         }
     }
 
-    fn refused(&self, refusal: &Refusal) -> Visit {
+    fn refused(&self, refusal: &Refusal, wish: Wish) -> Visit {
+        let scenario = self.sale.options.scenario;
         match refusal.reason {
+            // Only a Session tells where a refusal is true.
+            Reason::WouldStrand if refusal.position > 0 => {
+                let (position, server_time_ms) = (refusal.position, refusal.server_time_ms);
+                self.sale.note(Fact::Stranded(StrandedFact { seats: wish.seats, position, server_time_ms }));
+                Visit::Over
+            }
+            // Nothing that the server would choose is left, nor can it come back.
+            Reason::SoldOut if scenario == Scenario::Best => {
+                self.sale.sold_out();
+                Visit::NothingToHave
+            }
             Reason::PlacesUnavailable => {
                 for place in &refusal.places {
                     if let PlaceInTheWay::Seat { index, state } = place
@@ -230,6 +274,12 @@ impl<'a> Buyer<'a> {
                         self.sale.board.mark([*index], code);
                     }
                 }
+                Visit::Over
+            }
+            // A full area says nothing of the seats.
+            Reason::NotEnoughPlaces | Reason::SoldOut
+                if !wish.best && matches!(scenario, Scenario::Picky | Scenario::Payments) =>
+            {
                 Visit::Over
             }
             Reason::NotEnoughPlaces | Reason::SoldOut => {
@@ -263,12 +313,12 @@ impl<'a> Buyer<'a> {
     }
 }
 
-fn refusal_is_unknown(refusal: &Refusal) -> bool {
+pub(crate) fn refusal_is_unknown(refusal: &Refusal) -> bool {
     refusal.executed == client::Executed::Unknown
 }
 
 /// A whole confirm sells what was held, whether or not the answer repeats it.
-fn whole(held: &Held, mut confirmed: Confirmed) -> Confirmed {
+pub(crate) fn whole(held: &Held, mut confirmed: Confirmed) -> Confirmed {
     if confirmed.seats.is_empty() && confirmed.ga.is_empty() {
         confirmed.seats.clone_from(&held.seats);
         confirmed.ga.clone_from(&held.ga);

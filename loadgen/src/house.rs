@@ -1,6 +1,7 @@
 use client::{Client, Error};
 use proto::inventory::v1::{
-    Event, GetEventRequest, GetPlanRequest, GetSeatMapRequest, GetSeatMapResponse, PlanChunk, PlanPoint, RowKind,
+    Event, GetEventRequest, GetPlanRequest, GetSeatMapRequest, GetSeatMapResponse, OrphanRule, PlanChunk, PlanPoint,
+    RowKind, SeatAttribute,
 };
 
 /// Seats that are neighbours of each other in index order: a row between its ends and aisles, or a table.
@@ -8,6 +9,10 @@ use proto::inventory::v1::{
 pub(crate) struct Block {
     pub(crate) first: u32,
     pub(crate) count: u32,
+    /// Index of its section.
+    pub(crate) section: u32,
+    /// A table: the last seat is a neighbour of the first.
+    pub(crate) ring: bool,
 }
 
 impl Block {
@@ -30,6 +35,12 @@ pub(crate) struct House {
     /// Seats from the best to the worst.
     pub(crate) by_taste: Vec<u32>,
     pub(crate) area_count: usize,
+    /// The rule for single seats left alone by those who name seats. Unspecified: the server did not say.
+    pub(crate) orphan_rule: OrphanRule,
+    /// The price level of each seat.
+    pub(crate) price_levels: Vec<u32>,
+    /// Seats that are not chosen for who does not ask for them: accessible ones and their companions.
+    pub(crate) special: Vec<bool>,
 }
 
 impl House {
@@ -50,11 +61,13 @@ impl House {
             let mut first = 0;
             for &after in row.aisles_after.iter().filter(|_| !ring) {
                 if after + 1 > first && after + 1 < row.seat_count {
-                    blocks.push(Block { first: row.first_seat + first, count: after + 1 - first });
+                    let count = after + 1 - first;
+                    blocks.push(Block { first: row.first_seat + first, count, section: row.section, ring });
                     first = after + 1;
                 }
             }
-            blocks.push(Block { first: row.first_seat + first, count: row.seat_count - first });
+            let count = row.seat_count - first;
+            blocks.push(Block { first: row.first_seat + first, count, section: row.section, ring });
         }
         blocks.retain(|block| block.count > 0 && block.first + block.count <= seat_count);
         let mut block_of = vec![u32::MAX; seat_count as usize];
@@ -64,8 +77,20 @@ impl House {
         }
         // A plan that says nothing of rows is one long row to us.
         if blocks.is_empty() && seat_count > 0 {
-            blocks.push(Block { first: 0, count: seat_count });
+            blocks.push(Block { first: 0, count: seat_count, section: 0, ring: false });
             block_of.fill(0);
+        }
+        let mut price_levels = vec![0; seat_count as usize];
+        let mut special = vec![false; seat_count as usize];
+        for columns in chunks.iter().filter_map(|chunk| chunk.seats.as_ref()) {
+            let from = columns.first_seat as usize;
+            for (nth, &level) in columns.price_levels.iter().enumerate() {
+                price_levels.get_mut(from + nth).into_iter().for_each(|of_seat| *of_seat = level);
+            }
+            let bits = SeatAttribute::Accessible as u32 | SeatAttribute::Companion as u32;
+            for (nth, &attributes) in columns.attributes.iter().enumerate() {
+                special.get_mut(from + nth).into_iter().for_each(|of_seat| *of_seat = attributes & bits != 0);
+            }
         }
         Self {
             event_id: event.event_id.clone(),
@@ -75,9 +100,17 @@ impl House {
             places_per_hold_max: event.policies.map_or(10, |policies| policies.places_per_hold_max).max(1),
             by_taste: by_taste(seat_count, chunks),
             area_count: chunks.iter().map(|chunk| chunk.ga_areas.len()).sum(),
+            orphan_rule: event.policies.map_or(OrphanRule::Unspecified, |policies| policies.orphan_rule()),
+            price_levels,
+            special,
             blocks,
             block_of,
         }
+    }
+
+    /// The block of a seat.
+    pub(crate) fn block(&self, seat: u32) -> Option<&Block> {
+        self.blocks.get(*self.block_of.get(seat as usize)? as usize)
     }
 
     /// Reads who has what.

@@ -38,8 +38,9 @@ pub(crate) fn churn_plan(places: u32) -> Value {
 }
 
 /// A hall with everything a sale must get rid of: 3 % of the places stand, each first row of a section has two
-/// accessible seats with companions, the back rows have an odd number of seats so that single ones are left over.
-pub(crate) fn sale_plan(places: u32) -> Value {
+/// accessible seats with companions if there shall be any, the back rows have an odd number of seats so that single
+/// ones are left over.
+pub(crate) fn sale_plan(places: u32, accessible: bool) -> Value {
     let standing = places * 3 / 100;
     let mut left = places - standing;
     let mut sections = Vec::new();
@@ -62,7 +63,7 @@ pub(crate) fn sale_plan(places: u32) -> Value {
             if count > SALE_ROW_SEATS / 2 {
                 one["aisles_after"] = json!([SALE_ROW_SEATS / 2]);
             }
-            if row == 1 && count >= 4 {
+            if accessible && row == 1 && count >= 4 {
                 one["accessible"] = json!([1, count]);
                 one["companion"] = json!([2, count - 1]);
             }
@@ -120,7 +121,7 @@ mod tests {
     #[test]
     fn a_sale_plan_has_exactly_the_places_asked_for() {
         for places in [1, 7, 39, 300, 50_000] {
-            let plan = sale_plan(places);
+            let plan = sale_plan(places, places % 2 == 0);
             let standing = plan["areas"].get(0).map_or(0, |area| area["capacity"].as_u64().expect("capacity"));
             assert_eq!(seats(&plan) + standing, u64::from(places));
         }

@@ -1,9 +1,11 @@
 //! `loadgen`: sells places as a crowd would, and proves that none was sold twice.
 //!
-//! Scenarios: a [`sale`] to the last place, [`churn`] for rates, [`one_seat`] that everybody wants. Each ends with
-//! an [`audit`] of what was acknowledged against what the server says, and that is the point: a rate without it is
-//! worth nothing. How it is used is in `--help` and in `docs/LOADGEN.md`.
+//! Scenarios: a [`sale`] to the last place, and three of its kind, in which everybody lets the server choose, everybody
+//! names seats, or every buyer's payment is a story of its own; [`churn`] for rates, [`one_seat`] that everybody wants.
+//! Each ends with an [`audit`] of what was acknowledged against what the server says, and that is the point: a rate
+//! without it is worth nothing. How it is used is in `--help` and in `docs/LOADGEN.md`.
 
+mod arrangement;
 mod audit;
 mod board;
 mod buyer;
@@ -17,17 +19,20 @@ mod interrupt;
 mod ledger;
 mod made_venue;
 mod measure;
+mod money;
 mod one_seat;
 mod options;
 mod own_event;
 mod pacing;
 mod party;
 mod patience;
+mod payer;
 mod picks;
 mod progress;
 mod report;
 mod sale;
 mod server_view;
+mod strands;
 mod thresholds;
 mod topology;
 
@@ -69,7 +74,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> anyhow::Result<u8> {
     let outcome = match options.scenario {
         _ if options.audit_only => sale::audit_only(options),
-        Scenario::Sale => sale::run(options),
+        Scenario::Sale | Scenario::Best | Scenario::Picky | Scenario::Payments => sale::run(options),
         Scenario::Churn => churn::run(options),
         Scenario::OneSeat => one_seat::run(options),
     }?;

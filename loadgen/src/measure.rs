@@ -15,10 +15,13 @@ pub(crate) enum Kind {
     Release,
     Extend,
     GetHold,
+    BeginPayment,
+    EndPayment,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] = [Self::Hold, Self::Confirm, Self::Release, Self::Extend, Self::GetHold];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Hold, Self::Confirm, Self::Release, Self::Extend, Self::GetHold, Self::BeginPayment, Self::EndPayment];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -27,6 +30,8 @@ impl Kind {
             Self::Release => "release",
             Self::Extend => "extend",
             Self::GetHold => "get_hold",
+            Self::BeginPayment => "begin_payment",
+            Self::EndPayment => "end_payment",
         }
     }
 }

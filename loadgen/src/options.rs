@@ -24,6 +24,12 @@ Examples:
       latency of unary calls at 40,000 holds a second, counted from the intended time
   loadgen --scenario one-seat --concurrency 1000 --fail-if 'winners!=1'
       a thousand people, one seat
+  loadgen --scenario best
+      everybody lets the server choose; every arrangement is checked
+  loadgen --scenario picky --orphan-rule strict
+      everybody points at the same good seats; every grant and refusal is held against the orphan rule
+  loadgen --scenario payments --duration 30s
+      payments that are slow, fail, are abandoned, come too late or twice: each is a sale or owed back
 
 Exit status: 0 clean, 1 the audit is broken or the run failed, 2 wrong usage, 99 a threshold failed.";
 
@@ -49,7 +55,8 @@ pub(crate) struct Options {
     /// Threads, each with a runtime of its own [default: half of the processors, at most 4].
     #[arg(long)]
     pub(crate) threads: Option<usize>,
-    /// Buyers at a time (sale), calls at a time (churn, unary), rivals (one-seat) [default: 500, 256, 1000].
+    /// Buyers at a time (sale, best, picky, payments), calls at a time (churn, unary), rivals (one-seat) [default: 500
+    /// (300 for picky and payments), 256, 1000].
     #[arg(long, visible_alias = "buyers")]
     pub(crate) concurrency: Option<usize>,
     /// Begin so many a second however fast answers come (open loop), instead of one when another ends.
@@ -61,7 +68,7 @@ pub(crate) struct Options {
     /// Commands in a message (churn, batch).
     #[arg(long, default_value_t = 256, value_parser = batch_size)]
     pub(crate) batch: usize,
-    /// Stop after this time [default: 10s for churn, no limit for a sale until it is sold out].
+    /// Stop after this time [default: 10s for churn, 20s for payments, no limit for a sale until it is sold out].
     #[arg(long, value_parser = duration::parse)]
     pub(crate) duration: Option<Duration>,
     /// Measure nothing for this time at the beginning (churn).
@@ -73,34 +80,40 @@ pub(crate) struct Options {
     /// When a sale is over.
     #[arg(long, value_enum, default_value_t = Until::SoldOut)]
     pub(crate) until: Until,
-    /// Sizes of parties with their weights.
-    #[arg(long, default_value = "1:20,2:50,3:10,4:20")]
-    pub(crate) party: PartySizes,
-    /// Percent of buyers who let the server choose; the others point at seats.
+    /// Sizes of parties with their weights [default: 1:20,2:50,3:10,4:20; for best 1 to 6 evenly].
+    #[arg(long)]
+    pub(crate) party: Option<PartySizes>,
+    /// Percent of buyers who let the server choose; the others point at seats (sale, payments).
     #[arg(long, default_value_t = 70, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub(crate) best: u32,
-    /// Percent of holds nobody comes back to.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=100))]
-    pub(crate) abandon: u32,
-    /// Percent of holds that are given back.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=100))]
-    pub(crate) release: u32,
+    /// Percent of holds nobody comes back to [default: 10; 0 for picky].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub(crate) abandon: Option<u32>,
+    /// Percent of holds that are given back [default: 5; 20 for picky].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub(crate) release: Option<u32>,
     /// Percent of holds that are prolonged once before they are paid.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub(crate) extend: u32,
     /// How long buyers take to pay.
     #[arg(long, value_parser = duration::parse_range, default_value = "0..2s")]
     pub(crate) confirm_delay: RangeInclusive<Duration>,
-    /// Time to live of holds (sale). Short, so that abandoned places come back while people still want them.
-    #[arg(long, value_parser = duration::parse, default_value = "5s")]
-    pub(crate) hold_ttl: Duration,
+    /// Time to live of holds [default: 5s; 10m for picky, 1s to 3s for payments]. Short, so that abandoned places come
+    /// back while people still want them.
+    #[arg(long, value_parser = duration::parse)]
+    pub(crate) hold_ttl: Option<Duration>,
+    /// Whether buyers who name seats may leave single ones alone, in an event that the scenario makes (sale, best,
+    /// picky).
+    #[arg(long, value_enum, conflicts_with = "event")]
+    pub(crate) orphan_rule: Option<OrphanRuleName>,
     /// Percent of holds that are confirmed instead of released (churn).
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub(crate) confirm_share: u32,
     /// Hold until the time is over and end all holds afterwards, unmeasured: the rate of holds alone (churn, unary).
     #[arg(long)]
     pub(crate) holds_first: bool,
-    /// Places of the scenario's own events together [default: 50,000 for a sale, 1,000,000 for churn].
+    /// Places of the scenario's own events together [default: 50,000 for a sale, 20,000 for best, 5,000 for picky and
+    /// payments, 1,000,000 for churn].
     #[arg(long)]
     pub(crate) places: Option<u32>,
     /// Spread churn over so many events.
@@ -154,6 +167,22 @@ pub(crate) enum Scenario {
     Churn,
     /// Everybody wants the same seat.
     OneSeat,
+    /// Everybody lets the server choose, in parties of all sizes.
+    Best,
+    /// Everybody names seats, the popular ones most.
+    Picky,
+    /// Payments: slow, failed, abandoned, too late, twice.
+    Payments,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OrphanRuleName {
+    /// Never refused.
+    Off,
+    /// Refused when the same run of open seats has better ones.
+    Lenient,
+    /// Also when another row of the section has.
+    Strict,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -186,6 +215,9 @@ impl Options {
             Scenario::Sale => "sale",
             Scenario::Churn => "churn",
             Scenario::OneSeat => "one-seat",
+            Scenario::Best => "best",
+            Scenario::Picky => "picky",
+            Scenario::Payments => "payments",
         }
     }
 
@@ -204,11 +236,62 @@ impl Options {
 
     pub(crate) fn concurrency(&self) -> usize {
         let default = match self.scenario {
-            Scenario::Sale => 500,
+            Scenario::Sale | Scenario::Best => 500,
+            Scenario::Picky | Scenario::Payments => 300,
             Scenario::Churn => 256,
             Scenario::OneSeat => 1_000,
         };
         self.concurrency.unwrap_or(default).max(1)
+    }
+
+    pub(crate) fn party(&self) -> PartySizes {
+        self.party.clone().unwrap_or_else(|| match self.scenario {
+            Scenario::Best => PartySizes::even(6),
+            _ => PartySizes::crowd(),
+        })
+    }
+
+    /// Percent of buyers who let the server choose.
+    pub(crate) fn best(&self) -> u32 {
+        match self.scenario {
+            Scenario::Best => 100,
+            Scenario::Picky => 0,
+            _ => self.best,
+        }
+    }
+
+    pub(crate) fn abandon(&self) -> u32 {
+        self.abandon.unwrap_or(if self.scenario == Scenario::Picky { 0 } else { 10 })
+    }
+
+    pub(crate) fn release(&self) -> u32 {
+        self.release.unwrap_or(if self.scenario == Scenario::Picky { 20 } else { 5 })
+    }
+
+    /// Time to live of holds, from and to.
+    pub(crate) fn hold_ttl(&self) -> RangeInclusive<Duration> {
+        let (least, most) = match (self.hold_ttl, self.scenario) {
+            (Some(ttl), _) => (ttl, ttl),
+            (None, Scenario::Payments) => (Duration::from_secs(1), Duration::from_secs(3)),
+            // A hold that expires unseen leaves the judgement of its neighbours open.
+            (None, Scenario::Picky) => (Duration::from_mins(10), Duration::from_mins(10)),
+            (None, _) => (Duration::from_secs(5), Duration::from_secs(5)),
+        };
+        least..=most
+    }
+
+    /// When a sale is over, whatever is left.
+    pub(crate) fn time_limit(&self) -> Option<Duration> {
+        self.duration.or_else(|| (self.scenario == Scenario::Payments).then(|| Duration::from_secs(20)))
+    }
+
+    /// Places of a sale of our own.
+    pub(crate) fn sale_places(&self) -> u32 {
+        self.places.unwrap_or(match self.scenario {
+            Scenario::Best => 20_000,
+            Scenario::Picky | Scenario::Payments => 5_000,
+            _ => 50_000,
+        })
     }
 
     /// What cannot be asked for together.
@@ -216,10 +299,13 @@ impl Options {
         if self.holds_first && (self.scenario != Scenario::Churn || self.mode != Mode::Unary) {
             return Err("--holds-first is for --scenario churn --mode unary".to_owned());
         }
-        if self.abandon + self.release > 100 {
+        if self.abandon() + self.release() > 100 {
             return Err("--abandon and --release together are over 100 percent".to_owned());
         }
-        if self.until == Until::Duration && self.duration.is_none() {
+        if self.orphan_rule.is_some() && !matches!(self.scenario, Scenario::Sale | Scenario::Best | Scenario::Picky) {
+            return Err("--orphan-rule is for --scenario sale, best and picky".to_owned());
+        }
+        if self.until == Until::Duration && self.time_limit().is_none() {
             return Err("--until duration needs --duration".to_owned());
         }
         if self.bare && self.scenario != Scenario::Churn {
@@ -249,8 +335,23 @@ mod tests {
     fn defaults_are_the_canonical_sale() {
         let options = Options::parse_from(["loadgen", "--event", "e"]);
         assert_eq!((options.scenario, options.until, options.concurrency()), (Scenario::Sale, Until::SoldOut, 500));
-        assert_eq!(options.hold_ttl, Duration::from_secs(5));
+        assert_eq!(options.hold_ttl(), Duration::from_secs(5)..=Duration::from_secs(5));
+        assert_eq!((options.best(), options.abandon(), options.release()), (70, 10, 5));
+        assert_eq!((options.sale_places(), options.time_limit()), (50_000, None));
         assert!(options.check().is_ok());
+    }
+
+    #[test]
+    fn every_scenario_has_its_own_defaults_and_flags_outweigh_them() {
+        let of = |words: &[&str]| Options::parse_from([&["loadgen", "--scenario"], words].concat());
+        assert_eq!(of(&["best"]).best(), 100);
+        let picky = of(&["picky", "--orphan-rule", "strict", "--release", "1"]);
+        assert_eq!((picky.best(), picky.abandon(), picky.release()), (0, 0, 1));
+        assert!(picky.check().is_ok());
+        let payments = of(&["payments", "--hold-ttl", "2s"]);
+        assert_eq!(payments.hold_ttl(), Duration::from_secs(2)..=Duration::from_secs(2));
+        assert_eq!(payments.time_limit(), Some(Duration::from_secs(20)));
+        assert!(of(&["churn", "--orphan-rule", "strict"]).check().is_err());
     }
 
     #[test]

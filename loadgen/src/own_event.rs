@@ -59,6 +59,13 @@ pub(crate) fn without_orphan_rule() -> EventPolicies {
     EventPolicies { orphan_rule: OrphanRule::Off as i32, ..EventPolicies::default() }
 }
 
+/// The shortest payments the server allows, and little time after one that failed: so that a short run has all kinds
+/// of ends.
+pub(crate) fn with_short_payments() -> EventPolicies {
+    let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
+    EventPolicies { payment_grace: seconds(60), payment_min_left: seconds(2), ..EventPolicies::default() }
+}
+
 fn new_id(name: &str, ids: &IdMaker) -> String {
     let (hi, lo) = ids.hold_id().halves();
     format!("load-{name}-{:x}{:08x}", hi >> 16, lo & 0xffff_ffff)

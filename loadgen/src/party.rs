@@ -10,6 +10,16 @@ pub(crate) struct PartySizes {
 }
 
 impl PartySizes {
+    /// As people come.
+    pub(crate) fn crowd() -> Self {
+        Self { sizes: vec![(1, 20), (2, 50), (3, 10), (4, 20)], weight_sum: 100 }
+    }
+
+    /// Each from one to `most` as often.
+    pub(crate) fn even(most: u32) -> Self {
+        Self { sizes: (1..=most).map(|size| (size, 1)).collect(), weight_sum: most }
+    }
+
     /// One size by weight.
     pub(crate) fn draw(&self, rng: &mut impl Rng) -> u32 {
         self.at(rng.random_range(0..self.weight_sum))
@@ -54,6 +64,8 @@ mod tests {
         let parties: PartySizes = "1:20,2:50,4:30".parse().expect("a list");
         let drawn = |size| (0..100).filter(|&point| parties.at(point) == size).count();
         assert_eq!((drawn(1), drawn(2), drawn(4)), (20, 50, 30));
+        assert_eq!(Ok(PartySizes::crowd()), "1:20,2:50,3:10,4:20".parse());
+        assert_eq!(Ok(PartySizes::even(3)), "1,2,3".parse());
         assert_eq!("3".parse::<PartySizes>().expect("one size").at(0), 3);
     }
 

@@ -10,8 +10,33 @@ use crate::house::{Block, House};
 const TASTE_POWER: i32 = 3;
 /// Seats a buyer looks at before giving up on a guess.
 const LOOKS_MAX: usize = 2_000;
-/// One buyer in five does not mind leaving a gap.
-const CARELESS_PERCENT: u32 = 20;
+
+/// How a buyer chooses among seats.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Habit {
+    /// Everybody looks at the same few: the rank is drawn by Zipf's law, half of the looks at the best √n of n seats.
+    popular: bool,
+    /// Percent who do not mind leaving a gap.
+    careless: u32,
+}
+
+impl Habit {
+    /// A crowd that spreads out.
+    pub(crate) const CROWD: Self = Self { popular: false, careless: 20 };
+    /// A crowd that wants the same seats, and wherever it points.
+    pub(crate) const PICKY: Self = Self { popular: true, careless: 50 };
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank within the list")]
+    fn rank(self, count: usize, draw: f64) -> usize {
+        let rank = if self.popular {
+            // An even draw over the logarithms is Zipf's law with exponent 1.
+            ((count as f64 + 1.0).powf(draw) - 1.0) as usize
+        } else {
+            (draw.powi(TASTE_POWER) * count as f64) as usize
+        };
+        rank.min(count - 1)
+    }
+}
 
 /// What is left near the end of a sale: taken as it is, of whatever kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +53,7 @@ pub(crate) fn explicit(
     codes: &[u8],
     taste_front: &mut usize,
     party: u32,
+    habit: Habit,
     rng: &mut impl Rng,
 ) -> Option<Vec<u32>> {
     let is_open = |seat: u32| codes.get(seat as usize) == Some(&OPEN);
@@ -38,29 +64,28 @@ pub(crate) fn explicit(
     if choices.is_empty() {
         return None;
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank within the list")]
-    let rank = (rng.random::<f64>().powi(TASTE_POWER) * choices.len() as f64) as usize;
+    let rank = habit.rank(choices.len(), rng.random());
     let looked_at = choices[rank..].iter().take(LOOKS_MAX);
     looked_at.filter(|&&seat| is_open(seat)).find_map(|&seat| {
         let run = open_run(house, codes, seat)?;
-        (run.count >= party).then(|| place(run, seat, party, rng).collect())
+        (run.count >= party).then(|| place(run, seat, party, habit, rng).collect())
     })
 }
 
 /// The open neighbours of an open seat, itself included.
 fn open_run(house: &House, codes: &[u8], seat: u32) -> Option<Block> {
-    let block = house.blocks.get(*house.block_of.get(seat as usize)? as usize)?;
+    let block = house.block(seat)?;
     let is_open = |seat: &u32| codes.get(*seat as usize) == Some(&OPEN);
     let before = (block.first..seat).rev().take_while(is_open).count();
     let after = (seat..block.first + block.count).take_while(is_open).count();
     #[expect(clippy::cast_possible_truncation, reason = "no longer than a row")]
-    Some(Block { first: seat - before as u32, count: (before + after) as u32 })
+    Some(Block { first: seat - before as u32, count: (before + after) as u32, ..*block })
 }
 
 /// Where in a run a party sits: at the end nearer to the seat it likes, or, if careless, right on it.
-fn place(run: Block, seat: u32, party: u32, rng: &mut impl Rng) -> std::ops::Range<u32> {
+fn place(run: Block, seat: u32, party: u32, habit: Habit, rng: &mut impl Rng) -> std::ops::Range<u32> {
     let last_start = run.first + run.count - party;
-    let start = if rng.random_range(0..100) < CARELESS_PERCENT {
+    let start = if rng.random_range(0..100) < habit.careless {
         seat.min(last_start)
     } else if seat - run.first <= run.count / 2 {
         run.first
@@ -126,7 +151,7 @@ mod tests {
         let mut front = 0;
         let mut in_front_quarter = 0;
         for _ in 0..500 {
-            let pick = explicit(&house, &codes, &mut front, 3, &mut rng).expect("plenty");
+            let pick = explicit(&house, &codes, &mut front, 3, Habit::CROWD, &mut rng).expect("plenty");
             assert!(pick.iter().all(|&seat| codes[seat as usize] == OPEN));
             assert!(pick.windows(2).all(|pair| pair[1] == pair[0] + 1));
             assert_eq!(pick[0] / 10, pick[2] / 10, "one row");
@@ -137,11 +162,17 @@ mod tests {
     }
 
     #[test]
+    fn popular_seats_are_looked_at_most() {
+        assert_eq!([0.0, 0.5, 0.999_999].map(|draw| Habit::PICKY.rank(10_000, draw)), [0, 99, 9_999]);
+        assert_eq!(Habit::PICKY.rank(1, 0.9), 0);
+    }
+
+    #[test]
     fn a_party_that_fits_nowhere_gets_nothing() {
         let house = house_of(&[4, 4], 0);
         let mut rng = SmallRng::seed_from_u64(1);
-        assert_eq!(explicit(&house, &[0, 0, 2, 0, 1, 0, 0, 0], &mut 0, 4, &mut rng), None);
-        assert_eq!(explicit(&house, &[2; 8], &mut 0, 1, &mut rng), None);
+        assert_eq!(explicit(&house, &[0, 0, 2, 0, 1, 0, 0, 0], &mut 0, 4, Habit::CROWD, &mut rng), None);
+        assert_eq!(explicit(&house, &[2; 8], &mut 0, 1, Habit::PICKY, &mut rng), None);
     }
 
     #[test]

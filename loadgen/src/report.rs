@@ -99,6 +99,10 @@ impl Outcome {
             "unexplained": findings.unexplained,
             "sums_broken": findings.sums,
             "wrong_answers": findings.wrong,
+            "granted_twice": findings.granted_twice,
+            "stranded": findings.stranded,
+            "strand_refusals_wrong": findings.strand_refusals_wrong,
+            "payments_broken": findings.money,
             "holds_unread": findings.unread,
             "holds_checked": findings.holds_checked,
             "unknown_done": findings.unknown_done,
@@ -154,7 +158,7 @@ impl Outcome {
             );
             let _ = writeln!(
                 text,
-                "\n  {:<9}{:>12}{:>10}{:>12}{:>11}{:>11}{:>11}",
+                "\n  {:<13}{:>12}{:>10}{:>12}{:>11}{:>11}{:>11}",
                 "", "count", "refused", "a second", "p50", "p99", "max"
             );
             for kind in Kind::ALL {
@@ -162,7 +166,7 @@ impl Outcome {
                 if one.count > 0 {
                     let _ = writeln!(
                         text,
-                        "  {:<9}{:>12}{:>10}{:>12}{:>11}{:>11}{:>11}",
+                        "  {:<13}{:>12}{:>10}{:>12}{:>11}{:>11}{:>11}",
                         kind.name(),
                         grouped(one.count),
                         grouped(one.refused),
@@ -186,7 +190,13 @@ impl Outcome {
             let _ = writeln!(text);
         }
         for (key, value) in &self.extra {
-            let _ = writeln!(text, "{key}: {value}");
+            let _ = match value.as_object() {
+                Some(parts) => {
+                    let parts: Vec<_> = parts.iter().map(|(name, value)| format!("{name} {value}")).collect();
+                    writeln!(text, "{key}: {}", parts.join(", "))
+                }
+                None => writeln!(text, "{key}: {value}"),
+            };
         }
         self.write_audit(&mut text);
         if let Some(failure) = &self.failure {
@@ -215,6 +225,10 @@ impl Outcome {
                 ("sold without a word", findings.unexplained),
                 ("sums that do not add up", findings.sums),
                 ("wrong answers", findings.wrong),
+                ("granted twice", findings.granted_twice),
+                ("single seats left alone against the rule", findings.stranded),
+                ("refused for single seats against the rule", findings.strand_refusals_wrong),
+                ("payments that are not one sale or owed back", findings.money),
                 ("holds without an answer", findings.unread),
             ];
             for (name, count) in counters.into_iter().filter(|(_, count)| *count > 0) {

@@ -6,24 +6,26 @@ use anyhow::{Context, bail};
 use client::Client;
 use parking_lot::Mutex;
 use proto::admin::v1::EventPolicies;
-use proto::inventory::v1::GetSeatMapResponse;
+use proto::inventory::v1::{GetSeatMapResponse, OrphanRule, PlaceCounts};
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::audit;
-use crate::board::{Board, Counts, SOLD};
+use crate::board::{Board, Counts, HELD, SOLD, UNAVAILABLE};
 use crate::buyer::Buyer;
 use crate::house::{House, unpack_states};
 use crate::ledger::{EventFact, Fact, Ledger};
 use crate::made_venue;
 use crate::measure::Measure;
-use crate::options::{Options, Until};
+use crate::options::{Options, OrphanRuleName, Scenario, Until};
 use crate::pacing::{Pacer, Timer};
+use crate::party::PartySizes;
 use crate::patience::Patience;
 use crate::picks;
 use crate::progress::Progress;
 use crate::report::{Outcome, Window};
-use crate::{connect, interrupt, own_event, server_view, topology};
+use crate::{arrangement, connect, interrupt, money, own_event, server_view, strands, topology};
 
 /// How often the seat map is read: buyers look at a map that old.
 const READING_INTERVAL: Duration = Duration::from_millis(500);
@@ -40,6 +42,7 @@ const VISITS_MAX: usize = 20_000;
 pub(crate) struct Sale {
     pub(crate) options: Options,
     pub(crate) house: House,
+    pub(crate) party: PartySizes,
     pub(crate) board: Board,
     ledger: Mutex<Ledger>,
     readings: watch::Sender<u64>,
@@ -53,6 +56,7 @@ pub(crate) struct Sale {
 impl Sale {
     fn new(options: Options, house: House, ledger: Ledger) -> Self {
         Self {
+            party: options.party(),
             options,
             house,
             board: Board::new(),
@@ -85,6 +89,13 @@ impl Sale {
     /// Nothing fits any more: from now on buyers take what is left.
     pub(crate) fn sweep(&self) {
         self.sweeping.store(true, Ordering::Relaxed);
+    }
+
+    /// Nothing is left that anybody wants.
+    pub(crate) fn sold_out(&self) {
+        if self.options.until == Until::SoldOut {
+            self.end();
+        }
     }
 
     /// The sale cannot go on.
@@ -124,13 +135,13 @@ impl Sale {
             let counts = self.board.counts();
             progress.set(counts.sold, format!("sold, {} held, {} open", counts.held, counts.open));
             let sold_out = self.options.until == Until::SoldOut && counts.is_sold_out();
-            let late = self.options.duration.is_some_and(|duration| started.elapsed() >= duration);
+            let late = self.options.time_limit().is_some_and(|limit| started.elapsed() >= limit);
             if sold_out || late {
                 return self.end();
             }
             self.readings.send_modify(|count| *count += 1);
             let interval = if self.is_sweeping() { SWEEP_INTERVAL } else { READING_INTERVAL };
-            let left = self.options.duration.map_or(interval, |duration| duration.saturating_sub(started.elapsed()));
+            let left = self.options.time_limit().map_or(interval, |limit| limit.saturating_sub(started.elapsed()));
             tokio::time::sleep(interval.min(left)).await;
         }
     }
@@ -242,9 +253,11 @@ async fn open(options: &Options) -> anyhow::Result<(House, Ledger, u64)> {
     let event_id = match &options.event {
         Some(event_id) => event_id.clone(),
         None => {
-            let plan = made_venue::sale_plan(options.places.unwrap_or(50_000));
+            // The server chooses no accessible seat for who does not ask for one: best would never be sold out.
+            let accessible = options.scenario != Scenario::Best;
+            let plan = made_venue::sale_plan(options.sale_places(), accessible);
             let digest = own_event::create_plan(&client, &plan, patience).await?;
-            own_event::create_event(&client, "sale", &digest, EventPolicies::default(), patience).await?
+            own_event::create_event(&client, options.scenario_name(), &digest, policies(options), patience).await?
         }
     };
     let house = patience
@@ -258,6 +271,19 @@ async fn open(options: &Options) -> anyhow::Result<(House, Ledger, u64)> {
     }
     let ledger = begin_ledger(options, &house, &map)?;
     Ok((house, ledger, counts.open + counts.held + counts.sold))
+}
+
+/// The rules of an event of our own.
+fn policies(options: &Options) -> EventPolicies {
+    if options.scenario == Scenario::Payments {
+        return own_event::with_short_payments();
+    }
+    let orphan_rule = options.orphan_rule.map_or(OrphanRule::Unspecified, |rule| match rule {
+        OrphanRuleName::Off => OrphanRule::Off,
+        OrphanRuleName::Lenient => OrphanRule::Lenient,
+        OrphanRuleName::Strict => OrphanRule::Strict,
+    });
+    EventPolicies { orphan_rule: orphan_rule as i32, ..EventPolicies::default() }
 }
 
 /// Takes down an event as it is before a run.
@@ -280,16 +306,29 @@ fn begin_ledger(options: &Options, house: &House, map: &GetSeatMapResponse) -> a
 fn event_fact(house: &House, map: &GetSeatMapResponse) -> EventFact {
     let seats = map.seat_map.as_ref();
     let codes = seats.map_or_else(Vec::new, |map| unpack_states(&map.states, map.seat_count));
-    let sold = (0u32..).zip(&codes).filter(|(_, code)| **code == SOLD);
+    let seats_of = |wanted: u8| {
+        (0u32..).zip(&codes).filter(|(_, code)| **code == wanted).map(|(seat, _)| seat).collect::<Vec<u32>>()
+    };
+    let areas = |count: fn(PlaceCounts) -> u32| {
+        seats.map_or_else(Vec::new, |map| map.ga.iter().map(|area| area.counts.map_or(0, count)).collect())
+    };
     EventFact {
         event_id: house.event_id.clone(),
         seat_count: house.seat_count,
         capacity: house.capacity,
         incarnation: map.incarnation,
-        sold_seats: sold.map(|(seat, _)| seat).collect(),
-        sold_ga: seats.map_or_else(Vec::new, |map| {
-            map.ga.iter().map(|area| area.counts.map_or(0, |counts| counts.sold)).collect()
-        }),
+        sold_seats: seats_of(SOLD),
+        sold_ga: areas(|counts| counts.sold),
+        held_seats: seats_of(HELD),
+        held_ga: areas(|counts| counts.held),
+        closed_seats: seats_of(UNAVAILABLE),
+        orphan_rule: match house.orphan_rule {
+            OrphanRule::Unspecified => "",
+            OrphanRule::Off => "off",
+            OrphanRule::Lenient => "lenient",
+            OrphanRule::Strict => "strict",
+        }
+        .to_owned(),
     }
 }
 
@@ -308,10 +347,30 @@ pub(crate) async fn judge(options: &Options, ledger: &Ledger) -> anyhow::Result<
         });
         format!("the audit cannot read event {event_id}{later}")
     })?;
+    let house = Patience(options.patience).ask(|| House::read(&client, event_id)).await;
+    let house = house.with_context(|| format!("the audit cannot read the plan of event {event_id}"))?;
     let totals = view.availability.totals.unwrap_or_default();
+    let mut findings = audit::judge(ledger, &view, options.others);
+    let mut extra = Vec::new();
+    let arrangements = arrangement::judge(ledger, &house, &mut findings);
+    if arrangements.values().any(|&count| count > 0) {
+        extra.push(("arrangements", json!(arrangements)));
+    }
+    // With others in the house nobody knows which seats were open.
+    if !options.others
+        && let Some(tally) = strands::judge(ledger, &house, &mut findings)
+        && tally != strands::Tally::default()
+    {
+        let strands::Tally { granted, refused, unsure } = tally;
+        extra.push(("picks", json!({"granted": granted, "would_strand": refused, "unsure": unsure})));
+    }
+    if let Some(payments) = money::judge(ledger, &mut findings).to_json() {
+        extra.push(("payments", payments));
+    }
     Ok(Outcome {
         event: event_id.clone(),
-        findings: audit::judge(ledger, &view, options.others),
+        findings,
+        extra,
         sold: totals.sold.into(),
         held: totals.held.into(),
         open: totals.open.into(),

@@ -37,7 +37,9 @@ pub(crate) struct Killed {
 
 impl Killed {
     pub(crate) fn check_reason(&self, reason: &str) -> Result<(), Reject> {
-        let fits = self.reasons.contains(reason) || self.reasons.len() < KILL_REASONS_PER_EVENT_MAX;
+        // One is kept for places that come back.
+        let others = self.reasons.iter().filter(|known| **known != *"returned").count();
+        let fits = self.reasons.contains(reason) || reason == "returned" || others + 1 < KILL_REASONS_PER_EVENT_MAX;
         if fits { Ok(()) } else { Err(Reject::CapacityBudget) }
     }
 
