@@ -80,7 +80,7 @@ impl Slot {
             Command::ReturnPlaces(command) => self.decide_return(now, event, command),
             Command::Exchange(exchange) => self.decide_exchange(now, event, exchange),
             Command::GetOrder(order) => self.decide_get_order(event, order),
-            Command::List(list) => Ok(self.decide_list(now, event, *list)),
+            Command::List(list) => Ok(self.decide_list(event, *list)),
             Command::Kill(kill) => self.decide_kill(now, event, kill),
             Command::Unkill(unkill) => self.decide_unkill(now, event, unkill),
             Command::CreateEvent(_) => Err(Reject::EventNotFound),

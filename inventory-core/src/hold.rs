@@ -504,7 +504,11 @@ impl Entry {
     pub(crate) fn sold_to(&self, order: &OrderRef) -> (Vec<u32>, Vec<Admission>) {
         let Some(number) = self.orders().position(|known| known == order) else { return Default::default() };
         if let Some(sales) = self.sales() {
-            let seats = sales.seats.iter().filter(|(of, _)| usize::from(*of) == number).map(|(_, seat)| *seat);
+            // In the order of the hold, as when all is of one order.
+            let seats = self.seat_words().iter().filter(|word| **word & SOLD != 0);
+            let seats = seats.map(|&word| Seat::from_word(word).index);
+            let seats =
+                seats.filter(|&seat| sales.seats.iter().any(|&(of, sold)| usize::from(of) == number && sold == seat));
             let admissions = sales.admissions.iter().filter(|(of, _)| usize::from(*of) == number);
             return (seats.collect(), admissions.map(|(_, admission)| *admission).collect());
         }

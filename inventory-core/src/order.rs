@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use crate::{
     decide::view,
     event::Event,
-    ids::{HoldId, OrderRef, TimestampMs},
+    ids::{HoldId, OrderRef},
     place::{Admission, Seat},
     reject::Reject,
     slot::{Decision, Page, Slot, SoldPart},
@@ -70,7 +70,7 @@ impl Slot {
         if parts.is_empty() { Err(Reject::OrderNotFound) } else { Ok(Decision::Order { event: event.number, parts }) }
     }
 
-    pub(crate) fn decide_list(&self, now: TimestampMs, event: &Event, list: List) -> Decision {
+    pub(crate) fn decide_list(&self, event: &Event, list: List) -> Decision {
         let mut page = Page { holds: Vec::new(), parts: Vec::new(), next: 0 };
         let mut at = list.from;
         let last = list.from.saturating_add(LOOKED_AT_MAX);
@@ -87,7 +87,7 @@ impl Slot {
             }
             if let Some(entry) = self.holds.in_use(at).filter(|entry| entry.event == event.number) {
                 match list.what {
-                    Listed::Holds if entry.is_live() && now < entry.until => page.holds.push(view(event, entry)),
+                    Listed::Holds if entry.is_live() => page.holds.push(view(event, entry)),
                     Listed::Orders if entry.has_sold() => {
                         let orders = entry.orders().filter(|order| entry.has_sold_to(order));
                         page.parts.extend(orders.map(|order| self.part(at, order)));
