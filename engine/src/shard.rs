@@ -30,7 +30,7 @@ use inventory_core::{
     command::Command,
     event::Event,
     ids::{EventKey, EventNumber, HoldId, SlotIndex, TimestampMs},
-    limits::{COMMANDS_PER_TURN_MAX, EXPIRIES_PER_TURN_MAX, GROUP_BYTES_MAX},
+    limits::{COMMANDS_PER_TURN_MAX, EXPIRIES_PER_TURN_MAX, GROUP_BYTES_MAX, MOVES_PER_TURN_MAX},
     place::Move,
     plan::Plan,
     reject::Reject,
@@ -370,7 +370,10 @@ impl Shard {
     fn judge_waiting(&mut self) -> usize {
         let mut judged = 0;
         let group_bytes_max = if buggify!("turn: short group") { 128 } else { GROUP_BYTES_MAX };
-        while judged < COMMANDS_PER_TURN_MAX && self.builder.bytes() < group_bytes_max {
+        while judged < COMMANDS_PER_TURN_MAX
+            && self.builder.bytes() < group_bytes_max
+            && self.open.moves.len() < MOVES_PER_TURN_MAX
+        {
             let Some(envelope) = self.next_envelope() else { break };
             self.judge(envelope);
             judged += 1;

@@ -129,8 +129,8 @@ impl Slot {
             // Ids between the old and the new window were forgotten already; what is remembered now stays so
             // for as long as its id can be taken for a new one.
             event.id_floor = event.id_floor.max(now.minus_ms(before));
-            event.ops_requests.retain(|known| now < known.until);
-            event.ops_requests.iter_mut().for_each(|known| known.until = known.until.plus_ms(window - before));
+            event.ops_requests.retain(|_, known| now < known.until);
+            event.ops_requests.values_mut().for_each(|known| known.until = known.until.plus_ms(window - before));
         }
         if let Some(request) = updated.request {
             event.remember_request(now, request);

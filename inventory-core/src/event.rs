@@ -12,7 +12,7 @@
 //! Not here: which change a command means (`decide.rs`), making changes true (`apply.rs`), the holds
 //! themselves (`hold.rs`), where room is (`openings.rs`).
 
-use alloc::{boxed::Box, sync::Arc, vec, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec, vec::Vec};
 
 use crate::{
     bitmap::Planes,
@@ -91,14 +91,16 @@ impl Cell for Customer {
     }
 }
 
-/// A request of an ops command, remembered.
+/// A request of an ops command, remembered by its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OpsRequest {
-    pub(crate) id: RequestId,
     pub(crate) fingerprint: u64,
     /// When it may be forgotten: by the window as it was when the request was done.
     pub(crate) until: TimestampMs,
 }
+
+/// Requests are forgotten when there are twice as many as there were after the last time, and at least so many.
+const FORGETTING_MIN: usize = 256;
 
 /// One dated performance whose places are sold.
 #[derive(Debug)]
@@ -123,7 +125,10 @@ pub struct Event {
     pub(crate) tombstones: u32,
     /// Ids at or below this time are forgotten.
     pub(crate) id_floor: TimestampMs,
-    pub(crate) ops_requests: Vec<OpsRequest>,
+    /// Some may be past their time: whoever looks asks for that.
+    pub(crate) ops_requests: BTreeMap<RequestId, OpsRequest>,
+    /// How many there may be before those past their time go.
+    ops_requests_max: usize,
     /// Why places were killed. The owner of a killed seat is the number of its reason.
     pub(crate) kill_reasons: Vec<Box<str>>,
     pub(crate) seq: u32,
@@ -161,7 +166,8 @@ impl Event {
             live_holds: 0,
             tombstones: 0,
             id_floor: TimestampMs(0),
-            ops_requests: Vec::new(),
+            ops_requests: BTreeMap::new(),
+            ops_requests_max: FORGETTING_MIN,
             kill_reasons: Vec::new(),
             seq: 0,
             hash: 0,
@@ -265,8 +271,7 @@ impl Event {
 
     /// What a remembered request was about.
     pub(crate) fn request_fingerprint(&self, now: TimestampMs, id: RequestId) -> Option<u64> {
-        let known = self.ops_requests.iter().find(|known| known.id == id && now < known.until);
-        known.map(|known| known.fingerprint)
+        self.ops_requests.get(&id).filter(|known| now < known.until).map(|known| known.fingerprint)
     }
 
     /// Whether this request was done before; else whether its id may be new. `is_name`: a hold has this name.
@@ -290,16 +295,25 @@ impl Event {
             return Err(Reject::RequestIdInvalid);
         }
         // Forgetting one early would let it take effect twice.
-        let remembered = self.ops_requests.iter().filter(|known| now < known.until).count();
-        if remembered >= OPS_REQUESTS_PER_EVENT_MAX { Err(Reject::CapacityBudget) } else { Ok(false) }
+        let is_full = self.ops_requests.len() >= OPS_REQUESTS_PER_EVENT_MAX
+            && self.requests_at(now).count() >= OPS_REQUESTS_PER_EVENT_MAX;
+        if is_full { Err(Reject::CapacityBudget) } else { Ok(false) }
+    }
+
+    /// Requests that are remembered at this time, by id.
+    pub(crate) fn requests_at(&self, now: TimestampMs) -> impl Iterator<Item = (RequestId, OpsRequest)> {
+        self.ops_requests.iter().filter(move |(_, known)| now < known.until).map(|(&id, &known)| (id, known))
     }
 
     /// Remember a request that is done.
     pub(crate) fn remember_request(&mut self, now: TimestampMs, (id, fingerprint): (RequestId, u64)) {
-        self.ops_requests.retain(|known| now < known.until);
+        if self.ops_requests.len() >= self.ops_requests_max.min(OPS_REQUESTS_PER_EVENT_MAX) {
+            self.ops_requests.retain(|_, known| now < known.until);
+            self.ops_requests_max = FORGETTING_MIN.max(2 * self.ops_requests.len());
+        }
         assert!(self.ops_requests.len() < OPS_REQUESTS_PER_EVENT_MAX, "a remembered request is never dropped");
         let until = now.max(id.time()).plus_ms(self.settings.policies.retry_window_ms());
-        self.ops_requests.push(OpsRequest { id, fingerprint, until });
+        self.ops_requests.insert(id, OpsRequest { fingerprint, until });
     }
 
     /// Whether the event is in the state that a command expects.

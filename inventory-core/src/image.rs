@@ -25,7 +25,7 @@
 //!
 //! Not here: checksums and files (crate `wal`), the plans (files of their own).
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 
 use crate::{
     best_available::Arrangement,
@@ -35,7 +35,7 @@ use crate::{
     decide::unsold_count,
     event::{AreaCounts, Event, OpsRequest},
     hold::{Entry, Payments, Sales},
-    ids::{CustomerKey, EventId, EventKey, EventNumber, OrderRef, PlanDigest, SlotIndex, TimestampMs},
+    ids::{CustomerKey, EventId, EventKey, EventNumber, OrderRef, PlanDigest, RequestId, SlotIndex, TimestampMs},
     kill::check_reason,
     limits::{
         AREAS_PER_PLAN_MAX, EVENT_ID_BYTES_MAX, EVENTS_PER_SERVER_MAX, KILL_REASON_BYTES_MAX,
@@ -70,14 +70,14 @@ pub fn encode_slot(slot: &Slot, out: &mut Vec<u8>) {
     }
     for (event, mut holds) in slot.events.iter().zip(by_event) {
         holds.sort_unstable_by_key(|entry| entry.hold_id());
-        encode_event(event, &holds, out);
+        encode_event(event, slot.now, &holds, out);
         if version == WITH_KILLS {
             encode_kills(event, out);
         }
     }
 }
 
-fn encode_event(event: &Event, holds: &[&Entry], out: &mut Vec<u8>) {
+fn encode_event(event: &Event, now: TimestampMs, holds: &[&Entry], out: &mut Vec<u8>) {
     out.put_text(event.id.as_str());
     out.put_u64(event.key.0);
     out.put_u64(event.fingerprint);
@@ -88,9 +88,10 @@ fn encode_event(event: &Event, holds: &[&Entry], out: &mut Vec<u8>) {
     out.put_u64(event.id_floor.0);
     out.put_u32(0);
     put_settings(out, &event.settings);
-    out.put_u16(event.ops_requests.len() as u16);
-    for known in &event.ops_requests {
-        out.put_u128(known.id.0);
+    // At most 16,384.
+    out.put_u16(event.requests_at(now).count() as u16);
+    for (id, known) in event.requests_at(now) {
+        out.put_u128(id.0);
         out.put_u64(known.fingerprint);
         out.put_u64(known.until.0);
     }
@@ -288,7 +289,7 @@ struct EventImage {
     hash: u64,
     id_floor: TimestampMs,
     settings: crate::policy::Settings,
-    ops_requests: Vec<OpsRequest>,
+    ops_requests: BTreeMap<RequestId, OpsRequest>,
     seats: u32,
     held: Vec<u64>,
     sold: Vec<u64>,
@@ -317,10 +318,13 @@ fn read_event(reader: &mut Reader<'_>, version: u16) -> Result<EventImage, Decod
     if requests > OPS_REQUESTS_PER_EVENT_MAX {
         return Err(reader.error("more remembered requests than an event has"));
     }
-    let mut ops_requests = Vec::with_capacity(requests);
+    let mut ops_requests = BTreeMap::new();
     for _ in 0..requests {
         let (id, fingerprint) = request(reader)?;
-        ops_requests.push(OpsRequest { id, fingerprint, until: TimestampMs(reader.u64()?) });
+        let known = OpsRequest { fingerprint, until: TimestampMs(reader.u64()?) };
+        if ops_requests.insert(id, known).is_some() {
+            return Err(reader.error("a request that is remembered twice"));
+        }
     }
     let seats = reader.u32()?;
     if seats > PLACES_PER_EVENT_MAX {

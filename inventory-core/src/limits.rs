@@ -60,6 +60,10 @@ pub const EXPIRIES_PER_TURN_MAX: usize = 4_096;
 /// Commands that one turn judges: 0.5 to 0.7 ms of work under full load (ADR-0029).
 pub const COMMANDS_PER_TURN_MAX: usize = 1_024;
 
+/// Moves of places that one turn makes before it ends: one command of the house may move a whole hall, about 1 ms of work
+/// for each 20,000.
+pub const MOVES_PER_TURN_MAX: usize = 16_384;
+
 /// Bytes of one encoded change with its header: its length is a `u16`.
 pub const RECORD_BYTES_MAX: usize = 65_535;
 /// Bytes of one group: a turn ends when its group has grown to this.
