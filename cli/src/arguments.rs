@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::advice::SuggestOptions;
 use crate::availability::AvailabilityOptions;
 use crate::event::EventCommand;
+use crate::history::HistoryOptions;
 use crate::hold::{ConfirmOptions, ExtendOptions, HoldOptions, ReleaseOptions, ShowOptions};
 use crate::house::{HoldsOptions, KillOptions, UnkillOptions};
 use crate::inspect::InspectOptions;
@@ -28,8 +29,8 @@ const EXAMPLES: &str = "Examples:
   usherctl snapshot create --out /backup/usher/
   usherctl restore --from /backup/usher --data-dir NEW --dry-run
 
-Exit codes: 0 done, 1 refused, 2 wrong usage, 66 no such file, 69 server unavailable. `verify`, `inspect` and `repair` have
-their own.
+Exit codes: 0 done, 1 refused, 2 wrong usage, 66 no such file, 69 server unavailable. `verify`, `inspect`, `history` and
+`repair` have their own.
 Data goes to stdout, everything else to stderr.";
 
 /// Runs sales on an Usher server and checks its data
@@ -92,6 +93,7 @@ pub(crate) enum Command {
     Plan(PlanCommand),
     Verify(VerifyOptions),
     Inspect(InspectOptions),
+    History(HistoryOptions),
     Repair(RepairOptions),
     #[command(
         subcommand,
@@ -108,7 +110,7 @@ pub(crate) enum PlanCommand {
 }
 
 /// Commands on data folders, whose exit codes are their own.
-const OFFLINE: [&str; 3] = ["verify", "inspect", "repair"];
+const OFFLINE: [&str; 4] = ["verify", "inspect", "history", "repair"];
 
 /// Whether a command line that does not parse was meant for a command on a data folder.
 pub(crate) fn means_offline<'a>(words: impl IntoIterator<Item = &'a str>) -> bool {

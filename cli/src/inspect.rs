@@ -19,7 +19,7 @@ use crate::instant;
 use crate::name::EventName;
 
 /// What an inspection that could not be made ends with.
-const UNREADABLE_EXIT: u8 = 3;
+pub(crate) const UNREADABLE_EXIT: u8 = 3;
 /// What an inspection ends with that met acknowledged data that is lost.
 const LOST_EXIT: u8 = 2;
 

@@ -30,6 +30,7 @@ mod venue_plan;
 mod status;
 mod verify;
 mod inspect;
+mod history;
 mod repair;
 mod verify_backup;
 mod snapshot;
@@ -116,6 +117,7 @@ fn usage(error: &clap::Error) -> ExitCode {
 fn run(arguments: Arguments) -> Result<Report, Failure> {
     match arguments.command {
         Command::Verify(options) => Ok(verify::verify(&options)),
+        Command::History(options) => Ok(history::history(&options)),
         Command::Inspect(_) | Command::Repair(_) => unreachable!("they write their lines themselves, see main"),
         Command::Plan(PlanCommand::Check(options)) => plan_check::check(&options),
         Command::Event(command) => online(&arguments.endpoint, async |client| event::run(client, command).await),

@@ -15,7 +15,7 @@ use crate::{
     decide::unsold_count,
     event::{AreaCounts, Event},
     expiry::NO_BUCKET,
-    hold::{Entry, NIL, mark},
+    hold::{BORN_CONFIRMED, Entry, NIL, mark},
     ids::{EventNumber, HoldId, TimestampMs},
     limits::PAID_TOMBSTONE_MS,
     place::{Admission, Admissions, Move, PlaceState, SOLD, Seat, SeatIndexes},
@@ -68,12 +68,13 @@ impl Slot {
             Change::Resumed(resumed) => self.resume(number, *resumed),
             Change::FloorRaised(floor) => self.raise_floor(number, *floor, false),
             Change::PaidForgotten(floor) => self.raise_floor(number, *floor, true),
-            Change::SoldDirect(sold) => self.sell_direct(now, number, sold, &mut moves),
+            Change::SoldDirect(sold) => self.sell_direct(now, number, sold, BORN_CONFIRMED, &mut moves),
             Change::Returned(returned) => self.give_back(now, number, returned, &mut moves),
             Change::Exchanged(exchanged) => {
                 self.give_back(now, number, &exchanged.returned, &mut moves);
                 match &exchanged.taken {
-                    Taken::Sale(sold) => self.sell_direct(now, number, sold, &mut moves),
+                    // Its request is remembered by the event.
+                    Taken::Sale(sold) => self.sell_direct(now, number, sold, 0, &mut moves),
                     Taken::Hold(confirmed) => self.confirm(now, number, confirmed, &mut moves),
                 }
             }

@@ -102,7 +102,7 @@ impl Slot {
         id: RequestId,
         fingerprint: u64,
     ) -> Result<bool, Reject> {
-        let is_name = self.remembered(now, event, HoldId(id.0)).is_some();
+        let is_name = self.remembered(now, event, HoldId(id.0)).is_some_and(Entry::is_direct_sale);
         event.judge_request(now, id, fingerprint, is_name)
     }
 

@@ -175,10 +175,11 @@ impl Slot {
         now: TimestampMs,
         number: EventNumber,
         sold: &SoldDirect,
+        renewals: u8,
         moves: &mut Option<&mut Vec<Move>>,
     ) {
         let (hold_id, fingerprint) = (sold.hold_id, sold.fingerprint);
-        let mut entry = Entry::new(number, hold_id, fingerprint, sold.customer, now, now, 0, Arrangement::None);
+        let mut entry = Entry::new(number, hold_id, fingerprint, sold.customer, now, now, renewals, Arrangement::None);
         entry.set_places(&sold.seats, &sold.admissions);
         entry.mark_all_sold();
         entry.add_order(&sold.order);

@@ -274,7 +274,7 @@ impl Event {
         self.ops_requests.get(&id).filter(|known| now < known.until).map(|known| known.fingerprint)
     }
 
-    /// Whether this request was done before; else whether its id may be new. `is_name`: a hold has this name.
+    /// Whether this request was done before; else whether its id may be new. `is_name`: a sale has this name.
     pub(crate) fn judge_request(
         &self,
         now: TimestampMs,

@@ -276,6 +276,10 @@ impl Slot {
                 None => Decision::touched_before(event),
             });
         }
+        // The name of the sale that it would make.
+        if matches!(exchange.take, Take::Places(_)) && self.remembered(now, event, sale).is_some() {
+            return Err(Reject::RequestIdReused);
+        }
         event.judge_state(exchange.expected_state)?;
         if event.settings.state == EventState::Cancelled {
             return Err(Reject::EventCancelled);

@@ -245,6 +245,11 @@ pub(crate) struct Entry {
     pub(crate) renewals: u8,
 }
 
+/// In the renewals of a sale without a hold, of which there are none.
+pub(crate) const BORN_CONFIRMED: u8 = u8::MAX;
+
+const _: () = assert!(crate::limits::policy::RENEWALS_MAX < BORN_CONFIRMED as u32);
+
 // The budget of a live hold of two seats is 128 bytes; its share of the index is 10 to 21 of them.
 const _: () = assert!(size_of::<Entry>() <= 104);
 
@@ -278,6 +283,11 @@ impl Entry {
             marks: Marks::new(HoldState::Active, HoldCause::None, arrangement),
             renewals,
         }
+    }
+
+    /// Whether it was born confirmed, by a request of the same name.
+    pub(crate) fn is_direct_sale(&self) -> bool {
+        self.renewals == BORN_CONFIRMED
     }
 
     /// Its state, as of its last change.

@@ -871,7 +871,7 @@ impl Event {
     /// memory.
     pub(crate) fn is_done(&self, request: RequestId, content: &Content) -> Result<bool, Reject> {
         match self.requests.get(&request) {
-            None if self.holds.contains_key(&HoldId(request.0)) => Err(Reject::RequestIdReused),
+            None if self.holds.get(&HoldId(request.0)).is_some_and(is_direct_sale) => Err(Reject::RequestIdReused),
             None => Ok(false),
             Some((said, _)) if said == content => Ok(true),
             Some(_) => Err(Reject::RequestIdReused),
@@ -1084,6 +1084,11 @@ impl Event {
 /// Ended, nothing sold: forgotten after a while.
 pub(crate) fn is_tombstone(hold: &Hold) -> bool {
     !hold.is_live() && hold.sold_count() == 0
+}
+
+/// Sold without a hold, by a request of the same name.
+fn is_direct_sale(hold: &Hold) -> bool {
+    hold.content.starts_with(content::SELL)
 }
 
 fn is_from_future(now: TimestampMs, time: TimestampMs) -> bool {

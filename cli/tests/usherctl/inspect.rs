@@ -82,3 +82,26 @@ fn what_is_no_folder_ends_with_3_and_so_does_wrong_usage() {
     assert_eq!(usherctl(["inspect"]).code, 3);
     assert_eq!(usherctl(["inspect", text(empty.path()), "--what", "seats"]).code, 3);
 }
+
+#[test]
+fn the_history_of_a_seat_and_of_a_hold_is_told_from_the_log() {
+    let folder = Folder::stopped();
+    let before = folder.files();
+    let history = |words: &[&str]| {
+        usherctl([&["history", "--data-dir", text(folder.path()), "--event", "concert"], words].concat())
+    };
+    let told = history(&["--seat", "S-1-4"]).done().data;
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines.len() == 2 && lines[0].starts_with("POSITION  TIME"), "{told}");
+    assert!(lines[1].contains("  held  ") && lines[1].contains("S-1-4 held"), "{told}");
+    let found = history(&["--seat", "S-1-4", "-o", "json"]).done().json();
+    assert_eq!((found[0]["position"].as_u64(), found.as_array().map(Vec::len)), (Some(3), Some(1)));
+    let hold = found[0]["hold_ref"].as_str().expect("it is of a hold").to_owned();
+    assert_eq!(history(&["--hold", &hold, "-o", "json"]).done().json(), found);
+    assert_eq!(history(&["--order", "O-1"]).done().data.lines().count(), 1, "only the header");
+    // One of the three, and a folder that is there.
+    assert_eq!((history(&[]).code, history(&["--seat", "a", "--order", "b"]).code), (3, 3));
+    let missing = usherctl(["history", "--data-dir", "/nonexistent", "--event", "concert", "--seat", "a"]);
+    assert_eq!(missing.code, 3, "{missing:?}");
+    assert!(before == folder.files(), "history wrote to the folder");
+}
