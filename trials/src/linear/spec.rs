@@ -36,6 +36,7 @@ struct Hold {
     /// It does not end by time before this.
     expires_least_ms: u64,
     orders: Vec<u16>,
+    /// The order of the last sale, when it was of the whole.
     order_last: Option<u16>,
     request_last: Option<Id>,
     /// As on the wire.
@@ -305,6 +306,10 @@ impl State {
         if part.is_none() && hold.phase == Phase::Confirmed && hold.order_last == Some(order) {
             return Judged::Replayed;
         }
+        // Also of an ended hold: what came late may be what sold.
+        if part.is_some_and(|part| hold.request_last.is_some_and(|last| part.request < last)) {
+            return refused("REQUEST_ID_TOO_OLD", false);
+        }
         if let Some(refusal) = not_live(hold).or_else(|| self.not_of(number, hold, part)) {
             return refusal;
         }
@@ -318,7 +323,7 @@ impl State {
         if !there.orders.contains(&order) {
             there.orders.push(order);
         }
-        there.order_last = Some(order);
+        there.order_last = part.is_none().then_some(order);
         if let Some(part) = part {
             there.request_last = Some(part.request);
         }
