@@ -424,6 +424,9 @@ impl Shard {
         }
         let at = self.slot_at(key);
         self.raise_floors(at);
+        if matches!(command, Command::ReturnPlaces(_) | Command::Exchange(_) | Command::GetOrder(_)) {
+            self.slots[at].slot.index_orders();
+        }
         let slot = &self.slots[at].slot;
         let now = self.now;
         let judge = || {

@@ -775,7 +775,8 @@ pub(crate) struct Holds {
     index: Table<Indexed>,
     /// From an order's text and a number to an entry, and back from its second entry on: the entries of an order are
     /// numbered from 0, so that one order of very many entries is no long row of cells with the same hash.
-    orders: Table<OfOrder>,
+    /// Nothing until somebody asks for an order: most sales never look at one, and it costs a confirm a wait for memory.
+    orders: Option<Table<OfOrder>>,
     /// The entry that was found last. A command looks for its hold three times: when it is judged, when its change is
     /// applied, and for its answer. No part of the state; an atomic only so that slots may be shared.
     found: AtomicU32,
@@ -845,7 +846,7 @@ impl Holds {
             free: NIL,
             in_use: 0,
             index: Table::new(),
-            orders: Table::new(),
+            orders: None,
             found: AtomicU32::new(NIL),
         }
     }
@@ -962,7 +963,11 @@ impl Holds {
         let hash = hash_of_number(base, number);
         let is_it =
             |cell: &OfOrder| (cell.hash, cell.number) == (hash, number) && self.has_order(cell.at, event, order);
-        self.orders.find(u64::from(hash), is_it)
+        self.orders.as_ref()?.find(u64::from(hash), is_it)
+    }
+
+    fn of_spot(&self, spot: Spot) -> OfOrder {
+        *self.orders.as_ref().expect("a spot is of a table").at(spot)
     }
 
     fn has_order(&self, at: u32, event: EventNumber, order: &OrderRef) -> bool {
@@ -987,8 +992,27 @@ impl Holds {
         high
     }
 
+    /// Whether the orders of all entries are indexed.
+    pub(crate) fn has_order_index(&self) -> bool {
+        self.orders.is_some()
+    }
+
+    /// Index the orders of all entries, if they are not.
+    pub(crate) fn index_orders(&mut self) {
+        if self.orders.is_some() {
+            return;
+        }
+        self.orders = Some(Table::new());
+        let all = self.iter().flat_map(|(at, entry)| entry.orders().map(move |order| (at, order.clone())));
+        let all: Vec<(u32, OrderRef)> = all.collect();
+        all.iter().for_each(|(at, order)| self.add_order(*at, order));
+    }
+
     /// Remember that entry `at` has this order, which it has not been remembered for.
     pub(crate) fn add_order(&mut self, at: u32, order: &OrderRef) {
+        if self.orders.is_none() {
+            return;
+        }
         let event = self[at].event;
         let base = Self::hash_of_order(self.seed, event, order);
         let number = self.count_of_order(base, event, order);
@@ -996,12 +1020,13 @@ impl Holds {
     }
 
     fn put_order(&mut self, base: u64, at: u32, number: u32) {
+        let Some(orders) = &mut self.orders else { return };
         let hash = hash_of_number(base, number);
-        self.orders.insert(u64::from(hash), OfOrder { hash, at, number }, |_| false, OfOrder::hash);
+        orders.insert(u64::from(hash), OfOrder { hash, at, number }, |_| false, OfOrder::hash);
         if number > 0 {
             let hash = hash_of_entry(base, at);
             let back = OfOrder { hash, at, number: number | BACK };
-            self.orders.insert(u64::from(hash), back, |_| false, OfOrder::hash);
+            orders.insert(u64::from(hash), back, |_| false, OfOrder::hash);
         }
     }
 
@@ -1009,29 +1034,37 @@ impl Holds {
     fn take_order(&mut self, base: u64, at: u32, number: u32, event: EventNumber, order: &OrderRef) {
         let found =
             self.find_of_order(base, number, event, order).expect("the entries of an order are numbered densely");
-        self.orders.remove(found, OfOrder::hash);
+        self.remove_spot(found);
         if number > 0 {
             let back = self.find_back(base, at).expect("an entry that is not the first is found by its place");
-            self.orders.remove(back, OfOrder::hash);
+            self.remove_spot(back);
         }
+    }
+
+    fn remove_spot(&mut self, spot: Spot) {
+        self.orders.as_mut().expect("a spot is of a table").remove(spot, OfOrder::hash);
     }
 
     fn find_back(&self, base: u64, at: u32) -> Option<Spot> {
         let hash = hash_of_entry(base, at);
-        self.orders.find(u64::from(hash), |cell| cell.hash == hash && cell.at == at && cell.number & BACK != 0)
+        let is_it = |cell: &OfOrder| cell.hash == hash && cell.at == at && cell.number & BACK != 0;
+        self.orders.as_ref()?.find(u64::from(hash), is_it)
     }
 
     fn remove_order(&mut self, at: u32, order: &OrderRef) {
+        if self.orders.is_none() {
+            return;
+        }
         let event = self[at].event;
         let base = Self::hash_of_order(self.seed, event, order);
         let last =
             self.count_of_order(base, event, order).checked_sub(1).expect("every order of an entry is remembered");
         let entry_of = |holds: &Self, number| {
             let found = holds.find_of_order(base, number, event, order);
-            holds.orders.at(found.expect("the entries of an order are numbered densely")).at
+            holds.of_spot(found.expect("the entries of an order are numbered densely")).at
         };
         let number = match self.find_back(base, at) {
-            Some(back) => self.orders.at(back).number & !BACK,
+            Some(back) => self.of_spot(back).number & !BACK,
             None => 0,
         };
         assert_eq!(entry_of(self, number), at, "every order of an entry is remembered");
@@ -1043,17 +1076,22 @@ impl Holds {
         }
     }
 
-    /// Entries of an order, in no order that means anything.
-    pub(crate) fn of_order(&self, event: EventNumber, order: &OrderRef) -> impl Iterator<Item = u32> {
+    /// Entries of an order, in no order that means anything. Without the index all entries are looked at.
+    pub(crate) fn of_order(&self, event: EventNumber, order: &OrderRef) -> Vec<u32> {
+        if self.orders.is_none() {
+            return self.iter().map(|(at, _)| at).filter(|&at| self.has_order(at, event, order)).collect();
+        }
         let base = Self::hash_of_order(self.seed, event, order);
-        let spots = (0..).map_while(move |number| self.find_of_order(base, number, event, order));
-        spots.map(|spot| self.orders.at(spot).at)
+        let spots = (0..).map_while(|number| self.find_of_order(base, number, event, order));
+        spots.map(|spot| self.of_spot(spot).at).collect()
     }
 
     /// Asks for where the first entry of an order would stand.
     pub(crate) fn prefetch_order(&self, event: EventNumber, order: &OrderRef) {
-        let base = Self::hash_of_order(self.seed, event, order);
-        self.orders.prefetch(u64::from(hash_of_number(base, 0)));
+        if let Some(orders) = &self.orders {
+            let base = Self::hash_of_order(self.seed, event, order);
+            orders.prefetch(u64::from(hash_of_number(base, 0)));
+        }
     }
 
     /// One past the last entry there ever was.
@@ -1107,7 +1145,7 @@ impl Holds {
     pub(crate) fn allocated_bytes(&self) -> usize {
         self.blocks.len() * BLOCK_ENTRIES * size_of::<Entry>()
             + self.index.allocated_bytes()
-            + self.orders.allocated_bytes()
+            + self.orders.as_ref().map_or(0, Table::allocated_bytes)
     }
 }
 

@@ -40,11 +40,18 @@ pub enum Listed {
 }
 
 impl Slot {
+    /// Index orders, so that looking one up does not read all holds. No part of the state: nothing is indexed until
+    /// somebody asks for an order.
+    pub fn index_orders(&mut self) {
+        self.holds.index_orders();
+    }
+
     /// Entries with places sold to an order, in order of their holds' ids.
     pub(crate) fn holds_of_order(&self, event: &Event, order: &OrderRef) -> Vec<u32> {
         let mut found: Vec<(HoldId, u32)> = self
             .holds
             .of_order(event.number, order)
+            .into_iter()
             .filter(|&at| self.holds[at].has_sold_to(order))
             .map(|at| (self.holds[at].hold_id(), at))
             .collect();

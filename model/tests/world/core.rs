@@ -79,6 +79,10 @@ impl Core {
         if let Command::List(list) = command {
             return self.list(now, key, *list);
         }
+        if matches!(command, Command::GetOrder(_)) {
+            // With the index and, after an image, without it: the answers are compared below.
+            self.slot.index_orders();
+        }
         let decision = self.slot.decide(now, key, command);
         if let Some(twin) = &self.twin {
             let of_twin = twin.decide(now, key, command);
