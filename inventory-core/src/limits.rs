@@ -60,8 +60,8 @@ pub const EXPIRIES_PER_TURN_MAX: usize = 4_096;
 /// Commands that one turn judges: 0.5 to 0.7 ms of work under full load (ADR-0029).
 pub const COMMANDS_PER_TURN_MAX: usize = 1_024;
 
-/// Moves of places that one turn makes before it ends: one command of the house may move a whole hall, about 1 ms of work
-/// for each 20,000.
+/// Moves of places that one turn makes before it ends: one command of the house may move a whole hall. Four times what a
+/// turn of expiries makes with holds of one seat; not measured.
 pub const MOVES_PER_TURN_MAX: usize = 16_384;
 
 /// Bytes of one encoded change with its header: its length is a `u16`.
