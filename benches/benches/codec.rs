@@ -112,6 +112,7 @@ fn kinds() -> [(&'static str, Change); 9] {
         settings: Settings::default(),
     };
     let held = Held {
+        tags: Vec::new(),
         hold_id,
         fingerprint: 5,
         customer: CustomerKey(6),
@@ -126,7 +127,7 @@ fn kinds() -> [(&'static str, Change); 9] {
     };
     let general = Held {
         seats: Vec::new().into(),
-        admissions: vec![Admission { area: 0, ticket_type: 0, quantity: 2 }].into(),
+        admissions: vec![Admission { source: 0, area: 0, ticket_type: 0, quantity: 2 }].into(),
         ..held.clone()
     };
     let confirmed = Confirmed {

@@ -25,6 +25,7 @@ pub fn hold_id(time: TimestampMs, number: u64) -> HoldId {
 /// A hold of nothing yet.
 fn blank(hold_id: HoldId, customer: CustomerKey) -> Hold {
     Hold {
+        allocations: Default::default(),
         hold_id,
         seats: Vec::new().into(),
         seat_keys: Vec::new(),
@@ -69,7 +70,7 @@ pub fn hold_best_adjacent(hold_id: HoldId, customer: CustomerKey, quantity: u8) 
 #[must_use]
 pub fn suggest(quantity: u8, options_max: u8) -> Command {
     let best = BestAvailable { quantity, ..BestAvailable::default() };
-    Command::Suggest(Box::new(Suggest { best, options_max, plan_revision: 0 }))
+    Command::Suggest(Box::new(Suggest { allocations: Default::default(), best, options_max, plan_revision: 0 }))
 }
 
 /// All of a hold is sold.

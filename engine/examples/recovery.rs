@@ -340,6 +340,7 @@ fn write_log(dir: &Path, checkpointed: &Path, options: &Options) -> Result<u64, 
             sale.send(
                 keys[event],
                 Command::Hold(Box::new(Hold {
+                    allocations: Default::default(),
                     hold_id: id,
                     seats: vec![seat, seat + 1].into(),
                     seat_keys: Vec::new(),

@@ -3,6 +3,7 @@
 //! Not here: texts and codes of the wire (the edge), delivering an answer (`reply.rs`).
 
 use inventory_core::{
+    allocation::AllocationView,
     change::{Held, HoldView},
     ids::{EventKey, TimestampMs},
     reject::Reject,
@@ -59,6 +60,13 @@ pub enum Done {
         plan_revision: u32,
         /// The page.
         page: Page,
+    },
+    /// All allocations of an event.
+    Allocations {
+        /// The plan that indexes belong to.
+        plan_revision: u32,
+        /// In the order of their numbers.
+        allocations: Vec<AllocationView>,
     },
     /// What a command of the house touched, or would touch.
     Touched {

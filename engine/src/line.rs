@@ -170,6 +170,8 @@ impl ChangeLine<'_> {
             Change::Exchanged(_) => "exchanged",
             Change::Killed(_) => "killed",
             Change::Unkilled(_) => "unkilled",
+            Change::AllocationSet(_) => "allocation_set",
+            Change::AllocationRemoved(_) => "allocation_removed",
         }
     }
 
@@ -194,6 +196,8 @@ impl ChangeLine<'_> {
             | Change::EventUpdated(_)
             | Change::Returned(_)
             | Change::Unkilled(_)
+            | Change::AllocationSet(_)
+            | Change::AllocationRemoved(_)
             | Change::Resumed(_)
             | Change::FloorRaised(_)
             | Change::PaidForgotten(_) => &[],
@@ -252,10 +256,10 @@ impl ChangeLine<'_> {
             let mut kept: Vec<&Move> = moves.iter().rev().collect();
             kept.retain(|moved| {
                 let is_last = later.insert(moved.what);
-                is_last || moved.to != PlaceState::Held && !may_pass_through
+                is_last || moved.state != PlaceState::Held && !may_pass_through
             });
             kept.reverse();
-            return Some(kept.into_iter().map(|moved| PlaceMoved { what: moved.what, to: moved.to }).collect());
+            return Some(kept.into_iter().map(|moved| PlaceMoved { what: moved.what, to: moved.state }).collect());
         }
         let seats = |seats: &[u32], to| -> Vec<PlaceMoved> {
             seats.iter().map(|&seat| PlaceMoved { what: Moved::Seat(seat), to }).collect()
@@ -295,6 +299,8 @@ impl ChangeLine<'_> {
             | Change::Released(_)
             | Change::Expired(_)
             | Change::Exchanged(_)
+            | Change::AllocationSet(_)
+            | Change::AllocationRemoved(_)
             | Change::EventUpdated(_) => None,
             Change::EventCreated(_)
             | Change::Extended(_)

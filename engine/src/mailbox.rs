@@ -143,6 +143,7 @@ mod tests {
 
     fn hold() -> Command {
         Command::Hold(Box::new(inventory_core::command::Hold {
+            allocations: Default::default(),
             hold_id: HoldId(1),
             seats: Vec::new().into(),
             seat_keys: Vec::new(),

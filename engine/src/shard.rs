@@ -480,6 +480,10 @@ impl Shard {
                 let plan_revision = self.plan_revision(at, event);
                 self.answer_about(at, event, reply, Ok(Done::Page { plan_revision, page }));
             }
+            Ok(Decision::Allocations { event, allocations }) => {
+                let plan_revision = self.plan_revision(at, event);
+                self.answer_about(at, event, reply, Ok(Done::Allocations { plan_revision, allocations }));
+            }
             Ok(Decision::Touched { event, touched, replayed }) => {
                 let plan_revision = self.plan_revision(at, event);
                 self.answer_about(at, event, reply, Ok(Done::Touched { plan_revision, touched, replayed }));
@@ -769,6 +773,7 @@ fn needs_room(command: &Command) -> bool {
             | Command::ReturnPlaces(_)
             | Command::GetOrder(_)
             | Command::List(_)
+            | Command::ListAllocations
             | Command::GetHold(_)
             | Command::Suggest(_)
             | Command::Explain(_)
@@ -794,6 +799,8 @@ fn hold_of(change: &Change) -> Option<HoldId> {
         | Change::Returned(_)
         | Change::Killed(_)
         | Change::Unkilled(_)
+        | Change::AllocationSet(_)
+        | Change::AllocationRemoved(_)
         | Change::Expired(_)
         | Change::Resumed(_)
         | Change::FloorRaised(_)
@@ -820,6 +827,9 @@ fn fingerprint(key: EventKey, command: &Command) -> u64 {
         Command::Exchange(exchange) => (exchange.request_id, exchange.fingerprint()).hash(&mut hasher),
         Command::Kill(kill) => (kill.request_id, kill.fingerprint()).hash(&mut hasher),
         Command::Unkill(unkill) => (unkill.request_id, unkill.fingerprint()).hash(&mut hasher),
+        Command::SetAllocation(set) => (set.request_id, set.fingerprint()).hash(&mut hasher),
+        Command::RemoveAllocation(remove) => (remove.request_id, remove.fingerprint()).hash(&mut hasher),
+        Command::ListAllocations => {}
         Command::GetOrder(order) => order.hash(&mut hasher),
         Command::List(list) => (list.what, list.from, list.count_max).hash(&mut hasher),
         Command::CreateEvent(create) => create.fingerprint().hash(&mut hasher),

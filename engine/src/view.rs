@@ -34,7 +34,7 @@ pub struct Counts {
     pub held: u32,
     /// Sold.
     pub sold: u32,
-    /// Withdrawn by the house.
+    /// Withdrawn by the house, or set aside for an allocation and open there.
     pub killed: u32,
 }
 
@@ -199,11 +199,13 @@ struct PlanesCopy {
 impl Body {
     fn of(event: &Event, position: u64) -> Body {
         let plan = event.plan();
-        let cells = |words: &[u64]| words.iter().map(|&word| AtomicU64::new(word)).collect();
+        let words = (0..event.held_plane().len()).map(|word| event.public_words(word));
+        let (held, sold): (Vec<AtomicU64>, Vec<AtomicU64>) =
+            words.map(|(held, sold)| (held.into(), sold.into())).unzip();
         let areas: Box<[Cells]> = (0_u16..)
             .zip(plan.areas())
             .map(|(index, area)| {
-                let counts = event.area_counts(index);
+                let counts = event.public_area_counts(index);
                 Cells {
                     capacity: area.capacity,
                     held: counts.held.into(),
@@ -212,15 +214,15 @@ impl Body {
                 }
             })
             .collect();
-        let counts = event.counts();
+        let counts = event.public_counts();
         Body {
             info: ArcSwap::from_pointee(EventInfo::of(event)),
             plan: Arc::clone(plan),
             plan_revision: event.plan_revision(),
             version: Version::new(),
             position: AtomicU64::new(position),
-            held: cells(event.held_plane()),
-            sold: cells(event.sold_plane()),
+            held: held.into(),
+            sold: sold.into(),
             areas,
             totals: Cells {
                 capacity: plan.capacity(),

@@ -93,6 +93,7 @@ fn id(at: u32) -> HoldId {
 
 fn hold(at: u32) -> Command {
     Command::Hold(Box::new(Hold {
+        allocations: Default::default(),
         hold_id: id(at),
         seats: [at * 2, at * 2 + 1].into_iter().collect(),
         seat_keys: Vec::new(),

@@ -3,7 +3,7 @@
 //!
 //! Not here: deciding (`decide.rs`), bytes (`codec.rs`).
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use crate::{
     ahead::AHEAD_MAX,
@@ -80,6 +80,8 @@ impl Slot {
             }
             Change::Killed(killed) => self.kill(now, number, killed, &mut moves),
             Change::Unkilled(unkilled) => self.unkill(now, number, unkilled, &mut moves),
+            Change::AllocationSet(set) => self.set_allocation(now, number, set, &mut moves),
+            Change::AllocationRemoved(removed) => self.remove_allocation(now, number, removed, &mut moves),
             Change::PaymentBegan(began) => self.begin_payment(number, *began),
             Change::PaymentEnded(ended) => self.end_payment(number, ended.hold_id, ended.expires_at),
             Change::PaymentsLapsed(ids) => {
@@ -180,7 +182,7 @@ impl Slot {
             translate(&mut self.holds[at], &old, &plan);
         }
         let event = self.event_mut(number);
-        event.hash ^= event.places_hash();
+        event.hash ^= event.places_hash() ^ event.allocations.as_ref().map_or(0, |all| all.hash());
         let areas = (0..plan.areas().len()).map(|at| {
             let area = &plan.areas()[at];
             let found = old.find_area(&area.key);
@@ -212,6 +214,10 @@ impl Slot {
                 PlaceState::Open => {}
             }
         }
+        if let Some(all) = &event.allocations {
+            let room = |area: u16| plan.areas()[usize::from(area)].capacity - areas[usize::from(area)].taken();
+            event.allocations = Some(Box::new(all.revised(&old, &plan, room)));
+        }
         event.planes = planes;
         event.owner = owner.into();
         event.areas = areas;
@@ -219,7 +225,7 @@ impl Slot {
         event.plan = plan;
         event.index_openings();
         event.plan_revision += 1;
-        event.hash ^= event.places_hash();
+        event.hash ^= event.places_hash() ^ event.allocations.as_ref().map_or(0, |all| all.hash());
         for at in holds {
             let hash = self.holds[at].hash();
             self.event_mut(number).hash ^= hash;
@@ -243,6 +249,7 @@ impl Slot {
             held.arrangement,
         );
         entry.set_places(&held.seats, &held.admissions);
+        entry.set_tags(held.tags.clone());
         if held.attempts > 0 {
             entry.payments_mut().inherited = held.attempts;
         }
@@ -253,9 +260,8 @@ impl Slot {
         let event = self.event_mut(number);
         let seats = held.seats.iter().map(|seat| seat.index);
         event.move_seats(seats, PlaceState::Open, PlaceState::Held, at, moves);
-        for admission in &held.admissions {
-            let quantity = u32::from(admission.quantity);
-            event.move_area(admission.area, quantity, PlaceState::Open, PlaceState::Held, moves);
+        for &admission in &held.admissions {
+            event.move_admission(admission, PlaceState::Open, PlaceState::Held, moves);
         }
         event.hash ^= hash;
         event.live_holds += 1;
@@ -335,9 +341,8 @@ impl Slot {
         };
         let event = self.event_mut(number);
         event.move_seats(seats.iter().copied(), PlaceState::Held, PlaceState::Sold, at, moves);
-        for admission in &admissions {
-            let quantity = u32::from(admission.quantity);
-            event.move_area(admission.area, quantity, PlaceState::Held, PlaceState::Sold, moves);
+        for &admission in &admissions {
+            event.move_admission(admission, PlaceState::Held, PlaceState::Sold, moves);
         }
         let entry = &mut self.holds[at];
         entry.prepare_sale(&confirmed.order);
@@ -398,8 +403,7 @@ impl Slot {
         event.count_customer(customer, places as i32, 1);
         event.move_seats(seats.iter().copied(), PlaceState::Open, PlaceState::Held, at, moves);
         for admission in admissions {
-            let quantity = u32::from(admission.quantity);
-            event.move_area(admission.area, quantity, PlaceState::Open, PlaceState::Held, moves);
+            event.move_admission(admission, PlaceState::Open, PlaceState::Held, moves);
         }
         at
     }
@@ -423,9 +427,8 @@ impl Slot {
         let after = self.holds[at].hash();
         let event = self.event_mut(number);
         event.move_seats(released.seats.iter().copied(), PlaceState::Held, PlaceState::Open, at, moves);
-        for admission in &released.admissions {
-            let quantity = u32::from(admission.quantity);
-            event.move_area(admission.area, quantity, PlaceState::Held, PlaceState::Open, moves);
+        for &admission in &released.admissions {
+            event.move_admission(admission, PlaceState::Held, PlaceState::Open, moves);
         }
         event.count_customer(customer, -(named as i32), 0);
         event.hash ^= before ^ after;
@@ -491,8 +494,7 @@ impl Slot {
         let seats = words.unsold_seats().take(freed).map(|seat| seat.index);
         event.move_seats(seats, PlaceState::Held, PlaceState::Open, at, moves);
         for admission in words.unsold_admissions() {
-            let quantity = u32::from(admission.quantity);
-            event.move_area(admission.area, quantity, PlaceState::Held, PlaceState::Open, moves);
+            event.move_admission(admission, PlaceState::Held, PlaceState::Open, moves);
         }
         event.live_holds -= 1;
         let given = if probe::planted!(AllowanceKept) { 0 } else { places };

@@ -64,6 +64,37 @@ pub struct Taken<'a> {
     pub also: &'a [u32],
     /// Seats that are open for this command although held, sorted: those of the hold it replaces.
     pub except: &'a [u32],
+    /// Seats that it reaches; all others are taken.
+    pub reach: Reach<'a>,
+}
+
+/// Which seats of an event a command reaches, whatever their state. Planes have one bit a seat by index.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Reach<'a> {
+    /// All.
+    #[default]
+    Every,
+    /// Those of some planes, and all that are not in another one.
+    Of {
+        /// Allocations whose key was brought.
+        planes: &'a [&'a [u64]],
+        /// All seats that are in an allocation, when those of none are reached; else nothing.
+        outside: Option<&'a [u64]>,
+    },
+}
+
+impl Reach<'_> {
+    /// The seats `64 * word..` that are reached.
+    #[inline]
+    pub(crate) fn word(&self, word: u32) -> u64 {
+        match self {
+            Self::Every => u64::MAX,
+            Self::Of { planes, outside } => {
+                let outside = outside.map_or(0, |tagged| !tagged[word as usize]);
+                planes.iter().fold(outside, |reached, plane| reached | plane[word as usize])
+            }
+        }
+    }
 }
 
 impl Taken<'_> {
@@ -77,7 +108,7 @@ impl Taken<'_> {
     /// nothing. `except` opens what is held, never what is sold or killed; `also` closes last.
     pub(crate) fn open_word(&self, word: u32) -> u64 {
         let held = self.held[word as usize] & !bits_of(self.except, word);
-        !(held | self.sold[word as usize] | bits_of(self.also, word))
+        !(held | self.sold[word as usize] | bits_of(self.also, word)) & self.reach.word(word)
     }
 }
 
@@ -160,8 +191,8 @@ pub(crate) struct Search<'a> {
     ranking: &'a Ranking,
     /// Those of the zone that is asked for, or all.
     ranks: Range<u32>,
-    openings: &'a Tree,
-    tables: &'a Tree,
+    /// Rows and tables; nothing where it is not known which have room: then all are looked at.
+    openings: Option<(&'a Tree, &'a Tree)>,
     /// One bit a price level; `None`: any.
     levels: Option<[u64; 4]>,
     /// Bits of the levels, as a stretch has them.
@@ -173,8 +204,8 @@ pub(crate) struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// `openings` are those of the planes of `taken`.
-    pub(crate) fn new(plan: &'a Plan, openings: &'a Openings, taken: Taken<'a>, wanted: &'a Wanted) -> Self {
+    /// `openings` are those of the planes and the reach of `taken`, if they are known.
+    pub(crate) fn new(plan: &'a Plan, openings: Option<&'a Openings>, taken: Taken<'a>, wanted: &'a Wanted) -> Self {
         let mut levels = [0; 4];
         let mut levels_of_stretch = 0;
         for &level in &wanted.levels {
@@ -199,8 +230,7 @@ impl<'a> Search<'a> {
             distances: plan.distances(zonal),
             ranking: plan.ranking(zonal),
             ranks: plan.ranking(zonal).ranks(wanted.zone),
-            openings: openings.tree(zonal),
-            tables: openings.tables(zonal),
+            openings: openings.map(|openings| (openings.tree(zonal), openings.tables(zonal))),
             levels: (!any_level).then_some(levels),
             levels_of_stretch: if any_level { u8::MAX } else { levels_of_stretch },
             sections,
@@ -254,9 +284,12 @@ impl<'a> Search<'a> {
                 look(rank, best);
             }
         }
+        let next = |from| match self.openings {
+            Some((_, tables)) => tables.next(from, Lengths::with_window(size)),
+            None => Some(from),
+        };
         let mut from = self.ranks.start;
-        while let Some(rank) = self.tables.next(from, Lengths::with_window(size)).filter(|&rank| rank < self.ranks.end)
-        {
+        while let Some(rank) = next(from).filter(|&rank| rank < self.ranks.end) {
             if best.is_nearer_than(&self.ranking.stretches()[rank as usize], size) {
                 return;
             }
@@ -303,8 +336,12 @@ impl<'a> Search<'a> {
 
     /// Look at stretches with such runs, nearest first, until none can be better.
     fn walk(&self, lengths: Lengths, size: u32, spare_singles: bool, best: &mut Best) {
+        let next = |from| match self.openings {
+            Some((rows, _)) => rows.next(from, lengths),
+            None => Some(from),
+        };
         let mut from = self.ranks.start;
-        while let Some(rank) = self.openings.next(from, lengths).filter(|&rank| rank < self.ranks.end) {
+        while let Some(rank) = next(from).filter(|&rank| rank < self.ranks.end) {
             let stretch = &self.ranking.stretches()[rank as usize];
             if best.is_nearer_than(stretch, size) {
                 return;
@@ -321,7 +358,8 @@ impl<'a> Search<'a> {
         while seat < section.seats.end {
             let rank = self.ranking.rank_of(seat);
             let stretch = &self.ranking.stretches()[rank as usize];
-            let has_room = self.ranks.contains(&rank) && self.openings.get(rank).meet(lengths);
+            let has_room = |(rows, _): (&Tree, &Tree)| rows.get(rank).meet(lengths);
+            let has_room = self.ranks.contains(&rank) && self.openings.is_none_or(has_room);
             if has_room && !best.is_nearer_than(stretch, size) {
                 self.look(stretch, size, spare_singles, best);
             }

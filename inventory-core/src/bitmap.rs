@@ -9,7 +9,7 @@
 use alloc::{boxed::Box, vec};
 use core::ops::Range;
 
-use crate::place::PlaceState;
+use crate::{event::Counts, place::PlaceState};
 
 /// States of all seats of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,19 +41,31 @@ impl Planes {
         self.sold[word] = self.sold[word] & !(1 << bit) | (bits >> 1) << bit;
     }
 
-    /// How many of these seats are open, and how many held.
-    pub(crate) fn count(&self, seats: Range<u32>) -> (u32, u32) {
+    /// How many of these seats are open, and how many held, where `within` names those that count, by word.
+    pub(crate) fn count(&self, seats: Range<u32>, within: impl Fn(u32) -> u64) -> (u32, u32) {
         let (mut open, mut held) = (0, 0);
         for word in seats.start / 64..seats.end.div_ceil(64) {
             let from = seats.start.saturating_sub(word * 64);
             let to = (seats.end - word * 64).min(64);
             // The range has a seat in this word: from <= 63, 1 <= to <= 64.
-            let counted = u64::MAX << from & u64::MAX >> (64 - to);
+            let counted = u64::MAX << from & u64::MAX >> (64 - to) & within(word);
             let (first, second) = (self.held[word as usize], self.sold[word as usize]);
             open += (counted & !(first | second)).count_ones();
             held += (counted & first & !second).count_ones();
         }
         (open, held)
+    }
+
+    /// The seats of a plane by state.
+    pub(crate) fn count_within(&self, plane: &[u64]) -> Counts {
+        let mut counts = Counts::default();
+        for ((&within, &held), &sold) in plane.iter().zip(&self.held).zip(&self.sold) {
+            counts.open += (within & !(held | sold)).count_ones();
+            counts.held += (within & held & !sold).count_ones();
+            counts.sold += (within & sold & !held).count_ones();
+            counts.killed += (within & held & sold).count_ones();
+        }
+        counts
     }
 
     /// First plane: held or killed.

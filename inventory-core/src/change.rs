@@ -66,6 +66,42 @@ pub enum Change {
     Killed(Box<Killed>),
     /// Withdrawn places are open again.
     Unkilled(Box<Unkilled>),
+    /// Places were set aside.
+    AllocationSet(Box<AllocationSet>),
+    /// Places are set aside no longer.
+    AllocationRemoved(Box<AllocationRemoved>),
+}
+
+/// Places were set aside; the allocation is made if it was not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllocationSet {
+    /// The request, with the fingerprint of its content.
+    pub request: (RequestId, u64),
+    /// Key of the allocation.
+    pub key: Box<str>,
+    /// Its window from now on; zero: that of the event.
+    pub opens_at: TimestampMs,
+    /// Its window from now on; zero: that of the event.
+    pub closes_at: TimestampMs,
+    /// Seats that get its tag, sorted.
+    pub seats: Vec<u32>,
+    /// Quotas as they are from now on: area, how many.
+    pub areas: Vec<(u16, u32)>,
+}
+
+/// Places are set aside no longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllocationRemoved {
+    /// The request, with the fingerprint of its content.
+    pub request: (RequestId, u64),
+    /// Key of the allocation.
+    pub key: Box<str>,
+    /// It is gone.
+    pub whole: bool,
+    /// Seats that lose its tag, sorted; of a whole allocation none is named.
+    pub seats: Vec<u32>,
+    /// By how many its quotas shrink: area, how many; of a whole allocation none is named.
+    pub areas: Vec<(u16, u32)>,
 }
 
 /// Open places were sold without a hold: a hold that is born confirmed.
@@ -193,6 +229,8 @@ pub struct Held {
     pub replaced: Option<HoldId>,
     /// How the chosen seats lie.
     pub arrangement: Arrangement,
+    /// Allocations that seats of it are of, by number, sorted: a late payment may have them again.
+    pub tags: Vec<u8>,
     /// Seats: explicit in request order, then chosen in plan order.
     pub seats: Seats,
     /// Admissions.

@@ -12,9 +12,9 @@
 //! kind 1 EventCreated   id text, key u64, plan digest 32, fingerprint u64, tenant u32 (0), settings
 //! kind 2 EventUpdated   flags u8 (1 request, 2 plan), [request], [plan digest 32], settings
 //! kind 3 Held           hold id u128, fingerprint u64, customer u64, created_at u64, expires_at u64,
-//!                       flags u8 (1 replaced; 2 cart id, 4 allocation tags: reserved), renewals u8,
+//!                       flags u8 (1 replaced, 4 tags), renewals u8,
 //!                       arrangement u8, seats u8, admissions u8, payment attempts used u8, 0 u16,
-//!                       [replaced hold id u128], seat words u32, admission words u32
+//!                       [replaced hold id u128], [tags u8: allocation number u8], seat words u32, admission words u32
 //! kind 4 Extended       hold id u128, request, expires_at u64
 //! kind 5 Confirmed      hold id u128, flags u8 (1 request, 2 release the rest, 4 reclaimed, 8 attempt,
 //!                       16 deadline), seats u8, admissions u8, order bytes u8, [request], [attempt id u128],
@@ -33,11 +33,12 @@
 //! kind 14 Exchanged     taken u8 (0 sale, 1 hold), body of Returned, body of SoldDirect or Confirmed
 //! kind 15 Killed        request, reason bytes u8, 0 u8, runs u16, areas u16, holds u16, reason, runs, areas, hold ids
 //! kind 16 Unkilled      request, runs u16, areas u16, runs, areas
+//! kind 17 AllocationSet  request, key bytes u8, 0 u8, runs u16, areas u16, opens_at u64, closes_at u64, key, runs, areas
+//! kind 18 AllocationRemoved  request, key bytes u8, whole u8, runs u16, areas u16, key, runs, areas
 //! kind 24 PaymentsLapsed  count u16, hold ids u128
 //! kind 25 PaidForgotten time u64
 //!
-//! kinds 17 to 23 are reserved: AllocationSet, AllocationRemoved, PriceLevelSet, EventRetired, CartHeld, CartConfirmed,
-//! CartReleased
+//! kinds 19 to 23 are reserved: PriceLevelSet, EventRetired, CartHeld, CartConfirmed, CartReleased
 //!
 //! request    request id u128, fingerprint u64
 //! runs       stretches of seats, sorted, never touching: the first u32, how many u32
@@ -62,11 +63,13 @@
 use alloc::{boxed::Box, vec::Vec};
 
 use crate::{
+    allocation::is_key,
     best_available::Arrangement,
     bytes::{Put, Reader},
     change::{
-        Change, Confirmed, EventCreated, EventUpdated, Exchanged, Extended, Held, Killed, PaymentBegan, PaymentEnded,
-        Record, Released, ResumeCause, Resumed, Returned, SoldDirect, Taken, Unkilled,
+        AllocationRemoved, AllocationSet, Change, Confirmed, EventCreated, EventUpdated, Exchanged, Extended, Held,
+        Killed, PaymentBegan, PaymentEnded, Record, Released, ResumeCause, Resumed, Returned, SoldDirect, Taken,
+        Unkilled,
     },
     command::{PaymentOutcome, Remainder},
     giving_back::ReturnTo,
@@ -133,6 +136,8 @@ fn kind(change: &Change) -> u8 {
         Change::Exchanged(_) => 14,
         Change::Killed(_) => 15,
         Change::Unkilled(_) => 16,
+        Change::AllocationSet(_) => 17,
+        Change::AllocationRemoved(_) => 18,
         Change::PaymentsLapsed(_) => 24,
         Change::PaidForgotten(_) => 25,
     }
@@ -164,7 +169,7 @@ fn encode_body(change: &Change, out: &mut Vec<u8>) {
             fixed[24..32].copy_from_slice(&held.customer.0.to_le_bytes());
             fixed[32..40].copy_from_slice(&held.created_at.0.to_le_bytes());
             fixed[40..48].copy_from_slice(&held.expires_at.0.to_le_bytes());
-            fixed[48] = u8::from(held.replaced.is_some());
+            fixed[48] = u8::from(held.replaced.is_some()) | u8::from(!held.tags.is_empty()) << 2;
             fixed[49] = held.renewals;
             fixed[50] = held.arrangement as u8;
             fixed[51..53].copy_from_slice(&counts);
@@ -172,6 +177,11 @@ fn encode_body(change: &Change, out: &mut Vec<u8>) {
             out.put(&fixed);
             if let Some(replaced) = held.replaced {
                 out.put_u128(replaced.0);
+            }
+            if !held.tags.is_empty() {
+                // One for each of at most 64 seats.
+                out.put_u8(held.tags.len() as u8);
+                out.put(&held.tags);
             }
             held.seats.iter().for_each(|seat| out.put_u32(seat.word()));
             held.admissions.iter().for_each(|admission| out.put_u32(admission.word()));
@@ -211,6 +221,29 @@ fn encode_body(change: &Change, out: &mut Vec<u8>) {
             out.put_u16(unkilled.areas.len() as u16);
             put_runs(out, &unkilled.seats);
             put_areas(out, &unkilled.areas);
+        }
+        Change::AllocationSet(set) => {
+            put_request(out, Some(set.request));
+            // At most 64 by its check.
+            out.put_u8(set.key.len() as u8);
+            out.put_u8(0);
+            out.put_u16(runs_of(&set.seats).count() as u16);
+            out.put_u16(set.areas.len() as u16);
+            out.put_u64(set.opens_at.0);
+            out.put_u64(set.closes_at.0);
+            out.put(set.key.as_bytes());
+            put_runs(out, &set.seats);
+            put_areas(out, &set.areas);
+        }
+        Change::AllocationRemoved(removed) => {
+            put_request(out, Some(removed.request));
+            out.put_u8(removed.key.len() as u8);
+            out.put_u8(u8::from(removed.whole));
+            out.put_u16(runs_of(&removed.seats).count() as u16);
+            out.put_u16(removed.areas.len() as u16);
+            out.put(removed.key.as_bytes());
+            put_runs(out, &removed.seats);
+            put_areas(out, &removed.areas);
         }
         Change::Released(released) => {
             let counts = counts_of(released.seats.len(), released.admissions.len());
@@ -445,6 +478,8 @@ fn decode_after_length(reader: &mut Reader<'_>) -> Result<Record, DecodeError> {
             let seats = read_runs(reader, runs)?;
             Change::Unkilled(Box::new(Unkilled { request, seats, areas: read_areas(reader, areas)? }))
         }
+        17 => Change::AllocationSet(Box::new(decode_allocation_set(reader)?)),
+        18 => Change::AllocationRemoved(Box::new(decode_allocation_removed(reader)?)),
         24 => Change::PaymentsLapsed(decode_hold_ids(reader)?),
         25 => Change::PaidForgotten(TimestampMs(reader.u64()?)),
         _ => return Err(reader.error("a kind of record that this server does not know")),
@@ -482,7 +517,7 @@ fn decode_held(reader: &mut Reader<'_>) -> Result<Held, DecodeError> {
     let customer = CustomerKey(reader.u64()?);
     let created_at = TimestampMs(reader.u64()?);
     let expires_at = TimestampMs(reader.u64()?);
-    let flags = flags(reader, 0b1)?;
+    let flags = flags(reader, 0b101)?;
     let renewals = reader.u8()?;
     let arrangement = Arrangement::from_number(reader.u8()?).ok_or(reader.error("an unknown arrangement"))?;
     let (seats, admissions) = counts(reader)?;
@@ -494,6 +529,7 @@ fn decode_held(reader: &mut Reader<'_>) -> Result<Held, DecodeError> {
         return Err(reader.error("a reserved field that is not zero"));
     }
     let replaced = (flags & 1 != 0).then(|| self::hold_id(reader)).transpose()?;
+    let tags = if flags & 4 != 0 { tags(reader)? } else { Vec::new() };
     let seats = seat_words(reader, seats)?;
     let admissions = admission_words(reader, admissions)?;
     Ok(Held {
@@ -506,9 +542,57 @@ fn decode_held(reader: &mut Reader<'_>) -> Result<Held, DecodeError> {
         attempts,
         replaced,
         arrangement,
+        tags,
         seats,
         admissions,
     })
+}
+
+/// Numbers of allocations, at least one, sorted.
+pub(crate) fn tags(reader: &mut Reader<'_>) -> Result<Vec<u8>, DecodeError> {
+    let count = usize::from(reader.u8()?);
+    let tags = reader.take(count)?;
+    let in_order = tags.is_sorted_by(|one, next| one < next) && tags.first().is_some_and(|&first| first > 0);
+    if count > PLACES_PER_HOLD_MAX || !in_order {
+        return Err(reader.error("allocations of a hold out of order or bounds"));
+    }
+    Ok(tags.to_vec())
+}
+
+fn allocation_key(reader: &mut Reader<'_>, bytes: u8) -> Result<Box<str>, DecodeError> {
+    let bytes = reader.take(usize::from(bytes))?;
+    let key = core::str::from_utf8(bytes).ok().filter(|key| is_key(key));
+    key.map(Into::into).ok_or(reader.error("no key of an allocation"))
+}
+
+fn decode_allocation_set(reader: &mut Reader<'_>) -> Result<AllocationSet, DecodeError> {
+    let request = request(reader)?;
+    let key_bytes = reader.u8()?;
+    if reader.u8()? != 0 {
+        return Err(reader.error("a reserved field that is not zero"));
+    }
+    let (runs, areas) = (reader.u16()?, reader.u16()?);
+    let (opens_at, closes_at) = (TimestampMs(reader.u64()?), TimestampMs(reader.u64()?));
+    let key = allocation_key(reader, key_bytes)?;
+    let seats = read_runs(reader, runs)?;
+    Ok(AllocationSet { request, key, opens_at, closes_at, seats, areas: read_areas(reader, areas)? })
+}
+
+fn decode_allocation_removed(reader: &mut Reader<'_>) -> Result<AllocationRemoved, DecodeError> {
+    let request = request(reader)?;
+    let key_bytes = reader.u8()?;
+    let whole = match reader.u8()? {
+        0 => false,
+        1 => true,
+        _ => return Err(reader.error("neither a part of an allocation nor all of it")),
+    };
+    let (runs, areas) = (reader.u16()?, reader.u16()?);
+    if whole && (runs > 0 || areas > 0) {
+        return Err(reader.error("places of an allocation that is removed whole"));
+    }
+    let key = allocation_key(reader, key_bytes)?;
+    let seats = read_runs(reader, runs)?;
+    Ok(AllocationRemoved { request, key, whole, seats, areas: read_areas(reader, areas)? })
 }
 
 fn decode_confirmed(reader: &mut Reader<'_>) -> Result<Confirmed, DecodeError> {

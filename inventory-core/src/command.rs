@@ -6,6 +6,7 @@
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use crate::{
+    allocation::{AllocationKeys, RemoveAllocation, SetAllocation},
     digest::Hasher,
     direct_sale::SellDirect,
     giving_back::{Exchange, ReturnPlaces},
@@ -57,6 +58,12 @@ pub enum Command {
     Kill(Box<Kill>),
     /// killed -> open.
     Unkill(Box<Unkill>),
+    /// Places are set aside.
+    SetAllocation(Box<SetAllocation>),
+    /// Places are set aside no longer.
+    RemoveAllocation(Box<RemoveAllocation>),
+    /// All allocations. Changes nothing.
+    ListAllocations,
     /// A new event.
     CreateEvent(Box<CreateEvent>),
     /// Policies, windows, state, plan.
@@ -87,6 +94,8 @@ pub struct Hold {
     pub replace: Option<HoldId>,
     /// Plan revision the seat indexes were read at; 0: the first, while there is no other.
     pub plan_revision: u32,
+    /// Allocations that it may take from.
+    pub allocations: AllocationKeys,
 }
 
 /// Admissions to one area.
@@ -142,6 +151,8 @@ pub struct Suggest {
     pub options_max: u8,
     /// Plan revision the caller knows; 0: any.
     pub plan_revision: u32,
+    /// Allocations that are searched.
+    pub allocations: AllocationKeys,
 }
 
 impl Suggest {
@@ -151,6 +162,7 @@ impl Suggest {
         let mut hasher = Hasher::new(13);
         self.best.hash_into(&mut hasher);
         hasher.word(u64::from(self.options_max) | u64::from(self.plan_revision) << 32);
+        self.allocations.hash_into(&mut hasher);
         hasher.finish()
     }
 
@@ -162,6 +174,7 @@ impl Suggest {
         if !(1..=OPTIONS_MAX).contains(&self.options_max) {
             return Err(Reject::invalid(Field::Options, "must be 1 to 10"));
         }
+        self.allocations.check()?;
         self.best.check()?;
         if usize::from(self.best.quantity) > PLACES_PER_HOLD_MAX {
             return Err(Reject::TooManyPlaces { places_max: PLACES_PER_HOLD_MAX as u32 });
@@ -233,6 +246,7 @@ impl Hold {
         if let Some(best) = &self.best {
             best.check()?;
         }
+        self.allocations.check()?;
         if !self.ticket_types.is_empty() && self.ticket_types.len() != explicit + chosen {
             return Err(Reject::TicketTypeInvalid { expected: (explicit + chosen) as u32 });
         }
@@ -294,6 +308,7 @@ impl Hold {
         all.word(self.customer.0);
         all.word(u64::from(self.ttl_ms) | u64::from(self.plan_revision) << 32);
         all.wide(self.replace.map_or(0, |id| id.0));
+        self.allocations.hash_into(&mut all);
         all.finish()
     }
 }

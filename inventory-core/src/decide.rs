@@ -4,14 +4,14 @@
 //! refusal: shape; event; id (a known id answers before the rest); plan revision and unknown places;
 //! event state and window; allocation; places per hold; availability; orphan rule; customer limits.
 //!
-//! Not here: making changes true (`apply.rs`), choosing seats (`ladder.rs`). Allocations have their place in the order
-//! and no rule yet.
+//! Not here: making changes true (`apply.rs`), choosing seats (`ladder.rs`), what a command may take (`reach.rs`).
 
 use alloc::{boxed::Box, vec::Vec};
 
 use smallvec::SmallVec;
 
 use crate::{
+    allocation::AllocationKeys,
     best_available::{Arrangement, Taken, Wanted},
     change::{
         Change, Confirmed, EventCreated, EventUpdated, Extended, Held, HoldCause, HoldState, HoldView, PaymentBegan,
@@ -26,12 +26,14 @@ use crate::{
     ids::{EventKey, HoldId, RequestId, TimestampMs},
     ladder,
     limits::{ID_AHEAD_MS_MAX, PLACES_PER_HOLD_MAX, policy as bounds},
+    openings::Openings,
     orphan::{self, Piece, Runs},
     place::{Admission, Admissions, Moved, PlaceState, SOLD, Seat, SeatIndexes, Seats},
     plan::{ACCESSIBLE, COMPANION, RowKind},
     policy::{EventState, OrphanRule},
+    reach::{Access, GENERAL, Reached, draw},
     reject::{Field, PlaceInTheWay, Reject},
-    slot::{Decision, Slot, Suggestion},
+    slot::{Decision, Slot, Suggestion, merged},
 };
 
 /// Places in the way that a refusal names at most.
@@ -58,7 +60,9 @@ impl Slot {
             Command::Exchange(exchange) => exchange.check()?,
             Command::Kill(kill) => kill.check()?,
             Command::Unkill(unkill) => unkill.check()?,
-            Command::GetOrder(_) | Command::List(_) => {}
+            Command::SetAllocation(set) => set.check()?,
+            Command::RemoveAllocation(remove) => remove.check()?,
+            Command::GetOrder(_) | Command::List(_) | Command::ListAllocations => {}
             Command::BeginPayment(_) | Command::EndPayment(_) | Command::GetHold(_) | Command::UpdateEvent(_) => {}
         }
         let event = self.find(key).and_then(|number| self.event(number)).ok_or(Reject::EventNotFound)?;
@@ -83,6 +87,9 @@ impl Slot {
             Command::List(list) => Ok(self.decide_list(event, *list)),
             Command::Kill(kill) => self.decide_kill(now, event, kill),
             Command::Unkill(unkill) => self.decide_unkill(now, event, unkill),
+            Command::SetAllocation(set) => self.decide_set_allocation(now, event, set),
+            Command::RemoveAllocation(remove) => self.decide_remove_allocation(now, event, remove),
+            Command::ListAllocations => Ok(self.decide_list_allocations(event)),
             Command::CreateEvent(_) => Err(Reject::EventNotFound),
         }
     }
@@ -145,7 +152,9 @@ impl Slot {
         let areas = areas_of(event, hold)?;
         let wanted = hold.best.as_ref().map(|best| wanted_of(event, best)).transpose()?;
 
-        may_hold(now, event)?;
+        let access = Access::at(event, &hold.allocations, now);
+        access.judge_windows(now, &explicit, &areas, wanted.is_some())?;
+        access.judge_tags(&explicit, &[])?;
         let quantity_max = policies.places_per_hold_max;
         let admitted = hold.admissions.iter().map(|a| u32::from(a.quantity)).sum::<u32>();
         let asked = explicit.len() as u32 + wanted.as_ref().map_or(0, |wanted| wanted.quantity) + admitted;
@@ -153,8 +162,9 @@ impl Slot {
             return Err(Reject::TooManyPlaces { places_max: quantity_max });
         }
 
-        let freed = |area| admissions_of(area, replaced.iter().flat_map(|entry| entry.unsold_admissions()));
-        let mut admissions = admit(event, hold, &areas, freed)?;
+        let freed =
+            |area, source| admissions_of(area, source, replaced.iter().flat_map(|entry| entry.unsold_admissions()));
+        let mut admissions = admit(&access, hold, &areas, freed)?;
         let mut except: Vec<u32> =
             replaced.iter().flat_map(|entry| entry.unsold_seats()).map(|seat| seat.index).collect();
         except.sort_unstable();
@@ -169,11 +179,18 @@ impl Slot {
         if let Some(wanted) = wanted {
             let mut also: Vec<u32> = seats.iter().map(|seat| seat.index).collect();
             also.sort_unstable();
-            let taken = Taken { held: event.planes.held(), sold: event.planes.sold(), also: &also, except: &except };
+            let reached = access.reached_by_best();
+            let taken = reached.taken(&also, &except);
             let kinds = hold.ticket_types.iter().skip(seats.len()).copied().chain(core::iter::repeat(0));
             let asked = hold.best.as_ref();
-            let room = |area| event.area_open(area) + freed(area) - admissions_of(area, admissions.iter().copied());
-            match asked.and_then(|asked| choose(event, asked, taken, &wanted, room)) {
+            let room = |area| {
+                let of_source = |&source: &u8| {
+                    access.room(area, source) + freed(area, source)
+                        - admissions_of(area, source, admissions.iter().copied())
+                };
+                access.sources_of_best(area).iter().map(of_source).sum()
+            };
+            match asked.and_then(|asked| choose(event, asked, reached.openings(), taken, &wanted, room)) {
                 Some((Chosen::Seats(chosen), how)) => {
                     arrangement = how;
                     seats.extend(chosen.into_iter().zip(kinds).map(|(index, ticket_type)| Seat { index, ticket_type }));
@@ -181,13 +198,19 @@ impl Slot {
                 Some((Chosen::Area(area), how)) => {
                     arrangement = how;
                     let persons = kinds.take(wanted.quantity as usize);
-                    persons.for_each(|ticket_type| admit_more(&mut admissions, area, ticket_type, 1));
+                    let sources = access.sources_of_best(area);
+                    for ticket_type in persons {
+                        let one = Admission { area, ticket_type, quantity: 1, source: GENERAL };
+                        draw(&mut admissions, one, &sources, |area, source| {
+                            access.room(area, source) + freed(area, source)
+                        });
+                    }
                 }
-                None => return Err(nothing_fits(event, &wanted, hold.best.as_ref())),
+                None => return Err(nothing_fits(&access, &wanted, hold.best.as_ref())),
             }
         }
         let judged = if probe::planted!(OrphanJudgedTwice) { seats.len() } else { explicit_count };
-        judge_orphans(event, &seats[..judged], &except)?;
+        judge_orphans(event, &access.reached(), &seats[..judged], &except)?;
         self.judge_customer(event, hold, &seats, &admissions, replaced)?;
         let ttl_ms = if hold.ttl_ms == 0 { u64::from(policies.hold_ttl_s) * 1_000 } else { u64::from(hold.ttl_ms) };
         let lifetime_ms = u64::from(policies.lifetime_s_max) * 1_000;
@@ -202,6 +225,7 @@ impl Slot {
             attempts: replaced.map_or(0, |entry| entry.attempts_used() as u8),
             replaced: hold.replace,
             arrangement,
+            tags: tags_of(event, &seats),
             seats,
             admissions,
         })
@@ -212,13 +236,19 @@ impl Slot {
         check_revision(event, suggest.plan_revision, false)?;
         let asked = &suggest.best;
         let mut wanted = wanted_of(event, asked)?;
-        may_hold(now, event)?;
-        let taken = Taken { held: event.planes.held(), sold: event.planes.sold(), also: &[], except: &[] };
+        let access = Access::at(event, &suggest.allocations, now);
+        access.judge_windows(now, &[], &[], true)?;
+        let reached = access.reached_by_best();
+        let taken = reached.taken(&[], &[]);
         let mut options = Vec::new();
         let mut areas: SmallVec<[u16; 4]> = SmallVec::new();
         while options.len() < usize::from(suggest.options_max) {
-            let room = |area| if areas.contains(&area) { 0 } else { event.area_open(area) };
-            let Some((chosen, arrangement)) = choose(event, asked, taken, &wanted, room) else { break };
+            let room = |area| match areas.contains(&area) {
+                true => 0,
+                false => access.sources_of_best(area).iter().map(|&source| access.room(area, source)).sum(),
+            };
+            let chosen = choose(event, asked, reached.openings(), taken, &wanted, room);
+            let Some((chosen, arrangement)) = chosen else { break };
             let (seats, area) = match chosen {
                 Chosen::Seats(seats) => {
                     wanted.avoid.extend(&seats);
@@ -233,7 +263,7 @@ impl Slot {
             options.push(Suggestion { seats, area, arrangement });
         }
         if options.is_empty() {
-            return Err(nothing_fits(event, &wanted, Some(asked)));
+            return Err(nothing_fits(&access, &wanted, Some(asked)));
         }
         Ok(Decision::Suggested { event: event.number, options })
     }
@@ -251,7 +281,9 @@ impl Slot {
         let mut except: Vec<u32> =
             replaced.iter().flat_map(|entry| entry.unsold_seats()).map(|seat| seat.index).collect();
         except.sort_unstable();
-        let taken = Taken { held: event.planes.held(), sold: event.planes.sold(), also: &[], except: &except };
+        let access = Access::at(event, &hold.allocations, now);
+        let reached = access.reached();
+        let taken = reached.taken(&[], &except);
         let picked = picked.unwrap_or_default();
         let mut open: Vec<u32> = picked.iter().map(|seat| seat.index).filter(|&seat| taken.is_open(seat)).collect();
         open.sort_unstable();
@@ -378,7 +410,7 @@ impl Slot {
             request: confirm.request_id.map(|id| (id, fingerprint)),
             order: confirm.order.clone(),
             seats: confirm.part.seats.clone(),
-            admissions: confirm.part.admissions.clone(),
+            admissions: entry.drawn(&confirm.part.admissions),
             remainder: confirm.remainder,
             reclaimed: false,
             attempt_id: confirm.attempt_id,
@@ -407,25 +439,31 @@ impl Slot {
         fingerprint: u64,
     ) -> Result<Decision, Reject> {
         let named = |seat: u32| PlaceInTheWay { place: Moved::Seat(seat), state: event.seat_state(seat) };
+        let is_foreign = |seat: u32| {
+            let tag = event.tag(seat);
+            tag != 0 && !entry.tags().contains(&tag)
+        };
+        let named = |seat: u32| match is_foreign(seat) {
+            true => PlaceInTheWay { place: Moved::Seat(seat), state: event.public_state(seat) },
+            false => named(seat),
+        };
         let taken = entry.unsold_seats().map(|seat| seat.index);
-        let taken = taken.filter(|&seat| event.seat_state(seat) != PlaceState::Open);
+        let taken = taken.filter(|&seat| event.seat_state(seat) != PlaceState::Open || is_foreign(seat));
         let mut lost: Vec<PlaceInTheWay> = taken.chain(entry.lost().0.iter().copied()).map(named).collect();
-        let mut wanted: Vec<(u16, u32)> = Vec::new();
+        let mut wanted: Vec<((u16, u8), u32)> = Vec::new();
         for admission in entry.unsold_admissions() {
-            let quantity = u32::from(admission.quantity);
-            match wanted.iter_mut().find(|(area, _)| *area == admission.area) {
+            let (of, quantity) = ((admission.area, admission.source), u32::from(admission.quantity));
+            match wanted.iter_mut().find(|(other, _)| *other == of) {
                 Some((_, sum)) => *sum += quantity,
-                None => wanted.push((admission.area, quantity)),
+                None => wanted.push((of, quantity)),
             }
         }
+        let access = Access::without_window(event, &AllocationKeys::default());
+        let missing =
+            wanted.iter().map(|&((area, source), quantity)| (area, quantity.saturating_sub(access.room(area, source))));
         // A hold keeps areas as its request named them, and a revised plan may move them: the answer has one order.
-        wanted.sort_unstable();
-        for (area, quantity) in wanted {
-            let open = event.area_open(area);
-            if open < quantity {
-                let state = event.area_counts(area).state_of_taken();
-                lost.push(PlaceInTheWay { place: Moved::Area { area, quantity: quantity - open }, state });
-            }
+        for (area, quantity) in merged(missing).into_iter().filter(|(_, quantity)| *quantity > 0) {
+            lost.push(PlaceInTheWay { place: Moved::Area { area, quantity }, state: event.area_state(area) });
         }
         let limit = event.settings.policies.places_per_customer_max;
         let (places, _) = event.customer(entry.customer);
@@ -475,7 +513,7 @@ impl Slot {
             hold_id: release.hold_id,
             request: release.request_id.map(|id| (id, fingerprint)),
             seats: release.part.seats.clone(),
-            admissions: release.part.admissions.clone(),
+            admissions: entry.drawn(&release.part.admissions),
             expires_at: left_after_payment(now, event, entry),
         };
         Ok(Decision::Change(event.number, Change::Released(released)))
@@ -635,20 +673,6 @@ fn still_active(now: TimestampMs, event: &Event, entry: &Entry) -> Result<(), Re
     }
 }
 
-fn may_hold(now: TimestampMs, event: &Event) -> Result<(), Reject> {
-    let settings = &event.settings;
-    let not_open = Reject::SaleNotOpen { opens_at: settings.opens_at };
-    match settings.state {
-        EventState::Draft => Err(not_open),
-        EventState::Paused => Err(Reject::SalePaused),
-        EventState::OffSale => Err(Reject::SaleClosed),
-        EventState::Cancelled => Err(Reject::EventCancelled),
-        EventState::OnSale if now < settings.opens_at => Err(not_open),
-        EventState::OnSale if settings.closes_at.0 != 0 && now >= settings.closes_at => Err(Reject::SaleClosed),
-        EventState::OnSale => Ok(()),
-    }
-}
-
 pub(crate) fn check_revision(event: &Event, revision: u32, uses_indexes: bool) -> Result<(), Reject> {
     let stale = if revision == 0 { uses_indexes && event.plan_revision != 1 } else { revision != event.plan_revision };
     if stale { Err(Reject::PlanChanged { plan_revision: event.plan_revision }) } else { Ok(()) }
@@ -724,39 +748,33 @@ pub(crate) fn blocking(event: &Event, seats: impl Iterator<Item = u32>, except: 
         .collect()
 }
 
-/// Admissions granted, one for each area and ticket type, in order of first mention. `freed_of`: how many of an area
-/// the command gives back.
+/// Admissions granted, one for each area, ticket type and source, in order of first mention. `freed_of`: how many of a
+/// source of an area the command gives back.
 pub(crate) fn admit(
-    event: &Event,
+    access: &Access<'_>,
     hold: &Hold,
     areas: &[u16],
-    freed_of: impl Fn(u16) -> u32,
+    freed_of: impl Fn(u16, u8) -> u32,
 ) -> Result<Admissions, Reject> {
     let mut granted = Admissions::with_capacity(areas.len());
     for (wanted, &area) in hold.admissions.iter().zip(areas) {
-        let freed = freed_of(area);
-        let given = admissions_of(area, granted.iter().copied());
-        let open = event.area_open(area) + freed - given;
+        let sources = access.sources(area);
+        let room = |area, source| access.room(area, source) + freed_of(area, source);
+        let left = |&source: &u8| room(area, source) - admissions_of(area, source, granted.iter().copied());
+        let open: u32 = sources.iter().map(left).sum();
         let must = u32::from(if wanted.quantity_min == 0 { wanted.quantity } else { wanted.quantity_min });
         if open < must {
             // The public state: what this very command frees or takes is no news to its caller.
-            let held = event.area_counts(area).held;
-            let none = event.area_open(area) == 0 && held == 0;
+            let held = sources.iter().map(|&source| access.held(area, source)).sum();
+            let none = held == 0 && sources.iter().all(|&source| access.room(area, source) == 0);
             return Err(if none { Reject::SoldOut } else { Reject::NotEnoughPlaces { held_unpaid: held } });
         }
         // At most 64 in all: the shape check has counted.
         let quantity = u32::from(wanted.quantity).min(open) as u8;
-        admit_more(&mut granted, area, wanted.ticket_type, quantity);
+        let wanted = Admission { area, ticket_type: wanted.ticket_type, quantity, source: GENERAL };
+        draw(&mut granted, wanted, &sources, room);
     }
     Ok(granted)
-}
-
-/// One entry for each area and ticket type.
-fn admit_more(admissions: &mut Admissions, area: u16, ticket_type: u8, quantity: u8) {
-    match admissions.iter_mut().find(|a| (a.area, a.ticket_type) == (area, ticket_type)) {
-        Some(same) => same.quantity += quantity,
-        None => admissions.push(Admission { area, ticket_type, quantity }),
-    }
 }
 
 /// What best available takes.
@@ -766,15 +784,17 @@ enum Chosen {
     Area(u16),
 }
 
-/// The first rung that fits. `room`: how many an area still admits.
+/// The first rung that fits. `openings`: those of what is reached, if they are known. `room`: how many an area still
+/// admits.
 fn choose(
     event: &Event,
     asked: &BestAvailable,
+    openings: Option<&Openings>,
     taken: Taken<'_>,
     wanted: &Wanted,
     room: impl Fn(u16) -> u32,
 ) -> Option<(Chosen, Arrangement)> {
-    let (plan, openings, rule) = (&event.plan, &event.openings, event.settings.policies.orphan_rule);
+    let (plan, rule) = (&event.plan, event.settings.policies.orphan_rule);
     if let Some((seats, how)) = ladder::adjacent(plan, openings, taken, wanted, rule) {
         return Some((Chosen::Seats(seats), how));
     }
@@ -794,19 +814,19 @@ fn choose(
 }
 
 /// Whether explicit picks leave a single seat alone where others would not: ADR-0030. `except`: sorted.
-fn judge_orphans(event: &Event, explicit: &[Seat], except: &[u32]) -> Result<(), Reject> {
+fn judge_orphans(event: &Event, reached: &Reached<'_>, explicit: &[Seat], except: &[u32]) -> Result<(), Reject> {
     let rule = event.settings.policies.orphan_rule;
     if rule == OrphanRule::Off || explicit.is_empty() {
         return Ok(());
     }
-    let taken = Taken { held: event.planes.held(), sold: event.planes.sold(), also: &[], except };
+    let taken = reached.taken(&[], except);
     if !orphan::may_strand(&event.plan, taken, explicit) {
         return Ok(());
     }
     let mut picked: SmallVec<[u32; 16]> = explicit.iter().map(|seat| seat.index).collect();
     picked.sort_unstable();
     let mut stranding = orphan::stranding_pieces(&event.plan, taken, &picked);
-    if stranding.any(|piece| has_alternative(event, taken, &piece, rule)) {
+    if stranding.any(|piece| has_alternative(event, reached.openings(), taken, &piece, rule)) {
         probe::sometimes!("hold: a single seat would be left alone");
         return Err(Reject::WouldStrand);
     }
@@ -814,7 +834,13 @@ fn judge_orphans(event: &Event, explicit: &[Seat], except: &[u32]) -> Result<(),
 }
 
 /// Whether the run, or by the strict rule the section, offers as many seats of these price levels that strand none.
-fn has_alternative(event: &Event, taken: Taken<'_>, piece: &Piece, rule: OrphanRule) -> bool {
+fn has_alternative(
+    event: &Event,
+    openings: Option<&Openings>,
+    taken: Taken<'_>,
+    piece: &Piece,
+    rule: OrphanRule,
+) -> bool {
     let plan = &event.plan;
     let size = piece.seats.end - piece.seats.start;
     let is_special = |seat: u32| plan.seat_attributes(seat) & (ACCESSIBLE | COMPANION) != 0;
@@ -837,19 +863,33 @@ fn has_alternative(event: &Event, taken: Taken<'_>, piece: &Piece, rule: OrphanR
         return runs.any(|run| orphan::run_offers(&run, size, allowed));
     }
     let wanted = Wanted { quantity: size, levels: levels.to_vec(), sections: [section].into(), ..Wanted::default() };
-    ladder::has_adjacent(plan, &event.openings, taken, &wanted)
+    ladder::has_adjacent(plan, openings, taken, &wanted)
 }
 
-fn admissions_of(area: u16, admissions: impl Iterator<Item = Admission>) -> u32 {
-    admissions.filter(|admission| admission.area == area).map(|admission| u32::from(admission.quantity)).sum()
+/// Allocations that seats are of, sorted.
+fn tags_of(event: &Event, seats: &[Seat]) -> Vec<u8> {
+    if event.allocations.is_none() {
+        return Vec::new();
+    }
+    let mut tags: Vec<u8> = seats.iter().map(|seat| event.tag(seat.index)).filter(|&tag| tag != 0).collect();
+    tags.sort_unstable();
+    tags.dedup();
+    tags
+}
+
+fn admissions_of(area: u16, source: u8, admissions: impl Iterator<Item = Admission>) -> u32 {
+    let of_source = admissions.filter(|admission| (admission.area, admission.source) == (area, source));
+    of_source.map(|admission| u32::from(admission.quantity)).sum()
 }
 
 /// Why best available found no room: sold out when nothing that matches is open and nothing held.
-fn nothing_fits(event: &Event, wanted: &Wanted, asked: Option<&BestAvailable>) -> Reject {
+fn nothing_fits(access: &Access<'_>, wanted: &Wanted, asked: Option<&BestAvailable>) -> Reject {
+    let event = access.event();
     let plan = &event.plan;
     let (mut open, mut held) = (event.seats.open, event.seats.held);
-    if !(wanted.levels.is_empty() && wanted.sections.is_empty() && wanted.zone.is_none()) {
-        (open, held) = count_matching(event, wanted);
+    let has_filter = !(wanted.levels.is_empty() && wanted.sections.is_empty() && wanted.zone.is_none());
+    if has_filter || event.allocations.is_some() {
+        (open, held) = count_matching(event, &access.reached_by_best(), wanted);
     }
     // General admission could serve the party as well, unless it asked for what only seats give.
     let seats_only = asked.is_some_and(|best| best.seats_only || best.contiguous_only);
@@ -859,8 +899,11 @@ fn nothing_fits(event: &Event, wanted: &Wanted, asked: Option<&BestAvailable>) -
                 && (wanted.zone.is_none() || area.zone == wanted.zone);
             if matches {
                 // At most 4,096 areas.
-                open += event.area_open(at as u16);
-                held += event.area_counts(at as u16).held;
+                let area = at as u16;
+                for source in access.sources_of_best(area) {
+                    open += access.room(area, source);
+                    held += access.held(area, source);
+                }
             }
         }
     }
@@ -868,7 +911,7 @@ fn nothing_fits(event: &Event, wanted: &Wanted, asked: Option<&BestAvailable>) -
 }
 
 /// Seats that pass the filters: how many are open, and how many held.
-fn count_matching(event: &Event, wanted: &Wanted) -> (u32, u32) {
+fn count_matching(event: &Event, reached: &Reached<'_>, wanted: &Wanted) -> (u32, u32) {
     let plan = &event.plan;
     let (mut open, mut held) = (0, 0);
     for block in plan.blocks() {
@@ -877,7 +920,7 @@ fn count_matching(event: &Event, wanted: &Wanted) -> (u32, u32) {
             && (wanted.sections.is_empty() || wanted.sections.contains(&block.section))
             && (wanted.zone.is_none() || section.zone == wanted.zone);
         if matches {
-            let counted = event.planes.count(block.first..block.first + block.count);
+            let counted = reached.count(block.first..block.first + block.count);
             (open, held) = (open + counted.0, held + counted.1);
         }
     }
@@ -912,8 +955,8 @@ fn check_part(event: &Event, entry: &Entry, part: &Part) -> Result<(), Reject> {
         let held: u32 = entry.unsold_admissions().filter(same).map(|a| u32::from(a.quantity)).sum();
         let quantity = u32::from(wanted.quantity);
         if held < quantity {
-            let is_open = event.area_open(wanted.area) > 0;
-            let state = if is_open { PlaceState::Open } else { event.area_counts(wanted.area).state_of_taken() };
+            let is_open = event.area_room(wanted.area) > 0;
+            let state = if is_open { PlaceState::Open } else { event.area_state(wanted.area) };
             in_the_way
                 .push(PlaceInTheWay { place: Moved::Area { area: wanted.area, quantity: quantity - held }, state });
         }
@@ -944,6 +987,19 @@ pub(crate) fn unsold_count(entry: &Entry) -> u32 {
     entry.unsold_seats().count() as u32 + entry.unsold_admissions().map(|a| u32::from(a.quantity)).sum::<u32>()
 }
 
+/// Admissions, one for each area and ticket type: what they were drawn from is the house's business.
+pub(crate) fn without_sources(admissions: impl Iterator<Item = Admission>) -> Admissions {
+    let mut merged = Admissions::new();
+    for admission in admissions {
+        let same = |has: &&mut Admission| (has.area, has.ticket_type) == (admission.area, admission.ticket_type);
+        match merged.iter_mut().find(same) {
+            Some(has) => has.quantity += admission.quantity,
+            None => merged.push(Admission { source: GENERAL, ..admission }),
+        }
+    }
+    merged
+}
+
 /// A hold as its caller may see it.
 pub(crate) fn view(event: &Event, entry: &Entry) -> HoldView {
     let live = entry.is_live();
@@ -953,9 +1009,11 @@ pub(crate) fn view(event: &Event, entry: &Entry) -> HoldView {
         state: entry.state(),
         cause: entry.cause(),
         seats: if live { entry.unsold_seats().collect() } else { Seats::new() },
-        admissions: if live { entry.unsold_admissions().collect() } else { Admissions::new() },
+        admissions: if live { without_sources(entry.unsold_admissions()) } else { Admissions::new() },
         sold_seats: entry.seat_words().iter().filter(sold).map(|&word| Seat::from_word(word)).collect(),
-        sold_admissions: entry.admission_words().iter().filter(sold).map(|&word| Admission::from_word(word)).collect(),
+        sold_admissions: without_sources(
+            entry.admission_words().iter().filter(sold).map(|&word| Admission::from_word(word)),
+        ),
         created_at: entry.created_at,
         expires_at: if live { entry.expires_at() } else { TimestampMs(0) },
         payment_deadline: if entry.state() == HoldState::Paying { entry.until } else { TimestampMs(0) },

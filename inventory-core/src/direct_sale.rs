@@ -5,6 +5,7 @@
 use alloc::{boxed::Box, vec::Vec};
 
 use crate::{
+    allocation::AllocationKeys,
     best_available::Arrangement,
     change::{Change, HoldCause, HoldState, SoldDirect},
     command::{AdmissionWanted, Hold},
@@ -14,10 +15,11 @@ use crate::{
     hold::Entry,
     ids::{CustomerKey, EventNumber, HoldId, OrderRef, RequestId, TimestampMs},
     limits::ID_AHEAD_MS_MAX,
-    place::{Admissions, Move, PlaceState, SeatIndexes, Seats},
+    place::{Admission, Admissions, Move, PlaceState, SeatIndexes, Seats},
     policy::EventState,
+    reach::Access,
     reject::{Field, Reject},
-    slot::{Decision, Slot, Touched},
+    slot::{Decision, Slot, Touched, merged},
 };
 
 /// Places that are named one by one, with the kinds of their buyers.
@@ -33,6 +35,8 @@ pub struct NamedPlaces {
     pub admissions: Vec<AdmissionWanted>,
     /// Kind of buyer for each seat: empty, or one for each.
     pub ticket_types: Vec<u8>,
+    /// Allocations that may be taken from.
+    pub allocations: AllocationKeys,
 }
 
 impl NamedPlaces {
@@ -49,6 +53,7 @@ impl NamedPlaces {
             ttl_ms: 0,
             replace: None,
             plan_revision: self.plan_revision,
+            allocations: self.allocations.clone(),
         }
     }
 
@@ -97,11 +102,11 @@ impl SellDirect {
     }
 }
 
-/// Places that are open once others are given back: the given seats sorted, the given admissions of each area.
+/// Places that are open once others are given back: the given seats sorted, the given admissions.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Freed<'a> {
     pub(crate) seats: &'a [u32],
-    pub(crate) admissions: &'a [(u16, u32)],
+    pub(crate) admissions: &'a [(HoldId, Admission)],
 }
 
 /// What is taken of the plan: seats and admissions that are open, or freed.
@@ -109,11 +114,13 @@ pub(crate) fn take_named(event: &Event, places: &NamedPlaces, freed: Freed<'_>) 
     let hold = places.to_hold();
     let seats = explicit_seats(event, &hold)?;
     let areas = areas_of(event, &hold)?;
-    let freed_of = |area| {
-        let of_area = freed.admissions.iter().filter(|(of, _)| *of == area);
-        of_area.map(|(_, quantity)| quantity).sum::<u32>()
+    let access = Access::without_window(event, &places.allocations);
+    access.judge_tags(&seats, freed.seats)?;
+    let freed_of = |area, source| {
+        let of_source = freed.admissions.iter().filter(|(_, has)| (has.area, has.source) == (area, source));
+        of_source.map(|(_, has)| u32::from(has.quantity)).sum::<u32>()
     };
-    let admissions = admit(event, &hold, &areas, freed_of)?;
+    let admissions = admit(&access, &hold, &areas, freed_of)?;
     let in_the_way = blocking(event, seats.iter().map(|seat| seat.index), freed.seats);
     if in_the_way.is_empty() { Ok((seats, admissions)) } else { Err(Reject::PlacesUnavailable { places: in_the_way }) }
 }
@@ -161,7 +168,7 @@ impl Slot {
         if sell.validate_only {
             let mut indexes: Vec<u32> = seats.iter().map(|seat| seat.index).collect();
             indexes.sort_unstable();
-            let areas = admissions.iter().map(|a| (a.area, u32::from(a.quantity))).collect();
+            let areas = merged(admissions.iter().map(|a| (a.area, u32::from(a.quantity))));
             let touched = Touched { seats: indexes, areas, holds: Vec::new() };
             return Ok(Decision::Touched { event: event.number, touched, replayed: false });
         }
@@ -193,9 +200,8 @@ impl Slot {
         event.move_seats(seats, PlaceState::Open, PlaceState::Sold, at, moves);
         let mut places = sold.seats.len() as u32;
         for admission in &sold.admissions {
-            let quantity = u32::from(admission.quantity);
-            places += quantity;
-            event.move_area(admission.area, quantity, PlaceState::Open, PlaceState::Sold, moves);
+            places += u32::from(admission.quantity);
+            event.move_admission(*admission, PlaceState::Open, PlaceState::Sold, moves);
         }
         // At most 64.
         event.count_customer(sold.customer, places as i32, 0);

@@ -15,6 +15,7 @@
 use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec, vec::Vec};
 
 use crate::{
+    allocation::Allocations,
     bitmap::Planes,
     command::hash_settings,
     digest::{Hasher, mix},
@@ -119,6 +120,8 @@ pub struct Event {
     pub(crate) owner: Box<[u32]>,
     pub(crate) areas: Vec<AreaCounts>,
     pub(crate) seats: Counts,
+    /// What is set aside; nothing until the first allocation is made.
+    pub(crate) allocations: Option<Box<Allocations>>,
     customers: Table<Customer>,
     customer_seed: u64,
     pub(crate) live_holds: u32,
@@ -156,11 +159,12 @@ impl Event {
             fingerprint,
             settings,
             plan_revision,
-            openings: Openings::new(&plan, planes.held(), planes.sold()),
+            openings: Openings::new(&plan, |_| u64::MAX),
             planes,
             owner: vec![NIL; seat_count as usize].into(),
             areas: vec![AreaCounts::default(); plan.areas().len()],
             seats: Counts { open: seat_count, ..Counts::default() },
+            allocations: None,
             customers: Table::new(),
             customer_seed: seed,
             live_holds: 0,
@@ -452,14 +456,28 @@ impl Event {
 
     #[inline]
     fn update_openings(&mut self, rank: Option<u32>) {
-        if let Some(rank) = rank {
-            self.openings.update(&self.plan, self.planes.held(), self.planes.sold(), rank);
+        let Some(rank) = rank else { return };
+        if let Some(all) = &mut self.allocations {
+            return all.update_openings(&self.plan, &self.planes, &mut self.openings, rank);
         }
+        let (held, sold) = (self.planes.held(), self.planes.sold());
+        self.openings.update(&self.plan, |word| !(held[word as usize] | sold[word as usize]), rank);
     }
 
     /// Look at all seats anew, after moves that [`Self::move_seats`] did not make.
     pub(crate) fn index_openings(&mut self) {
-        self.openings = Openings::new(&self.plan, self.planes.held(), self.planes.sold());
+        self.openings = self.openings_anew();
+        if let Some(all) = &mut self.allocations {
+            all.index_openings(&self.plan, &self.planes);
+        }
+    }
+
+    /// Where general sale has room, from scratch.
+    pub(crate) fn openings_anew(&self) -> Openings {
+        let (held, sold) = (self.planes.held(), self.planes.sold());
+        let tagged = self.allocations.as_ref().map(|all| all.tagged());
+        let open = |word: usize| !(held[word] | sold[word] | tagged.map_or(0, |tagged| tagged[word]));
+        Openings::new(&self.plan, |word| open(word as usize))
     }
 
     /// Move a seat from one state to another, with `owner` as its hold. [`Self::index_openings`] must follow.
@@ -479,7 +497,9 @@ impl Event {
         *Self::count_mut(&mut self.seats, to) += 1;
         self.hash ^= Self::seat_hash(seat, from) ^ Self::seat_hash(seat, to);
         if let Some(moves) = moves {
-            moves.push(Move { what: Moved::Seat(seat), from, to });
+            let is_set_aside = self.allocations.as_ref().is_some_and(|all| all.tag(seat) != 0);
+            let public = |state| if is_set_aside && state == PlaceState::Open { PlaceState::Killed } else { state };
+            moves.push(Move { what: Moved::Seat(seat), from: public(from), to: public(to), state: to });
         }
     }
 
@@ -509,7 +529,7 @@ impl Event {
         }
         self.hash ^= Self::area_hash(area, *counts);
         if let Some(moves) = moves {
-            moves.push(Move { what: Moved::Area { area, quantity }, from, to });
+            moves.push(Move { what: Moved::Area { area, quantity }, from, to, state: to });
         }
     }
 
@@ -571,5 +591,6 @@ impl Event {
             + self.openings.allocated_bytes()
             + self.areas.capacity() * size_of::<AreaCounts>()
             + self.customers.allocated_bytes()
+            + self.allocations.as_ref().map_or(0, |all| all.allocated_bytes())
     }
 }

@@ -289,10 +289,9 @@ impl Slot {
             return Err(Reject::invalid(Field::Give, "means no place"));
         }
         let touched = self.touched(event, &given);
-        let areas = given.areas();
         let taken = match &exchange.take {
             Take::Places(places) => {
-                let freed = Freed { seats: &given.seats, admissions: &areas };
+                let freed = Freed { seats: &given.seats, admissions: &given.admissions };
                 let (seats, admissions) = take_named(event, places, freed)?;
                 let first = touched.holds.first().and_then(|&id| self.remembered(now, event, id));
                 let customer = first.map_or_else(Default::default, |entry| entry.customer);
@@ -375,8 +374,14 @@ impl Slot {
             let admissions: Vec<Admission> = admissions.map(|(_, admission)| *admission).collect();
             self.unsell(now, number, id, &returned.order, &of_hold, &admissions, moves);
         }
-        let Some(reason) = reason else { return };
         let event = self.event_mut(number);
+        if returned.to != ReturnTo::Origin {
+            returned.admissions.iter().for_each(|(_, admission)| event.free_of_quota(*admission, moves));
+        }
+        if returned.to == ReturnTo::General {
+            event.free_of_tags(&returned.seats, moves);
+        }
+        let Some(reason) = reason else { return };
         event.move_seats(returned.seats.iter().copied(), PlaceState::Open, PlaceState::Killed, reason, moves);
         for (_, admission) in &returned.admissions {
             let quantity = u32::from(admission.quantity);
@@ -402,9 +407,8 @@ impl Slot {
         entry.unsell(order, seats, admissions);
         let event = self.event_mut(number);
         event.move_seats(seats.iter().copied(), PlaceState::Sold, PlaceState::Open, at, moves);
-        for admission in admissions {
-            let quantity = u32::from(admission.quantity);
-            event.move_area(admission.area, quantity, PlaceState::Sold, PlaceState::Open, moves);
+        for &admission in admissions {
+            event.move_admission(admission, PlaceState::Sold, PlaceState::Open, moves);
         }
         let places = seats.len() + admissions.iter().map(|a| usize::from(a.quantity)).sum::<usize>();
         // At most 64 of one hold.

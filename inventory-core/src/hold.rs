@@ -24,7 +24,7 @@ use crate::{
     decide::unsold_count,
     digest::{Hasher, mix},
     ids::{CustomerKey, EventNumber, HoldId, OrderRef, RequestId, TimestampMs},
-    place::{Admission, SOLD, Seat},
+    place::{Admission, Admissions, SOLD, Seat},
     table::{Cell, Spot, Table},
 };
 
@@ -127,6 +127,8 @@ struct Extras {
     sales: Sales,
     /// The last confirm named places: it was not of the whole.
     sold_in_part: bool,
+    /// Allocations that seats of it were of when it was made, sorted.
+    tags: Vec<u8>,
 }
 
 /// Which places of a hold were sold to which of its orders, by number.
@@ -144,15 +146,18 @@ impl Sales {
     fn add(&mut self, order: u8, seats: impl Iterator<Item = u32>, admissions: impl Iterator<Item = Admission>) {
         self.seats.extend(seats.map(|seat| (order, seat)));
         for more in admissions {
-            let same = |(of, has): &&mut (u8, Admission)| {
-                (*of, has.area, has.ticket_type) == (order, more.area, more.ticket_type)
-            };
+            let same = |(of, has): &&mut (u8, Admission)| *of == order && is_same_kind(*has, more);
             match self.admissions.iter_mut().find(same) {
                 Some((_, has)) => has.quantity += more.quantity,
                 None => self.admissions.push((order, more)),
             }
         }
     }
+}
+
+/// Whether two admissions are of one area, ticket type and source.
+fn is_same_kind(one: Admission, other: Admission) -> bool {
+    (one.area, one.ticket_type, one.source) == (other.area, other.ticket_type, other.source)
 }
 
 /// What a hold remembers of its payments.
@@ -483,7 +488,7 @@ impl Entry {
         let fits = sales.admissions.iter().all(|(_, part)| {
             let mut missing = part.quantity;
             for has in &mut left {
-                if (has.area, has.ticket_type) == (part.area, part.ticket_type) {
+                if is_same_kind(*has, *part) {
                     let less = has.quantity.min(missing);
                     has.quantity -= less;
                     missing -= less;
@@ -547,7 +552,7 @@ impl Entry {
             let sold = of_areas.iter_mut().filter(|word| **word & SOLD != 0);
             let sold = sold.map(|word| (Admission::from_word(*word), word));
             let mut missing = gone.quantity;
-            for (has, word) in sold.filter(|(has, _)| (has.area, has.ticket_type) == (gone.area, gone.ticket_type)) {
+            for (has, word) in sold.filter(|(has, _)| is_same_kind(*has, *gone)) {
                 let less = has.quantity.min(missing);
                 *word = Admission { quantity: has.quantity - less, ..has }.word() | SOLD;
                 missing -= less;
@@ -561,14 +566,80 @@ impl Entry {
         let mut sales = sales.clone();
         sales.seats.retain(|(_, seat)| !seats.contains(seat));
         for gone in admissions {
-            let of_order = sales.admissions.iter_mut().find(|(of, has)| {
-                usize::from(*of) == number && (has.area, has.ticket_type) == (gone.area, gone.ticket_type)
-            });
+            let of_order =
+                sales.admissions.iter_mut().find(|(of, has)| usize::from(*of) == number && is_same_kind(*has, *gone));
             let (_, has) = of_order.expect("the order has such admissions");
             has.quantity = has.quantity.checked_sub(gone.quantity).expect("the order has so many admissions");
         }
         sales.admissions.retain(|(_, has)| has.quantity > 0);
         self.set_sales(sales);
+    }
+
+    /// Allocations that seats of it were of when it was made, sorted.
+    pub(crate) fn tags(&self) -> &[u8] {
+        self.extras.as_ref().map_or(&[], |extras| &extras.tags)
+    }
+
+    /// Sets the allocations that seats of it were of.
+    pub(crate) fn set_tags(&mut self, tags: Vec<u8>) {
+        if !tags.is_empty() || self.extras.is_some() {
+            self.extras_mut().tags = tags;
+        }
+    }
+
+    /// Unsold admissions of it that a part of it means, with their sources: those of allocations go first. It must
+    /// have so many.
+    pub(crate) fn drawn(&self, part: &[Admission]) -> Admissions {
+        let of_allocation = self.unsold_admissions().filter(|has| has.source != 0);
+        let all: Admissions = of_allocation.chain(self.unsold_admissions().filter(|has| has.source == 0)).collect();
+        let mut drawn = Admissions::new();
+        for wanted in part {
+            let mut missing = wanted.quantity;
+            for has in all.iter().filter(|has| (has.area, has.ticket_type) == (wanted.area, wanted.ticket_type)) {
+                let quantity = has.quantity.min(missing);
+                missing -= quantity;
+                if quantity > 0 {
+                    drawn.push(Admission { quantity, ..*has });
+                }
+            }
+        }
+        drawn
+    }
+
+    /// An allocation is gone: what was drawn from its quotas (areas and sources) is of general sale.
+    pub(crate) fn forget_allocation(&mut self, number: u8, sources: &[(u16, u8)]) {
+        let general = |has: Admission| match sources.contains(&(has.area, has.source)) {
+            true => Admission { source: 0, ..has },
+            false => has,
+        };
+        let mut words: SmallVec<[u32; 4]> = SmallVec::new();
+        for &word in self.admission_words() {
+            let has = general(Admission::from_word(word));
+            let same =
+                |other: &&mut u32| **other & SOLD == word & SOLD && is_same_kind(Admission::from_word(**other), has);
+            match words.iter_mut().find(same) {
+                Some(other) => {
+                    let quantity = Admission::from_word(*other).quantity + has.quantity;
+                    *other = Admission { quantity, ..has }.word() | word & SOLD;
+                }
+                None => words.push(has.word() | word & SOLD),
+            }
+        }
+        if *words != *self.admission_words() {
+            let seats: SmallVec<[u32; 4]> = self.seat_words().into();
+            self.set_words(&seats, &words);
+        }
+        if let Some(before) = self.sales().cloned() {
+            let mut sales = Sales { seats: before.seats, ..Sales::default() };
+            for (order, has) in before.admissions {
+                sales.add(order, core::iter::empty(), core::iter::once(general(has)));
+            }
+            self.set_sales(sales);
+        }
+        if self.tags().contains(&number) {
+            let kept = self.tags().iter().copied().filter(|&tag| tag != number).collect();
+            self.set_tags(kept);
+        }
     }
 
     fn extras_mut(&mut self) -> &mut Extras {
@@ -711,6 +782,10 @@ impl Entry {
                 hasher.word(u64::from(extras.lost_gone) | 1 << 32);
                 extras.lost.iter().for_each(|&seat| hasher.word(u64::from(seat)));
             }
+            if !extras.tags.is_empty() {
+                hasher.word(extras.tags.len() as u64 | 1 << 33);
+                extras.tags.iter().for_each(|&tag| hasher.word(u64::from(tag)));
+            }
         }
         hasher.finish()
     }
@@ -737,7 +812,7 @@ pub(crate) fn mark(entry: &mut Entry, seats: &[u32], admissions: &[Admission], s
     let mut admission_words: SmallVec<[u32; 4]> = SmallVec::with_capacity(words);
     for &word in entry.admission_words() {
         let has = Admission::from_word(word);
-        let same = |wanted: &&Admission| (wanted.area, wanted.ticket_type) == (has.area, has.ticket_type);
+        let same = |wanted: &&Admission| is_same_kind(**wanted, has);
         let less = if word & SOLD == 0 { admissions.iter().find(same).map_or(0, |a| a.quantity) } else { 0 };
         let left = has.quantity.checked_sub(less).expect("the hold has so many admissions");
         if left > 0 {
@@ -748,7 +823,7 @@ pub(crate) fn mark(entry: &mut Entry, seats: &[u32], admissions: &[Admission], s
         for wanted in admissions {
             let same = |word: &&mut u32| {
                 let has = Admission::from_word(**word);
-                **word & SOLD != 0 && (has.area, has.ticket_type) == (wanted.area, wanted.ticket_type)
+                **word & SOLD != 0 && is_same_kind(has, *wanted)
             };
             match admission_words.iter_mut().find(same) {
                 Some(word) => {

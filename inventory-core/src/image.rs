@@ -7,19 +7,23 @@
 //!          requests u16: [request id u128, fingerprint u64, until u64],
 //!          seats u32, first plane u64 each 64 seats, second plane the same,
 //!          areas u16: [held u32, sold u32, killed u32],
-//!          holds u32: [hold], from version 2 on: reasons of kills u8: text, reason of each killed seat u8
+//!          holds u32: [hold], [kills], [allocations]
+//! kills    reasons u8: text, reason of each killed seat u8
+//! allocations  numbers u8: in use u8, [key text, opens_at u64, closes_at u64]; if there are any: tag of each seat u8, of each
+//!          area quotas u8: allocation number u8 (0: free), quota u32
 //! hold     hold id u128, fingerprint u64, customer u64, created_at u64, until u64, ended_at u64,
 //!          state u8, cause u8, renewals u8, arrangement u8, flags u8 (1 request, 2 payments, 4 lost, 8 sales,
-//!          16 last sold in part),
-//!          seats u8, admissions u8, orders u8, last order u8, [request], [payments], [lost], [sales], orders: text,
-//!          seat words u32, admission words u32
+//!          16 last sold in part, 64 tags),
+//!          seats u8, admissions u8, orders u8, last order u8, [request], [payments], [lost], [sales],
+//!          [tags u8: allocation number u8], orders: text, seat words u32, admission words u32
 //! lost     seats u8, seats that are in no plan now u8, seat indexes u32
 //! sales    seats u8, admissions u8, seats: order u8, index u32; admissions: order u8, word u32
 //! payments attempts used by a hold before it u8, attempts u8, flags u8 (1 the last is open, 2 one paid),
 //!          expires_at u64, [the one that paid u128], attempt ids u128
 //! ```
 //!
-//! Version 2 is written only where version 1 has no room for what there is. Little-endian. Holds stand in order of their ids and what is forgotten at `time` is left out, so
+//! Version 2 has kills. Version 3 has flags in place of the 0 behind the slot: 1 kills, 2 allocations. A later version is written
+//! only where an earlier one has no room for what there is. Little-endian. Holds stand in order of their ids and what is forgotten at `time` is left out, so
 //! one state has one image. The planes are what the holds say, written again: decoding compares them,
 //! and the hash, so that a checkpoint proves itself.
 //!
@@ -28,18 +32,20 @@
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 
 use crate::{
+    allocation::{Allocations, is_key},
     best_available::Arrangement,
     bytes::{DecodeError, Put, Reader},
     change::{HoldCause, HoldState},
-    codec::{hold_id, put_settings, request, request_id, settings},
+    codec::{hold_id, put_settings, request, request_id, settings, tags},
     decide::unsold_count,
     event::{AreaCounts, Event, OpsRequest},
     hold::{Entry, Payments, Sales},
     ids::{CustomerKey, EventId, EventKey, EventNumber, OrderRef, PlanDigest, RequestId, SlotIndex, TimestampMs},
     kill::check_reason,
     limits::{
-        AREAS_PER_PLAN_MAX, EVENT_ID_BYTES_MAX, EVENTS_PER_SERVER_MAX, KILL_REASON_BYTES_MAX,
+        ALLOCATION_KEY_BYTES_MAX, AREAS_PER_PLAN_MAX, EVENT_ID_BYTES_MAX, EVENTS_PER_SERVER_MAX, KILL_REASON_BYTES_MAX,
         OPS_REQUESTS_PER_EVENT_MAX, ORDER_REF_BYTES_MAX, PLACES_PER_EVENT_MAX, PLACES_PER_HOLD_MAX,
+        QUOTAS_PER_AREA_MAX,
     },
     place::{Admission, PlaceState, SOLD, Seat},
     slot::{Plans, Slot, SlotConfig},
@@ -50,14 +56,27 @@ const MAGIC: u32 = u32::from_le_bytes(*b"USLT");
 const PLAIN: u16 = 1;
 /// With them.
 const WITH_KILLS: u16 = 2;
+/// With what its flags say.
+const WITH_FLAGS: u16 = 3;
+/// Flag: places that the house killed.
+const KILLS: u8 = 1;
+/// Flag: allocations.
+const ALLOCATIONS: u8 = 2;
 
 /// Append the image of `slot` to `out`.
 pub fn encode_slot(slot: &Slot, out: &mut Vec<u8>) {
     out.put_u32(MAGIC);
-    let version = if slot.events.iter().all(|event| event.kill_reasons.is_empty()) { PLAIN } else { WITH_KILLS };
+    let has_kills = slot.events.iter().any(|event| !event.kill_reasons.is_empty());
+    let has_allocations = slot.events.iter().any(|event| event.allocations.as_ref().is_some_and(|all| !all.is_empty()));
+    let parts = u8::from(has_kills) * KILLS | u8::from(has_allocations) * ALLOCATIONS;
+    let version = match parts {
+        0 => PLAIN,
+        KILLS => WITH_KILLS,
+        _ => WITH_FLAGS,
+    };
     out.put_u16(version);
     out.put_u8(slot.index.0);
-    out.put_u8(0);
+    out.put_u8(if version == WITH_FLAGS { parts } else { 0 });
     out.put_u64(slot.now.0);
     // EVENTS_PER_SERVER_MAX is far below 2^32.
     out.put_u32(slot.events.len() as u32);
@@ -71,8 +90,37 @@ pub fn encode_slot(slot: &Slot, out: &mut Vec<u8>) {
     for (event, mut holds) in slot.events.iter().zip(by_event) {
         holds.sort_unstable_by_key(|entry| entry.hold_id());
         encode_event(event, slot.now, &holds, out);
-        if version == WITH_KILLS {
+        if parts & KILLS != 0 {
             encode_kills(event, out);
+        }
+        if parts & ALLOCATIONS != 0 {
+            encode_allocations(event, out);
+        }
+    }
+}
+
+fn encode_allocations(event: &Event, out: &mut Vec<u8>) {
+    let Some(all) = event.allocations.as_ref().filter(|all| !all.is_empty()) else { return out.put_u8(0) };
+    let (numbers, tags, quotas) = all.parts();
+    // What is free at the end is no number at all. At most 255.
+    let used = numbers.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+    out.put_u8(used as u8);
+    for one in &numbers[..used] {
+        out.put_u8(u8::from(one.is_some()));
+        if let Some(one) = one {
+            out.put_text(&one.key);
+            out.put_u64(one.opens_at.0);
+            out.put_u64(one.closes_at.0);
+        }
+    }
+    out.put(tags);
+    for quotas in quotas {
+        // At most 15.
+        let used = quotas.iter().rposition(|quota| quota.allocation != 0).map_or(0, |last| last + 1);
+        out.put_u8(used as u8);
+        for quota in &quotas[..used] {
+            out.put_u8(quota.allocation);
+            out.put_u32(quota.quota);
         }
     }
 }
@@ -133,7 +181,8 @@ fn encode_hold(entry: &Entry, out: &mut Vec<u8>) {
             | u8::from(entry.payments().is_some()) << 1
             | u8::from(entry.lost_count() > 0) << 2
             | u8::from(entry.sales().is_some()) << 3
-            | u8::from(entry.sold_in_part()) << 4,
+            | u8::from(entry.sold_in_part()) << 4
+            | u8::from(!entry.tags().is_empty()) << 6,
     );
     // At most 64 seats, 128 admission words and as many orders as places.
     out.put_u8(entry.seat_words().len() as u8);
@@ -172,6 +221,11 @@ fn encode_hold(entry: &Entry, out: &mut Vec<u8>) {
             out.put_u32(admission.word());
         }
     }
+    if !entry.tags().is_empty() {
+        // One for each of at most 64 seats.
+        out.put_u8(entry.tags().len() as u8);
+        out.put(entry.tags());
+    }
     entry.orders().for_each(|order| out.put_text(order.as_str()));
     entry.words().iter().for_each(|&word| out.put_u32(word));
 }
@@ -182,10 +236,10 @@ fn encode_hold(entry: &Entry, out: &mut Vec<u8>) {
 /// Where the bytes are no image this version writes.
 pub fn plans_of(bytes: &[u8]) -> Result<Vec<PlanDigest>, DecodeError> {
     let mut reader = Reader::new(bytes);
-    let Header { version, events, .. } = header(&mut reader)?;
+    let Header { parts, events, .. } = header(&mut reader)?;
     let mut plans = Vec::new();
     for _ in 0..events {
-        let image = read_event(&mut reader, version)?;
+        let image = read_event(&mut reader, parts)?;
         plans.push(image.plan);
     }
     plans.sort_unstable();
@@ -229,7 +283,7 @@ pub fn decode_slot_partly(
     has: &dyn Fn(&PlanDigest) -> bool,
 ) -> Result<(Slot, Vec<EventInImage>), DecodeError> {
     let mut reader = Reader::new(bytes);
-    let Header { version, index: found, now, events } = header(&mut reader)?;
+    let Header { parts, index: found, now, events } = header(&mut reader)?;
     if found != index {
         return Err(reader.error("the image of another slot"));
     }
@@ -237,7 +291,7 @@ pub fn decode_slot_partly(
     slot.now = now;
     let mut list = Vec::new();
     for _ in 0..events {
-        let image = read_event(&mut reader, version)?;
+        let image = read_event(&mut reader, parts)?;
         let (plan, seq) = (image.plan, image.seq);
         let number = has(&plan).then(|| slot.next_event_number());
         list.push(EventInImage { id: image.id.clone(), key: image.key, plan, seq, number });
@@ -252,7 +306,8 @@ pub fn decode_slot_partly(
 }
 
 struct Header {
-    version: u16,
+    /// [`KILLS`] | [`ALLOCATIONS`].
+    parts: u8,
     index: SlotIndex,
     now: TimestampMs,
     events: u32,
@@ -263,19 +318,22 @@ fn header(reader: &mut Reader<'_>) -> Result<Header, DecodeError> {
         return Err(reader.error("no image of a slot"));
     }
     let version = reader.u16()?;
-    if version != PLAIN && version != WITH_KILLS {
-        return Err(reader.error("a version of an image that this server does not know"));
-    }
     let index = SlotIndex(reader.u8()?);
-    if reader.u8()? != 0 {
-        return Err(reader.error("a reserved field that is not zero"));
-    }
+    let parts = match (version, reader.u8()?) {
+        (PLAIN, 0) => 0,
+        (WITH_KILLS, 0) => KILLS,
+        (WITH_FLAGS, parts) if parts & !(KILLS | ALLOCATIONS) == 0 => parts,
+        (PLAIN | WITH_KILLS | WITH_FLAGS, _) => {
+            return Err(reader.error("a reserved field or flag that is not zero"));
+        }
+        _ => return Err(reader.error("a version of an image that this server does not know")),
+    };
     let now = TimestampMs(reader.u64()?);
     let events = reader.u32()?;
     if events > EVENTS_PER_SERVER_MAX {
         return Err(reader.error("more events than a server has"));
     }
-    Ok(Header { version, index, now, events })
+    Ok(Header { parts, index, now, events })
 }
 
 /// An event as read, not yet believed.
@@ -298,9 +356,17 @@ struct EventImage {
     kill_reasons: Vec<Box<str>>,
     /// Of each killed seat, in plan order.
     kills: Vec<u8>,
+    allocations: Option<AllocationsImage>,
 }
 
-fn read_event(reader: &mut Reader<'_>, version: u16) -> Result<EventImage, DecodeError> {
+/// Allocations as read: keys and windows by number, tags by seat, allocation and quota by area and source.
+struct AllocationsImage {
+    all: Vec<Option<(Box<str>, TimestampMs, TimestampMs)>>,
+    tags: Vec<u8>,
+    quotas: Vec<Vec<(u8, u32)>>,
+}
+
+fn read_event(reader: &mut Reader<'_>, parts: u8) -> Result<EventImage, DecodeError> {
     let id = reader.text(EVENT_ID_BYTES_MAX)?;
     let id = EventId::parse(&id).ok_or(reader.error("no event id"))?;
     let key = EventKey(reader.u64()?);
@@ -352,7 +418,7 @@ fn read_event(reader: &mut Reader<'_>, version: u16) -> Result<EventImage, Decod
         holds.push(entry);
     }
     let (mut kill_reasons, mut kills) = (Vec::new(), Vec::new());
-    if version == WITH_KILLS {
+    if parts & KILLS != 0 {
         for _ in 0..reader.u8()? {
             let reason = reader.text(KILL_REASON_BYTES_MAX)?;
             if check_reason(&reason).is_err() || kill_reasons.contains(&reason) {
@@ -367,6 +433,7 @@ fn read_event(reader: &mut Reader<'_>, version: u16) -> Result<EventImage, Decod
             return Err(reader.error("a seat killed for no reason that there is"));
         }
     }
+    let allocations = if parts & ALLOCATIONS != 0 { read_allocations(reader, seats, area_count)? } else { None };
     Ok(EventImage {
         id,
         key,
@@ -385,7 +452,44 @@ fn read_event(reader: &mut Reader<'_>, version: u16) -> Result<EventImage, Decod
         holds,
         kill_reasons,
         kills,
+        allocations,
     })
+}
+
+fn read_allocations(
+    reader: &mut Reader<'_>,
+    seats: u32,
+    areas: usize,
+) -> Result<Option<AllocationsImage>, DecodeError> {
+    let mut all: Vec<Option<(Box<str>, TimestampMs, TimestampMs)>> = Vec::new();
+    for _ in 0..reader.u8()? {
+        let one = match reader.u8()? {
+            0 => None,
+            1 => {
+                let key = reader.text(ALLOCATION_KEY_BYTES_MAX)?;
+                if !is_key(&key) || all.iter().flatten().any(|(other, ..)| *other == key) {
+                    return Err(reader.error("no key of an allocation, or twice"));
+                }
+                Some((key, TimestampMs(reader.u64()?), TimestampMs(reader.u64()?)))
+            }
+            _ => return Err(reader.error("an allocation that is neither there nor not")),
+        };
+        all.push(one);
+    }
+    if all.is_empty() {
+        return Ok(None);
+    }
+    // At most 1,000,000.
+    let tags = reader.take(seats as usize)?.to_vec();
+    let mut quotas = Vec::with_capacity(areas);
+    for _ in 0..areas {
+        let count = usize::from(reader.u8()?);
+        if count > QUOTAS_PER_AREA_MAX {
+            return Err(reader.error("more quotas than an area has"));
+        }
+        quotas.push((0..count).map(|_| Ok((reader.u8()?, reader.u32()?))).collect::<Result<Vec<_>, DecodeError>>()?);
+    }
+    Ok(Some(AllocationsImage { all, tags, quotas }))
 }
 
 fn read_hold(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
@@ -415,7 +519,7 @@ fn read_hold(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     let renewals = reader.u8()?;
     let arrangement = Arrangement::from_number(reader.u8()?).ok_or(reader.error("an unknown arrangement"))?;
     let flags = reader.u8()?;
-    if flags > 31 {
+    if flags & !(31 | 64) != 0 {
         return Err(reader.error("a flag that this server does not know"));
     }
     let (seats, admissions, orders) = (reader.u8()?, reader.u8()?, reader.u8()?);
@@ -441,6 +545,7 @@ fn read_hold(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
         }
     }
     let sales = (flags & 8 != 0).then(|| read_sales(reader, orders)).transpose()?;
+    let tags = if flags & 64 != 0 { tags(reader)? } else { Vec::new() };
     // The event's number is set when the slot takes the hold in.
     let event = crate::ids::EventNumber(0);
     let mut entry = Entry::new(event, id, fingerprint, customer, created_at, until, renewals, arrangement);
@@ -450,6 +555,7 @@ fn read_hold(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     entry.set_payments(payments);
     entry.set_lost(lost, lost_gone);
     entry.set_sold_in_part(flags & 16 != 0);
+    entry.set_tags(tags);
     for _ in 0..orders {
         let order = reader.text(ORDER_REF_BYTES_MAX)?;
         entry.add_order(&OrderRef::parse(&order).ok_or(reader.error("no order reference"))?);
@@ -533,6 +639,12 @@ fn restore_event(
     event.id_floor = image.id_floor;
     event.ops_requests = image.ops_requests;
     event.hash = event.settings_hash();
+    if let Some(AllocationsImage { all, tags, quotas }) = image.allocations {
+        let restored = Allocations::restored(&event.plan, all, &tags, &quotas);
+        let restored = restored.ok_or(reader.error("tags or quotas of allocations that are not there"))?;
+        event.hash ^= restored.hash();
+        event.allocations = Some(Box::new(restored));
+    }
     slot.add_event(event);
     slot.holds.reserve(image.holds.len());
     for mut entry in image.holds {
@@ -545,6 +657,9 @@ fn restore_event(
     event.index_openings();
     if event.areas != image.areas || event.planes.held() != image.held || event.planes.sold() != image.sold {
         return Err(reader.error("the places are not what the holds say"));
+    }
+    if (0..event.areas.len() as u16).any(|area| event.area_unused(area) > event.area_open(area)) {
+        return Err(reader.error("more set aside of an area than is open"));
     }
     if event.hash != image.hash {
         return Err(reader.error("the hash is not what places, holds and settings give"));
@@ -586,6 +701,15 @@ fn restore_hold(slot: &mut Slot, entry: Entry, reader: &Reader<'_>) -> Result<()
     if !entry.words_fit(event.plan.seat_count(), event.areas.len()) {
         return Err(reader.error("a place of a hold that the plan does not have"));
     }
+    let has_source = |admission: &Admission| {
+        let all = event.allocations.as_ref();
+        admission.source == 0 || all.is_some_and(|all| all.has_quota(admission.area, admission.source))
+    };
+    let of_words = entry.admission_words().iter().map(|&word| Admission::from_word(word));
+    let of_sales = entry.sales().into_iter().flat_map(|sales| sales.admissions.iter().map(|(_, admission)| *admission));
+    if !of_words.chain(of_sales).all(|admission| has_source(&admission)) {
+        return Err(reader.error("admissions of a quota that the area does not have"));
+    }
     let kept = move |word: &u32| live || word & SOLD != 0;
     let seat_words = entry.seat_words();
     for (nth, &word) in seat_words.iter().enumerate().filter(|(_, word)| kept(word)) {
@@ -625,10 +749,12 @@ fn restore_hold(slot: &mut Slot, entry: Entry, reader: &Reader<'_>) -> Result<()
         let admission = Admission::from_word(word);
         let quantity = u32::from(admission.quantity);
         let state = if word & SOLD == 0 { PlaceState::Held } else { PlaceState::Sold };
-        if event.area_open(admission.area) < quantity {
-            return Err(reader.error("an area over its capacity"));
+        let all = event.allocations.as_ref().filter(|_| admission.source != 0);
+        let is_there = all.is_none_or(|all| all.quota(admission.area, admission.source).unused() >= quantity);
+        if !is_there || event.area_open(admission.area) < quantity {
+            return Err(reader.error("an area or a quota over its capacity"));
         }
-        event.move_area(admission.area, quantity, PlaceState::Open, state, &mut None);
+        event.move_admission(admission, PlaceState::Open, state, &mut None);
     }
     // At most 64 places each.
     event.count_customer(customer, (held + sold) as i32, i32::from(live));

@@ -104,7 +104,7 @@ impl Unkill {
 }
 
 /// Admissions of each area, whatever kind of buyer was named.
-fn by_area(places: &Places) -> Vec<(u16, u32)> {
+pub(crate) fn by_area(places: &Places) -> Vec<(u16, u32)> {
     merged(places.admissions.iter().map(|&(area, _, quantity)| (area, quantity)))
 }
 
@@ -134,9 +134,9 @@ impl Slot {
             }
         }
         for &(area, quantity) in &areas {
-            let open = event.area_open(area);
+            let open = event.area_room(area);
             if open < quantity {
-                let state = event.area_counts(area).state_of_taken();
+                let state = event.area_state(area);
                 in_the_way.push(PlaceInTheWay { place: Moved::Area { area, quantity: quantity - open }, state });
             }
         }

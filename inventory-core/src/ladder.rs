@@ -14,11 +14,11 @@ use crate::{
 
 /// The best adjacent seats of one row (rungs 1 and 2), in plan order, or `None`.
 ///
-/// `openings` are those of the planes of `taken`.
+/// `openings` are those of the planes and the reach of `taken`, if they are known.
 #[must_use]
 pub fn adjacent(
     plan: &Plan,
-    openings: &Openings,
+    openings: Option<&Openings>,
     taken: Taken<'_>,
     wanted: &Wanted,
     rule: OrphanRule,
@@ -38,16 +38,16 @@ pub fn adjacent(
 }
 
 /// Whether there are adjacent seats in a row that strand none.
-pub(crate) fn has_adjacent(plan: &Plan, openings: &Openings, taken: Taken<'_>, wanted: &Wanted) -> bool {
+pub(crate) fn has_adjacent(plan: &Plan, openings: Option<&Openings>, taken: Taken<'_>, wanted: &Wanted) -> bool {
     Search::new(plan, openings, taken, wanted).best_window(wanted.quantity, true).is_some()
 }
 
 /// Seats in several pieces (rung 3), in plan order, or `None`. Pieces are as large as they can be and leave no one
 /// person over where that can be helped; a table may serve as a piece, or for all.
 ///
-/// `openings` are those of the planes of `taken`.
+/// `openings` are those of the planes and the reach of `taken`, if they are known.
 #[must_use]
-pub fn split(plan: &Plan, openings: &Openings, taken: Taken<'_>, wanted: &Wanted) -> Option<Vec<u32>> {
+pub fn split(plan: &Plan, openings: Option<&Openings>, taken: Taken<'_>, wanted: &Wanted) -> Option<Vec<u32>> {
     if wanted.quantity == 0 || wanted.accessible_count > wanted.quantity {
         return None;
     }
@@ -88,7 +88,7 @@ struct Piece {
 /// are no so many adjacent seats, nor more, and picking makes no room.
 fn best_piece(
     plan: &Plan,
-    openings: &Openings,
+    openings: Option<&Openings>,
     taken: Taken<'_>,
     wanted: &mut Wanted,
     persons: u32,

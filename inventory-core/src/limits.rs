@@ -53,6 +53,15 @@ pub const KILL_REASON_BYTES_MAX: usize = 64;
 /// Different reasons of kills of one event: one byte a seat in an image.
 pub const KILL_REASONS_PER_EVENT_MAX: usize = 255;
 
+/// Allocations of one event: a tag of a seat is one byte, 0 for none.
+pub const ALLOCATIONS_PER_EVENT_MAX: usize = 255;
+/// Allocations that have admissions in one area: a source takes four bits of a place word, 0 for general sale.
+pub const QUOTAS_PER_AREA_MAX: usize = 15;
+/// Bytes of the key of an allocation.
+pub const ALLOCATION_KEY_BYTES_MAX: usize = 64;
+/// Keys of allocations that one command brings.
+pub const ALLOCATION_KEYS_MAX: usize = 16;
+
 /// Holds that one `Expired` change names.
 pub const EXPIRED_HOLDS_PER_CHANGE_MAX: usize = 64;
 /// Holds that one turn expires before it must end: about 1 ms of work.
@@ -133,6 +142,7 @@ const _: () = {
     assert!(PLACES_PER_HOLD_MAX == 64);
     assert!(PLACES_PER_HOLD_MAX <= u8::MAX as usize);
     assert!(policy::PLACES_PER_HOLD_DEFAULT as usize <= PLACES_PER_HOLD_MAX);
+    assert!(ALLOCATIONS_PER_EVENT_MAX <= u8::MAX as usize && QUOTAS_PER_AREA_MAX < 1 << 4);
     // An area index takes 12 bits, a level and a zone one byte with one value for "none".
     assert!(AREAS_PER_PLAN_MAX <= 1 << 12);
     assert!(PRICE_LEVELS_PER_PLAN_MAX < 256 && ZONES_PER_PLAN_MAX < 256);

@@ -108,15 +108,12 @@ impl Lengths {
 
     /// Of the runs of a table.
     #[inline(never)]
-    fn of_table(plan: &Plan, held: &[u64], sold: &[u64], stretch: &Stretch) -> Self {
+    fn of_table(plan: &Plan, open: impl Fn(u32) -> u64, stretch: &Stretch) -> Self {
         if stretch.count > 64 {
             // Too much is promised, which only costs a look.
             return Self(u8::MAX);
         }
-        let open_word = |word: u32| {
-            let word = word as usize;
-            plan.plain_words()[word] & !(held[word] | sold[word])
-        };
+        let open_word = |word: u32| plan.plain_words()[word as usize] & open(word);
         Self::of_ring(bits_of_seats(stretch.first, stretch.count, open_word), stretch.count)
     }
 
@@ -135,20 +132,16 @@ impl Lengths {
     }
 
     #[inline]
-    fn of_stretch(plan: &Plan, held: &[u64], sold: &[u64], stretch: &Stretch) -> Self {
+    fn of_stretch(plan: &Plan, open: impl Fn(u32) -> u64, stretch: &Stretch) -> Self {
         if stretch.has(WITH_SPECIAL) || stretch.count > 64 {
-            return Self::of_long_or_special(plan, held, sold, stretch);
+            return Self::of_long_or_special(plan, open, stretch);
         }
-        let open_word = |word: u32| !(held[word as usize] | sold[word as usize]);
-        Self::of_runs(bits_of_seats(stretch.first, stretch.count, open_word))
+        Self::of_runs(bits_of_seats(stretch.first, stretch.count, open))
     }
 
     #[inline(never)]
-    fn of_long_or_special(plan: &Plan, held: &[u64], sold: &[u64], stretch: &Stretch) -> Self {
-        let open_word = |word: u32| {
-            let word = word as usize;
-            plan.plain_words()[word] & !(held[word] | sold[word])
-        };
+    fn of_long_or_special(plan: &Plan, open: impl Fn(u32) -> u64, stretch: &Stretch) -> Self {
+        let open_word = |word: u32| plan.plain_words()[word as usize] & open(word);
         let lengths = if stretch.count <= 64 {
             Self::of_runs(bits_of_seats(stretch.first, stretch.count, open_word)).0
         } else {
@@ -178,15 +171,15 @@ pub struct Openings {
 }
 
 impl Openings {
-    /// What the planes say: see [`crate::best_available::Taken`].
+    /// Of the seats `64 * word..` those that `open` has, one bit each, may be taken.
     #[must_use]
-    pub fn new(plan: &Plan, held: &[u64], sold: &[u64]) -> Self {
+    pub fn new(plan: &Plan, open: impl Fn(u32) -> u64) -> Self {
         let tree = |ranking: &Ranking, ring: bool| {
             let has_any = !ring || ranking.has_tables();
             let mut tree = Tree::new(if has_any { ranking.stretches().len() as u32 } else { 0 });
             let stretches = ranking.stretches().iter().zip(0..).filter(|(stretch, _)| stretch.has(RING) == ring);
             for (stretch, rank) in stretches {
-                tree.set(rank, lengths_of(plan, held, sold, stretch));
+                tree.set(rank, lengths_of(plan, &open, stretch));
             }
             tree
         };
@@ -199,11 +192,11 @@ impl Openings {
         }
     }
 
-    /// Seats of the stretch of this rank (by [`Ranking::new`]) were opened or taken: what the planes say of it now.
+    /// Seats of the stretch of this rank (by [`Ranking::new`]) were opened or taken: what `open` says of it now.
     #[inline]
-    pub(crate) fn update(&mut self, plan: &Plan, held: &[u64], sold: &[u64], rank: u32) {
+    pub(crate) fn update(&mut self, plan: &Plan, open: impl Fn(u32) -> u64, rank: u32) {
         let stretch = &plan.ranking(false).stretches()[rank as usize];
-        let lengths = lengths_of(plan, held, sold, stretch);
+        let lengths = lengths_of(plan, open, stretch);
         let (by_plan, by_zone) = if stretch.has(RING) {
             (&mut self.tables_by_plan, &mut self.tables_by_zone)
         } else {
@@ -242,12 +235,8 @@ impl Openings {
 }
 
 #[inline]
-fn lengths_of(plan: &Plan, held: &[u64], sold: &[u64], stretch: &Stretch) -> Lengths {
-    if stretch.has(RING) {
-        Lengths::of_table(plan, held, sold, stretch)
-    } else {
-        Lengths::of_stretch(plan, held, sold, stretch)
-    }
+fn lengths_of(plan: &Plan, open: impl Fn(u32) -> u64, stretch: &Stretch) -> Lengths {
+    if stretch.has(RING) { Lengths::of_table(plan, open, stretch) } else { Lengths::of_stretch(plan, open, stretch) }
 }
 
 /// Masks by rank, and their unions.

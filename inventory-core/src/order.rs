@@ -8,7 +8,7 @@
 use alloc::vec::Vec;
 
 use crate::{
-    decide::view,
+    decide::{view, without_sources},
     event::Event,
     ids::{HoldId, OrderRef},
     place::{Admission, Seat},
@@ -68,7 +68,8 @@ impl Slot {
         };
         let seats = seats.into_iter().map(|index| Seat { index, ticket_type: ticket_type(index) }).collect();
         let admissions: Vec<Admission> = admissions;
-        SoldPart { hold_id: entry.hold_id(), order: order.clone(), seats, admissions: admissions.into() }
+        let admissions = without_sources(admissions.into_iter());
+        SoldPart { hold_id: entry.hold_id(), order: order.clone(), seats, admissions }
     }
 
     pub(crate) fn decide_get_order(&self, event: &Event, order: &OrderRef) -> Result<Decision, Reject> {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! seat  | reserved: 4 | ticket type: 8 | seat index: 20 |
-//! area  | reserved: 5 | quantity: 7 | ticket type: 8 | area index: 12 |
+//! area  | reserved: 1 | source: 4 | quantity: 7 | ticket type: 8 | area index: 12 |
 //! ```
 //!
 //! The same words stand in memory and in the log. In memory the top bit of a hold's word says that the
@@ -10,7 +10,7 @@
 
 use smallvec::SmallVec;
 
-use crate::limits::{PLACE_INDEX_BITS, PLACES_PER_HOLD_MAX};
+use crate::limits::{PLACE_INDEX_BITS, PLACES_PER_HOLD_MAX, QUOTAS_PER_AREA_MAX};
 
 /// In a hold's word: this place is sold.
 pub(crate) const SOLD: u32 = 1 << 31;
@@ -49,20 +49,28 @@ pub struct Admission {
     pub ticket_type: u8,
     /// How many, 1 to 64.
     pub quantity: u8,
+    /// What they were drawn from: general sale (0), or the area's quota of this number. Commands and views have 0.
+    pub source: u8,
 }
 
 impl Admission {
-    /// The word. Area under 4,096, quantity at most 64.
+    /// The word. Area under 4,096, quantity at most 64, source at most 15.
     #[must_use]
     pub const fn word(self) -> u32 {
         assert!(self.area < 1 << 12 && self.quantity as usize <= PLACES_PER_HOLD_MAX);
-        self.area as u32 | (self.ticket_type as u32) << 12 | (self.quantity as u32) << 20
+        assert!(self.source as usize <= QUOTAS_PER_AREA_MAX);
+        self.area as u32 | (self.ticket_type as u32) << 12 | (self.quantity as u32) << 20 | (self.source as u32) << 27
     }
 
     /// The admissions in `word`, whatever its marks.
     #[must_use]
     pub const fn from_word(word: u32) -> Self {
-        Self { area: (word & 0xfff) as u16, ticket_type: (word >> 12) as u8, quantity: (word >> 20 & 0x7f) as u8 }
+        Self {
+            area: (word & 0xfff) as u16,
+            ticket_type: (word >> 12) as u8,
+            quantity: (word >> 20 & 0x7f) as u8,
+            source: (word >> 27 & 0xf) as u8,
+        }
     }
 }
 
@@ -102,16 +110,18 @@ impl PlaceState {
     }
 }
 
-/// Places moved from one state to another: what a change did, for whoever keeps counts. Indexes are of
-/// the plan the event has after the change; at a new plan, counts start anew from the event.
+/// Places moved from one state to another: what a change did, for whoever keeps counts. Indexes are of the plan the event
+/// has after the change; at a new plan, counts start anew from the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Move {
     /// Which places.
     pub what: Moved,
-    /// State before.
+    /// State before, as the public sees it: what is open and set aside is as killed.
     pub from: PlaceState,
-    /// State after.
+    /// State after, in the same way.
     pub to: PlaceState,
+    /// State after, whoever may have the place.
+    pub state: PlaceState,
 }
 
 /// A seat, or admissions of an area.

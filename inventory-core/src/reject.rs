@@ -39,6 +39,12 @@ pub enum Field {
     Reason,
     /// `give`
     Give,
+    /// `allocation_keys`
+    AllocationKeys,
+    /// `allocation_key`
+    AllocationKey,
+    /// `closes_at`
+    ClosesAt,
     /// `state`
     State,
     /// A field of the event's settings, by its name.
@@ -143,8 +149,11 @@ pub enum Reject {
     SoldOut,
     /// A single seat would be left.
     WouldStrand,
-    /// The place belongs to an allocation whose key was not brought.
-    NotInAllocation,
+    /// Seats belong to allocations whose keys were not brought, at most 64 of them.
+    NotInAllocation {
+        /// In the caller's order.
+        places: Vec<PlaceInTheWay>,
+    },
     /// The sale has not begun.
     SaleNotOpen {
         /// When it does; zero: not set.

@@ -10,11 +10,12 @@
 //!
 //! Not here: threads, files, a clock.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
 
 use hashbrown::HashTable;
 
 use crate::{
+    allocation::AllocationView,
     best_available::Arrangement,
     change::{Change, Held, HoldView, ResumeCause, Resumed},
     decide::view,
@@ -24,7 +25,6 @@ use crate::{
     hold::{Entry, Holds, NIL},
     ids::{EventKey, EventNumber, HoldId, OrderRef, PlanDigest, SlotIndex, TimestampMs},
     limits::{EXPIRED_HOLDS_PER_CHANGE_MAX, ID_FLOOR_LAG_MS_MIN},
-    openings::Openings,
     place::{Admissions, PlaceState, SOLD, Seat, Seats},
     plan::Plan,
     reject::Reject,
@@ -90,6 +90,13 @@ pub enum Decision {
         /// The page.
         page: Page,
     },
+    /// Nothing: all allocations.
+    Allocations {
+        /// The event.
+        event: EventNumber,
+        /// In the order of their numbers.
+        allocations: Vec<AllocationView>,
+    },
     /// Nothing: what a command would touch, or that it took effect before.
     Touched {
         /// The event.
@@ -136,6 +143,12 @@ impl Touched {
             }
             Change::Unkilled(unkilled) => {
                 Touched { seats: unkilled.seats.clone(), areas: unkilled.areas.clone(), holds: Vec::new() }
+            }
+            Change::AllocationSet(set) => {
+                Touched { seats: set.seats.clone(), areas: set.areas.clone(), holds: Vec::new() }
+            }
+            Change::AllocationRemoved(removed) => {
+                Touched { seats: removed.seats.clone(), areas: removed.areas.clone(), holds: Vec::new() }
             }
             Change::Returned(returned) => {
                 let areas = returned.admissions.iter().map(|(_, a)| (a.area, u32::from(a.quantity)));
@@ -443,6 +456,8 @@ impl Slot {
 
     fn assert_event_valid(&self, event: &Event) {
         let mut owned = 0;
+        // Held and sold, by area and source.
+        let mut drawn: BTreeMap<(u16, u8), (u32, u32)> = BTreeMap::new();
         let mut areas = alloc::vec![crate::event::AreaCounts::default(); event.areas.len()];
         let mut hash = event.settings_hash() ^ event.places_hash();
         for (at, entry) in self.holds.iter().filter(|(_, entry)| entry.event == event.number) {
@@ -461,6 +476,12 @@ impl Slot {
             for &word in entry.admission_words() {
                 let admission = crate::place::Admission::from_word(word);
                 let counts = &mut areas[usize::from(admission.area)];
+                let of_source = drawn.entry((admission.area, admission.source)).or_default();
+                match (word & SOLD != 0, entry.is_live()) {
+                    (true, _) => of_source.1 += u32::from(admission.quantity),
+                    (false, true) => of_source.0 += u32::from(admission.quantity),
+                    (false, false) => {}
+                }
                 match (word & SOLD != 0, entry.is_live()) {
                     (true, _) => counts.sold += u32::from(admission.quantity),
                     (false, true) => counts.held += u32::from(admission.quantity),
@@ -478,8 +499,17 @@ impl Slot {
         assert_eq!(owned + killed, taken, "every taken seat of {} has its hold, or was killed", event.id);
         areas.iter_mut().zip(&event.areas).for_each(|(counted, area)| counted.killed = area.killed);
         assert_eq!(areas, event.areas, "areas of {}", event.id);
-        let openings = Openings::new(&event.plan, event.held_plane(), event.sold_plane());
-        assert!(openings == event.openings, "the openings of {} are what its planes say", event.id);
+        if let Some(all) = &event.allocations {
+            all.assert_valid(event);
+            hash ^= all.hash();
+            for (area, source, quota) in
+                (0..event.areas.len() as u16).flat_map(|area| all.quotas(area).map(move |(n, quota)| (area, n, quota)))
+            {
+                let drawn = drawn.get(&(area, source)).copied().unwrap_or_default();
+                assert_eq!((quota.held, quota.sold), drawn, "what is drawn on a quota of {}", event.id);
+            }
+        }
+        assert!(event.openings_anew() == event.openings, "the openings of {} are what its planes say", event.id);
         assert_eq!(hash, event.hash, "hash of {}", event.id);
         let counts = event.counts();
         assert_eq!(

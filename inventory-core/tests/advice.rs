@@ -56,6 +56,7 @@ impl Sale {
     fn wish(&mut self, seats: &[u32], best: Option<BestAvailable>) -> Hold {
         self.holds += 1;
         Hold {
+            allocations: Default::default(),
             hold_id: HoldId(u128::from(NOW.0) << 80 | 7 << 76 | 1 << 63 | self.holds),
             seats: seats.into(),
             seat_keys: Vec::new(),
@@ -82,6 +83,7 @@ impl Sale {
         let event = self.event;
         let hold = self.wish(seats, None);
         let held = Held {
+            tags: Vec::new(),
             hold_id: hold.hold_id,
             fingerprint: 0,
             customer: CustomerKey::NONE,
@@ -99,7 +101,7 @@ impl Sale {
     }
 
     fn suggest(&self, best: &BestAvailable, options_max: u8) -> Result<Vec<Suggestion>, Reject> {
-        let suggest = Suggest { best: best.clone(), options_max, plan_revision: 0 };
+        let suggest = Suggest { allocations: Default::default(), best: best.clone(), options_max, plan_revision: 0 };
         match self.slot.decide(NOW, KEY, &Command::Suggest(Box::new(suggest)))? {
             Decision::Suggested { options, .. } => Ok(options),
             other => panic!("{other:?}"),

@@ -266,7 +266,8 @@ fn find_the_last_run(rows: usize, seats_per_row: usize, sizes: &[u32]) {
             run.iter().for_each(|&seat| planes.set(seat, 0));
             let in_one_row = hall.plan.row_of(first) == hall.plan.row_of(first + size - 1);
             let expected = in_one_row.then_some((run, Arrangement::Contiguous));
-            let found = adjacent(&hall.plan, &planes.openings(&hall.plan), planes.taken(), &wanted, OrphanRule::Strict);
+            let found =
+                adjacent(&hall.plan, Some(&planes.openings(&hall.plan)), planes.taken(), &wanted, OrphanRule::Strict);
             assert_eq!(found, expected, "{size} from {first}");
         }
     }
@@ -287,7 +288,7 @@ fn only_the_best_of_many_rows_matters_however_late_it_comes() {
     let hall = picture(&lines, Point { x: 0, y: -1_000 }, &[]);
     let pick = |levels: &[u8]| {
         let wanted = Wanted { quantity: 2, levels: levels.into(), ..Wanted::default() };
-        adjacent(&hall.plan, &hall.planes.openings(&hall.plan), hall.planes.taken(), &wanted, OrphanRule::Lenient)
+        adjacent(&hall.plan, Some(&hall.planes.openings(&hall.plan)), hall.planes.taken(), &wanted, OrphanRule::Lenient)
     };
     assert_eq!(pick(&[1]), Some((vec![996, 997], Arrangement::Contiguous)));
     assert_eq!(pick(&[]), Some((vec![2, 3], Arrangement::Contiguous)));
@@ -345,7 +346,7 @@ fn compare(plans: u64, rows: u64) -> [u32; 3] {
             };
             let rule = [OrphanRule::Off, OrphanRule::Lenient, OrphanRule::Strict][numbers.below(3) as usize];
             let expected = plainly_best(&plan, &planes, &wanted, rule);
-            let found = adjacent(&plan, &planes.openings(&plan), planes.taken(), &wanted, rule);
+            let found = adjacent(&plan, Some(&planes.openings(&plan)), planes.taken(), &wanted, rule);
             assert_eq!(found, expected, "seed {seed} of {rows} rows, step {step}: {wanted:?} {rule:?}");
             seen[found.map_or(0, |(_, arrangement)| arrangement as usize)] += 1;
         }
@@ -402,7 +403,7 @@ fn to_the_last_seat_random_plans_get_what_looking_at_every_window_finds() {
                 };
                 let rule = [OrphanRule::Off, OrphanRule::Lenient, OrphanRule::Strict][numbers.below(3) as usize];
                 let expected = plainly_best(&plan, &planes, &wanted, rule);
-                let found = adjacent(&plan, &openings, planes.taken(), &wanted, rule);
+                let found = adjacent(&plan, Some(&openings), planes.taken(), &wanted, rule);
                 assert_eq!(found, expected, "seed {seed}, {} left: {wanted:?} {rule:?}", left.len());
                 seen[found.map_or(0, |(_, arrangement)| arrangement as usize)] += 1;
             }

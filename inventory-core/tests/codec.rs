@@ -55,7 +55,7 @@ fn settings() -> Settings {
 
 fn records() -> Vec<(&'static str, Record)> {
     let digest = PlanDigest(core::array::from_fn(|at| at as u8));
-    let admission = |area, ticket_type, quantity| Admission { area, ticket_type, quantity };
+    let admission = |area, ticket_type, quantity| Admission { source: 0, area, ticket_type, quantity };
     let changes = [
         (
             "event_created",
@@ -78,6 +78,7 @@ fn records() -> Vec<(&'static str, Record)> {
         (
             "held",
             Change::Held(Held {
+                tags: Vec::new(),
                 hold_id: hold_id(1),
                 fingerprint: 7,
                 customer: CustomerKey(8),
@@ -129,6 +130,7 @@ fn records() -> Vec<(&'static str, Record)> {
         (
             "held_attempts",
             Change::Held(Held {
+                tags: Vec::new(),
                 hold_id: hold_id(1),
                 fingerprint: 7,
                 customer: CustomerKey(0),
@@ -237,7 +239,7 @@ fn sold_direct() -> SoldDirect {
         customer: CustomerKey(8),
         order: order("A-1017"),
         seats: vec![Seat { index: 999_999, ticket_type: 255 }].into(),
-        admissions: vec![Admission { area: 4_095, ticket_type: 1, quantity: 64 }].into(),
+        admissions: vec![Admission { source: 0, area: 4_095, ticket_type: 1, quantity: 64 }].into(),
     }
 }
 
@@ -248,7 +250,7 @@ fn returned() -> Returned {
         to: ReturnTo::Killed,
         reason: "returned".into(),
         seats: vec![0, 1, 70, 999_999],
-        admissions: vec![(hold_id(1), Admission { area: 0, ticket_type: 1, quantity: 2 })],
+        admissions: vec![(hold_id(1), Admission { source: 0, area: 0, ticket_type: 1, quantity: 2 })],
     }
 }
 
@@ -359,6 +361,7 @@ fn slot(plans: &OnePlan) -> Slot {
     apply(Change::EventCreated(Box::new(created)));
     let held = |number: u64, seats: &[u32], admitted: u8| {
         Change::Held(Held {
+            tags: Vec::new(),
             hold_id: hold_id(number),
             fingerprint: number,
             customer: CustomerKey(number % 2),
@@ -370,7 +373,7 @@ fn slot(plans: &OnePlan) -> Slot {
             arrangement: Arrangement::None,
             seats: seats.iter().map(|&index| Seat { index, ticket_type: 1 }).collect(),
             admissions: (admitted > 0)
-                .then_some(Admission { area: 0, ticket_type: 2, quantity: admitted })
+                .then_some(Admission { source: 0, area: 0, ticket_type: 2, quantity: admitted })
                 .into_iter()
                 .collect(),
         })
@@ -387,7 +390,7 @@ fn slot(plans: &OnePlan) -> Slot {
             order: order("A-1"),
             seats: seats.to_vec().into(),
             admissions: (admitted > 0)
-                .then_some(Admission { area: 0, ticket_type: 2, quantity: admitted })
+                .then_some(Admission { source: 0, area: 0, ticket_type: 2, quantity: admitted })
                 .into_iter()
                 .collect(),
             remainder,
@@ -431,7 +434,7 @@ fn later_slot(plans: &OnePlan) -> Slot {
         request: Some(request(22)),
         order: order("A-2"),
         seats: vec![2].into(),
-        admissions: vec![Admission { area: 0, ticket_type: 2, quantity: 1 }].into(),
+        admissions: vec![Admission { source: 0, area: 0, ticket_type: 2, quantity: 1 }].into(),
         remainder: Remainder::Keep,
         reclaimed: false,
         attempt_id: Some(request(23).0),
@@ -444,13 +447,13 @@ fn later_slot(plans: &OnePlan) -> Slot {
     }));
     apply(Change::SoldDirect(Box::new(SoldDirect {
         seats: vec![Seat { index: 50, ticket_type: 0 }].into(),
-        admissions: vec![Admission { area: 0, ticket_type: 1, quantity: 2 }].into(),
+        admissions: vec![Admission { source: 0, area: 0, ticket_type: 1, quantity: 2 }].into(),
         ..sold_direct()
     })));
     apply(Change::Returned(Box::new(Returned {
         order: order("A-1"),
         seats: vec![10],
-        admissions: vec![(hold_id(1), Admission { area: 0, ticket_type: 2, quantity: 1 })],
+        admissions: vec![(hold_id(1), Admission { source: 0, area: 0, ticket_type: 2, quantity: 1 })],
         ..returned()
     })));
     slot.assert_valid();

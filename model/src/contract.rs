@@ -77,6 +77,6 @@ fn merged(list: Admissions) -> Admissions {
     for one in list {
         *merged.entry((one.area, one.ticket_type)).or_default() += one.quantity;
     }
-    let admission = |((area, ticket_type), quantity)| Admission { area, ticket_type, quantity };
+    let admission = |((area, ticket_type), quantity)| Admission { source: 0, area, ticket_type, quantity };
     merged.into_iter().map(admission).collect()
 }

@@ -1189,6 +1189,7 @@ mod tests {
             self.holds += 1;
             let id = u128::from(NOW.0) << 80 | 7 << 76 | 0b10 << 62 | u128::from(self.holds);
             let mut hold = command::Hold {
+                allocations: Default::default(),
                 hold_id: HoldId(id),
                 seats: Default::default(),
                 seat_keys: Vec::new(),

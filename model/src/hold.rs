@@ -241,6 +241,7 @@ impl Hold {
             .filter(|(_, admitted)| count(admitted) > 0)
             .filter_map(|((area, ticket_type), admitted)| {
                 Some(Admission {
+                    source: 0,
                     area: plan.find_area(area)?,
                     ticket_type: *ticket_type,
                     quantity: u8::try_from(count(admitted)).expect("a hold has at most 64 places"),

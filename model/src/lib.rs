@@ -24,6 +24,7 @@ mod drawn;
 use std::collections::BTreeMap;
 
 use inventory_core::{
+    allocation::AllocationView,
     best_available::Arrangement,
     change::{HoldView, ResumeCause},
     command::{Command, CreateEvent},
@@ -63,6 +64,11 @@ pub enum Answer {
     Order {
         /// By hold, in the order of their ids.
         parts: Vec<SoldPart>,
+    },
+    /// All allocations, in the order they were made: a number that is free again is used first.
+    Allocations {
+        /// As the house sees them.
+        allocations: Vec<AllocationView>,
     },
     /// All that is listed. One of the two is empty: a list is of holds or of orders.
     Page {
@@ -131,6 +137,9 @@ impl Model {
             Command::Kill(kill) => kill.check()?,
             Command::Unkill(unkill) => unkill.check()?,
             Command::BeginPayment(_) | Command::EndPayment(_) | Command::GetHold(_) | Command::UpdateEvent(_) => {}
+            Command::SetAllocation(_) | Command::RemoveAllocation(_) | Command::ListAllocations => {
+                todo!("not judged yet")
+            }
             Command::GetOrder(_) | Command::List(_) => {}
         }
         let event = self.events.get_mut(&key).ok_or(Reject::EventNotFound)?;
@@ -152,6 +161,9 @@ impl Model {
             Command::List(list) => Ok(event.list(list.what)),
             Command::Kill(kill) => event.kill(now, kill),
             Command::Unkill(unkill) => event.unkill(now, unkill),
+            Command::SetAllocation(_) | Command::RemoveAllocation(_) | Command::ListAllocations => {
+                todo!("not judged yet")
+            }
             Command::UpdateEvent(update) => event.update(now, update),
         }
     }

@@ -134,6 +134,7 @@ impl Event {
     fn find_taken(&self, places: &NamedPlaces, public: &Event) -> Result<Taking, Reject> {
         // It names places as a hold does.
         let like = command::Hold {
+            allocations: Default::default(),
             hold_id: HoldId(0),
             seats: places.seats.clone(),
             seat_keys: places.seat_keys.clone(),

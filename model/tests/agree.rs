@@ -485,6 +485,7 @@ impl Run {
             hold.ticket_types.resize(fill, 1);
         }
         NamedPlaces {
+            allocations: Default::default(),
             plan_revision: hold.plan_revision,
             seats: hold.seats,
             seat_keys: hold.seat_keys,
@@ -750,6 +751,9 @@ impl Run {
                 _ => update.expected_state = None,
             },
             Command::Suggest(suggest) => suggest.options_max = self.rng.within(1..=4) as u8,
+            Command::SetAllocation(set) => set.key = "another".into(),
+            Command::RemoveAllocation(remove) => remove.key = "another".into(),
+            Command::ListAllocations => {}
             Command::SellDirect(sell) => match self.rng.below(6) {
                 0 => sell.order = self.order(),
                 1 => sell.places.seats.reverse(),
@@ -902,6 +906,7 @@ impl Run {
     fn hold(&mut self, key: EventKey) -> Hold {
         let plan = self.plan_of(key);
         let mut hold = Hold {
+            allocations: Default::default(),
             hold_id: if self.rng.percent(92) { self.new_id(key) } else { self.hold_again(key) },
             seats: Vec::new().into(),
             seat_keys: Vec::new(),
@@ -1026,6 +1031,7 @@ impl Run {
     fn suggest(&mut self, key: EventKey) -> Suggest {
         let plan = self.plan_of(key);
         Suggest {
+            allocations: Default::default(),
             best: self.best(&plan),
             options_max: if self.rng.percent(1) { *self.rng.pick(&[0, 10, 11]) } else { self.rng.within(1..=4) as u8 },
             plan_revision: if self.rng.percent(30) { 0 } else { self.revision(key) },
@@ -1119,7 +1125,7 @@ impl Run {
         }
         if self.rng.percent(5) {
             let area = self.rng.below(plan.areas().len() + 1) as u16;
-            part.admissions.push(Admission { area, ticket_type: 0, quantity: 1 + self.rng.below(3) as u8 });
+            part.admissions.push(Admission { source: 0, area, ticket_type: 0, quantity: 1 + self.rng.below(3) as u8 });
         }
         part
     }
@@ -1324,6 +1330,7 @@ fn kind_of(command: &Command, answer: &Result<Answer, Reject>) -> String {
             let cause = if view.cause == HoldCause::Killed { " killed" } else { "" };
             format!("{:?}{arrangement}{lost}{cause}{}", view.state, if *replayed { " replayed" } else { "" })
         }
+        Ok(Answer::Allocations { .. }) => "told".to_owned(),
         Ok(Answer::Suggested { options }) => {
             let kinds: Vec<String> = options.iter().map(|option| format!("{:?}", option.arrangement)).collect();
             kinds.join(" ")

@@ -6,7 +6,7 @@ mod world;
 use std::collections::BTreeSet;
 
 use inventory_core::{
-    best_available::{self, Taken},
+    best_available::{self, Reach, Taken},
     ladder::{adjacent, split},
     openings::Openings,
     plan::{PlanSpec, Point, RowKind, SectionSpec, Zone},
@@ -81,8 +81,9 @@ fn the_core_chooses_what_trying_every_window_chooses() {
                 avoid: Default::default(),
             };
             let rule = *rng.pick(&[OrphanRule::Off, OrphanRule::Lenient, OrphanRule::Strict]);
-            let taken = Taken { held: &held, sold: &sold, also: &also, except: &except };
-            let found = adjacent(&plan, &Openings::new(&plan, &held, &sold), taken, &wanted, rule);
+            let taken = Taken { held: &held, sold: &sold, also: &also, except: &except, reach: Reach::Every };
+            let openings = Openings::new(&plan, |word| !(held[word as usize] | sold[word as usize]));
+            let found = adjacent(&plan, Some(&openings), taken, &wanted, rule);
             let expected = pick(&plan, &open, &naive, rule);
             let what = || {
                 format!(
@@ -93,7 +94,7 @@ fn the_core_chooses_what_trying_every_window_chooses() {
             };
             assert_eq!(found, expected, "{}", what());
             // As the ladder asks for it, and also when there were adjacent seats.
-            let pieces = split(&plan, &Openings::new(&plan, &held, &sold), taken, &wanted);
+            let pieces = split(&plan, Some(&openings), taken, &wanted);
             assert_eq!(pieces, pick::split(&plan, &open, &naive), "in pieces: {}", what());
         }
     }

@@ -63,6 +63,7 @@ fn core(policies: Policies, tombstones_max: u32) -> Core {
 
 fn hold(id: HoldId, seats: &[u32]) -> Command {
     Command::Hold(Box::new(Hold {
+        allocations: Default::default(),
         hold_id: id,
         seats: seats.to_vec().into(),
         seat_keys: Vec::new(),

@@ -154,6 +154,7 @@ fn as_model(done: &Done) -> model::Answer {
         Done::Touched { touched, replayed, .. } => {
             model::Answer::Touched { touched: touched.clone(), replayed: *replayed }
         }
+        Done::Allocations { allocations, .. } => model::Answer::Allocations { allocations: allocations.clone() },
         Done::Order { parts, .. } => model::Answer::Order { parts: parts.clone() },
         Done::Page { page, .. } => model::Answer::Page { holds: page.holds.clone(), parts: page.parts.clone() },
         Done::Suggested { options, .. } => model::Answer::Suggested { options: options.clone() },
@@ -200,6 +201,9 @@ fn kind_of(command: &Command, answer: &Answer) -> String {
         Command::Kill(kill) if kill.force => "Kill (force)",
         Command::Kill(_) => "Kill",
         Command::Unkill(_) => "Unkill",
+        Command::SetAllocation(_) => "SetAllocation",
+        Command::RemoveAllocation(_) => "RemoveAllocation",
+        Command::ListAllocations => "ListAllocations",
         Command::GetOrder(_) => "GetOrder",
         Command::List(_) => "List",
         Command::Suggest(_) => "Suggest",
@@ -221,7 +225,7 @@ fn kind_of(command: &Command, answer: &Answer) -> String {
         }
         Ok(Done::Suggested { .. }) => "options".to_owned(),
         Ok(Done::Touched { replayed, .. }) => format!("touched{}", if *replayed { " again" } else { "" }),
-        Ok(Done::Order { .. } | Done::Page { .. }) => "told".to_owned(),
+        Ok(Done::Order { .. } | Done::Page { .. } | Done::Allocations { .. }) => "told".to_owned(),
         Ok(Done::Explained { outcome, .. }) => match &**outcome {
             Ok(_) => "would hold".to_owned(),
             Err(reject) => format!("would be {}", first_word(format!("{reject:?}"))),

@@ -173,6 +173,9 @@ impl Asker<'_> {
                 Command::Exchange(exchange) => exchange.order = self.order()?,
                 Command::Kill(kill) => kill.force = !kill.force,
                 Command::Unkill(unkill) => unkill.places.seats.truncate(1),
+                Command::SetAllocation(set) => set.key = "another".into(),
+                Command::RemoveAllocation(remove) => remove.key = "another".into(),
+                Command::ListAllocations => {}
                 Command::GetOrder(order) => *order = self.order()?,
                 Command::List(list) => list.what = Listed::Holds,
                 Command::CreateEvent(create) => create.settings.display_name = "another".into(),
@@ -212,6 +215,7 @@ impl Asker<'_> {
                 self.house(kind, key)?
             }
             Kind::Suggest => Command::Suggest(Box::new(Suggest {
+                allocations: Default::default(),
                 best: self.best(),
                 options_max: self.random.within(1..=4) as u8,
                 plan_revision: self.revision(key),
@@ -227,6 +231,7 @@ impl Asker<'_> {
 
     fn hold(&mut self, kind: Kind, key: EventKey) -> Hold {
         let mut hold = Hold {
+            allocations: Default::default(),
             hold_id: self.new_id(key),
             seats: Vec::new().into(),
             seat_keys: Vec::new(),

@@ -244,7 +244,9 @@ impl<'a> Walk<'a> {
             | Change::Returned(_)
             | Change::Exchanged(_)
             | Change::Killed(_)
-            | Change::Unkilled(_) => return Err("the house acted, and nobody asked it to".to_owned()),
+            | Change::Unkilled(_)
+            | Change::AllocationSet(_)
+            | Change::AllocationRemoved(_) => return Err("the house acted, and nobody asked it to".to_owned()),
             Change::EventUpdated(_) => return Err("the event was updated, and nobody asked for it".to_owned()),
             Change::Resumed(_) | Change::Expired(_) => {}
             Change::Held(_) | Change::Extended(_) | Change::Confirmed(_) | Change::Released(_) => {
@@ -488,6 +490,7 @@ fn command_of(call: &Call) -> Option<Command> {
     let hold_id = |id: &Id| HoldId(id.0);
     Some(match call {
         Call::Hold { hold, seats, floor, floor_min, best, replace, ttl_ms } => Command::Hold(Box::new(Hold {
+            allocations: Default::default(),
             hold_id: hold_id(hold),
             seats: seats.clone().into(),
             seat_keys: Vec::new(),
@@ -537,7 +540,7 @@ fn command_of(call: &Call) -> Option<Command> {
 
 fn part_of(part: Option<&Part>) -> CommandPart {
     let Some(Part { seats, floor, .. }) = part else { return CommandPart::default() };
-    let admissions = (*floor > 0).then(|| Admission { area: 0, ticket_type: 0, quantity: small(*floor) });
+    let admissions = (*floor > 0).then(|| Admission { source: 0, area: 0, ticket_type: 0, quantity: small(*floor) });
     CommandPart { seats: seats.clone().into(), admissions: admissions.into_iter().collect(), ..CommandPart::default() }
 }
 

@@ -57,6 +57,7 @@ impl Sale {
         self.holds += 1;
         let hold_id = HoldId(u128::from(NOW.0) << 80 | 7 << 76 | 1 << 63 | self.holds);
         let mut hold = Hold {
+            allocations: Default::default(),
             hold_id,
             seats: [].into_iter().collect(),
             seat_keys: Vec::new(),

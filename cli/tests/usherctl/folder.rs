@@ -187,6 +187,7 @@ impl Folder {
 fn hold_of(seat: u32) -> Hold {
     let uuid = u128::from(START.0) << 80 | 7 << 76 | 0b10 << 62 | u128::from(seat);
     Hold {
+        allocations: Default::default(),
         hold_id: HoldId::parse(uuid).expect("a UUID of version 7"),
         // Side by side, so that no seat is left alone between them.
         seats: vec![2 * seat, 2 * seat + 1].into(),

@@ -202,6 +202,7 @@ pub(crate) fn order(text: &str) -> OrderRef {
 
 pub(crate) fn hold(hold_id: HoldId, seats: &[u32]) -> Command {
     Command::Hold(Box::new(Hold {
+        allocations: Default::default(),
         hold_id,
         seats: seats.into(),
         seat_keys: Vec::new(),

@@ -58,6 +58,7 @@ fn judge() -> Slot {
     let key = engine::event_key(EVENT);
     let mut slot = Slot::new(key.slot(), SlotConfig { seed: 0, tombstones_max: 1_024 });
     let hold = Hold {
+        allocations: Default::default(),
         hold_id: HOLD,
         seats: vec![0, 1].into(),
         seat_keys: Vec::new(),
@@ -156,6 +157,7 @@ fn ask(kind: u8, message: &[u8]) {
             Decision::Event { .. }
             | Decision::Suggested { .. }
             | Decision::Explained { outcome: Ok(_), .. }
+            | Decision::Allocations { .. }
             | Decision::Order { .. }
             | Decision::Page { .. }
             | Decision::Touched { .. },

@@ -13,7 +13,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use inventory_core::{
-    best_available::{Arrangement, Taken, Wanted},
+    best_available::{Arrangement, Reach, Taken, Wanted},
     ids::PlanDigest,
     ladder::adjacent,
     openings::Openings,
@@ -37,11 +37,11 @@ impl Planes {
     }
 
     pub(crate) fn taken(&self) -> Taken<'_> {
-        Taken { held: &self.held, sold: &self.sold, also: &self.also, except: &self.except }
+        Taken { held: &self.held, sold: &self.sold, also: &self.also, except: &self.except, reach: Reach::Every }
     }
 
     pub(crate) fn openings(&self, plan: &Plan) -> Openings {
-        Openings::new(plan, &self.held, &self.sold)
+        Openings::new(plan, |word| !(self.held[word as usize] | self.sold[word as usize]))
     }
 
     /// Give a seat the state with these two bits: 1 held, 2 sold, 3 killed.
@@ -230,7 +230,7 @@ impl Story {
         picture.planes.except.clone_from(&self.except);
         let found = adjacent(
             &picture.plan,
-            &picture.planes.openings(&picture.plan),
+            Some(&picture.planes.openings(&picture.plan)),
             picture.planes.taken(),
             &self.wanted,
             self.rule,

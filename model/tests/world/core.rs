@@ -108,6 +108,7 @@ impl Core {
                 Ok(Answer::Explained { outcome: outcome.map(grant), left_alone })
             }
             Decision::Touched { touched, replayed, .. } => Ok(Answer::Touched { touched, replayed }),
+            Decision::Allocations { allocations, .. } => Ok(Answer::Allocations { allocations }),
             Decision::Order { parts, .. } => Ok(Answer::Order { parts }),
             Decision::Page { .. } => panic!("only a list has pages"),
             Decision::Change(number, change) => {
@@ -122,7 +123,11 @@ impl Core {
                         Take::Places(_) => HoldId(exchange.request_id.0),
                         Take::Hold(hold_id) => hold_id,
                     },
-                    Command::ReturnPlaces(_) | Command::Kill(_) | Command::Unkill(_) => panic!("it touches places"),
+                    Command::ReturnPlaces(_)
+                    | Command::Kill(_)
+                    | Command::Unkill(_)
+                    | Command::SetAllocation(_)
+                    | Command::RemoveAllocation(_) => panic!("it touches places"),
                     Command::Hold(hold) => hold.hold_id,
                     Command::Extend(extend) => extend.hold_id,
                     Command::Confirm(confirm) => confirm.hold_id,
@@ -132,6 +137,7 @@ impl Core {
                     Command::GetHold(_)
                     | Command::GetOrder(_)
                     | Command::List(_)
+                    | Command::ListAllocations
                     | Command::Suggest(_)
                     | Command::Explain(_) => panic!("a read changes nothing"),
                     Command::CreateEvent(_) | Command::UpdateEvent(_) => return Ok(Answer::Event { replayed: false }),

@@ -121,6 +121,7 @@ impl<'a> Words<'a> {
             ticket_type,
         };
         NamedPlaces {
+            allocations: Default::default(),
             plan_revision: self.number("revision").unwrap_or(0),
             seats: seats.into(),
             seat_keys: Vec::new(),
@@ -263,7 +264,7 @@ impl Stage {
             seats: words.seats().into(),
             admissions: words
                 .number("floor")
-                .map(|quantity| Admission { area: 0, ticket_type: 0, quantity })
+                .map(|quantity| Admission { source: 0, area: 0, ticket_type: 0, quantity })
                 .into_iter()
                 .collect(),
             ..Part::default()
@@ -320,6 +321,7 @@ impl Stage {
             }
         }
         Hold {
+            allocations: Default::default(),
             hold_id,
             seats: words.seats().into(),
             seat_keys: Vec::new(),
@@ -432,7 +434,9 @@ impl Stage {
             Ok(Answer::Hold { view, replayed }) => {
                 format!("{}{}", self.tell_hold(view), if *replayed { ", again" } else { "" })
             }
-            Ok(other @ (Answer::Suggested { .. } | Answer::Explained { .. })) => format!("{other:?}"),
+            Ok(other @ (Answer::Suggested { .. } | Answer::Explained { .. } | Answer::Allocations { .. })) => {
+                format!("{other:?}")
+            }
             Ok(Answer::Touched { touched, replayed }) => {
                 format!("{}{}", self.tell_touched(touched), if *replayed { ", again" } else { "" })
             }

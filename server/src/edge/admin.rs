@@ -327,6 +327,7 @@ fn event_of(engine: &Engine, answer: &Answer) -> Refusable<(Arc<EventView>, bool
             | Done::Explained { .. }
             | Done::Order { .. }
             | Done::Page { .. }
+            | Done::Allocations { .. }
             | Done::Touched { .. },
         ) => Err(Refusal::of_refused(Refused::Internal, Asked::default())),
         Err(refused) => {

@@ -22,7 +22,12 @@ pub(crate) fn suggest(request: wire::SuggestRequest) -> Refusable<Command> {
     let missing = || Refusal::invalid("best_available", "is required");
     let best = convert::best_available(request.best_available.ok_or_else(missing)?);
     let options_max = if request.options_max == 0 { OPTIONS_DEFAULT } else { request.options_max };
-    let suggest = Suggest { best, options_max: u8::try_from(options_max).unwrap_or(u8::MAX), plan_revision: 0 };
+    let suggest = Suggest {
+        allocations: Default::default(),
+        best,
+        options_max: u8::try_from(options_max).unwrap_or(u8::MAX),
+        plan_revision: 0,
+    };
     suggest.check().map_err(|reject| Refusal::of_reject(reject, Asked::default()))?;
     Ok(Command::Suggest(Box::new(suggest)))
 }

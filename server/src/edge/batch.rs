@@ -90,6 +90,7 @@ impl Batch {
                 | Done::Explained { .. }
                 | Done::Order { .. }
                 | Done::Page { .. }
+                | Done::Allocations { .. }
                 | Done::Touched { .. },
             ) => self.note(at, &Refusal::of_refused(engine::Refused::Internal, Asked::default())),
             Err(refused) => {
@@ -192,6 +193,7 @@ pub(crate) fn holds(correlation_id: u64, request: &wire::SessionHoldBatch) -> Re
         let customer = CustomerKey(customers.get(at as usize).copied().unwrap_or(0));
         let hold = convert::hold_id_of_halves(high, low).and_then(|hold_id| {
             let hold = Hold {
+                allocations: Default::default(),
                 hold_id,
                 seats: own.into(),
                 seat_keys: Vec::new(),

@@ -139,6 +139,7 @@ pub(crate) fn hold(request: wire::HoldRequest, hold_id: HoldId) -> Refusable<(Ho
     let asked = Asked { confirm: false, seats_by_index: request.seats.len(), plan_revision: request.plan_revision };
     let best = request.best_available.map(best_available);
     let hold = Hold {
+        allocations: Default::default(),
         hold_id,
         ticket_types: ticket_types(request.ticket_types, request.seats.len() + request.seat_keys.len(), best.as_ref())?,
         seats: request.seats.into(),
@@ -230,6 +231,7 @@ pub(crate) fn session_hold(request: wire::SessionHold) -> Refusable<(Hold, Asked
     let asked = Asked { confirm: false, seats_by_index: request.seats.len(), plan_revision: request.plan_revision };
     let best = request.best_available.map(|wanted| best_available(*wanted));
     let hold = Hold {
+        allocations: Default::default(),
         hold_id,
         ticket_types: ticket_types(request.ticket_types, request.seats.len(), best.as_ref())?,
         seats: request.seats.into(),
@@ -416,6 +418,7 @@ fn part(
             info.and_then(|info| info.plan.find_area(&item.area_key))
         };
         admissions.push(Admission {
+            source: 0,
             area: area.ok_or_else(|| unknown(Field::Ga, at))?,
             ticket_type: area_ticket_type(at, item.ticket_type)?,
             quantity: saturated(item.quantity),

@@ -71,6 +71,7 @@ fn named_places(places: wire::NamedPlaces) -> Refusable<NamedPlaces> {
     let count = places.seats.len() + places.seat_keys.len();
     let asked = Asked { confirm: false, seats_by_index: places.seats.len(), plan_revision: places.plan_revision };
     let named = NamedPlaces {
+        allocations: Default::default(),
         plan_revision: places.plan_revision,
         ticket_types: ticket_types(places.ticket_types, count, None)?,
         seats: places.seats.into(),

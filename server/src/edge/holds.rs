@@ -159,6 +159,7 @@ impl Question {
                 | Done::Explained { .. }
                 | Done::Order { .. }
                 | Done::Page { .. }
+                | Done::Allocations { .. }
                 | Done::Touched { .. },
             ) => Refused::Internal,
             Err(refused) => refused,

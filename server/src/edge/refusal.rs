@@ -346,6 +346,9 @@ fn say(reject: Reject, asked: Asked) -> Box<Refusal> {
                 | Field::BestAvailable
                 | Field::Reason
                 | Field::Give
+                | Field::AllocationKeys
+                | Field::AllocationKey
+                | Field::ClosesAt
                 | Field::Options
                 | Field::Customer
                 | Field::ReplaceHoldId
@@ -441,8 +444,14 @@ fn say(reject: Reject, asked: Asked) -> Box<Refusal> {
         Reject::WouldStrand => {
             Refusal::new(Reason::WouldStrand, "the pick would leave a single seat alone, and another pick would not")
         }
-        Reject::NotInAllocation => {
-            Refusal::new(Reason::NotInAllocation, "a place is set aside for an allocation whose key was not brought")
+        Reject::NotInAllocation { places } => {
+            let mut refusal = Refusal::new(
+                Reason::NotInAllocation,
+                "some of the seats are set aside for an allocation whose key was not brought",
+            );
+            refusal.places = places;
+            refusal.plan_revision = plan_revision;
+            refusal
         }
         Reject::SaleNotOpen { opens_at } => {
             let mut refusal = Refusal::new(Reason::SaleNotOpen, "the sale has not begun");
@@ -541,6 +550,9 @@ fn field_path(field: Field) -> Cow<'static, str> {
         Field::Selectors => "selectors",
         Field::Reason => "reason",
         Field::Give => "give",
+        Field::AllocationKeys => "allocation_keys",
+        Field::AllocationKey => "allocation_key",
+        Field::ClosesAt => "closes_at",
         Field::State => "state",
         Field::Setting(name) => name,
     })

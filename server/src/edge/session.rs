@@ -472,6 +472,7 @@ fn message_of(engine: &Engine, command: InFlight, answer: Answer) -> wire::Sessi
             | Done::Explained { .. }
             | Done::Order { .. }
             | Done::Page { .. }
+            | Done::Allocations { .. }
             | Done::Touched { .. },
         ) => Refused::Internal,
         Err(refused) => refused,

@@ -193,6 +193,7 @@ impl Sale {
         let quantity = 1 + self.random(6) as u8;
         let admission = AdmissionWanted { area: AreaName::Index(0), quantity, quantity_min: 0, ticket_type: 0 };
         Command::Hold(Box::new(Hold {
+            allocations: Default::default(),
             hold_id,
             admissions: if seats.is_empty() { vec![admission] } else { Vec::new() },
             seats: seats.into(),

@@ -1,0 +1,264 @@
+//! What a command may take: general sale, the allocations whose keys it brings, each in its window.
+//!
+//! Not here: what allocations are (`allocation.rs`), what of it is taken (`decide.rs`). Choices: ADR-0033.
+
+use alloc::vec::Vec;
+
+use smallvec::SmallVec;
+
+use crate::{
+    allocation::{AllocationKeys, Allocations},
+    best_available::{Reach, Taken},
+    decide::NAMED_MAX,
+    event::Event,
+    ids::TimestampMs,
+    openings::Openings,
+    place::{Admission, Admissions, Moved, Seat},
+    policy::EventState,
+    reject::{PlaceInTheWay, Reject},
+};
+
+/// Numbers of allocations, or sources of an area.
+type Numbers = SmallVec<[u8; 4]>;
+
+/// General sale among the sources of an area.
+pub(crate) const GENERAL: u8 = 0;
+
+/// What a command brings, looked up.
+pub(crate) struct Access<'a> {
+    event: &'a Event,
+    all: Option<&'a Allocations>,
+    /// Allocations of its keys, in their order.
+    brought: Numbers,
+    /// Those in their window.
+    usable: Numbers,
+    /// General sale is in its window.
+    general: bool,
+    /// Best available draws on general sale too.
+    best_general: bool,
+}
+
+impl<'a> Access<'a> {
+    /// Of a command that no window stops.
+    pub(crate) fn without_window(event: &'a Event, keys: &AllocationKeys) -> Self {
+        let all = event.allocations.as_deref();
+        let brought: Numbers = match all {
+            Some(all) => keys.keys.iter().filter_map(|key| all.find(key)).collect(),
+            None => Numbers::new(),
+        };
+        let best_general = brought.is_empty() || keys.include_unallocated;
+        Self { event, all, usable: brought.clone(), brought, general: true, best_general }
+    }
+
+    /// Of a command at this time.
+    pub(crate) fn at(event: &'a Event, keys: &AllocationKeys, now: TimestampMs) -> Self {
+        let mut access = Self::without_window(event, keys);
+        let window = |number| access.window(number);
+        let is_open = |(opens_at, closes_at): (TimestampMs, TimestampMs)| {
+            now >= opens_at && (closes_at.0 == 0 || now < closes_at)
+        };
+        let general = is_open(window(GENERAL));
+        let usable = access.brought.iter().copied().filter(|&number| is_open(window(number))).collect();
+        (access.general, access.usable) = (general, usable);
+        access
+    }
+
+    /// The event.
+    pub(crate) fn event(&self) -> &'a Event {
+        self.event
+    }
+
+    /// When an allocation, or general sale, opens and closes; zero: never.
+    fn window(&self, number: u8) -> (TimestampMs, TimestampMs) {
+        let settings = &self.event.settings;
+        let of_event = (settings.opens_at, settings.closes_at);
+        let Some(all) = self.all.filter(|_| number != GENERAL) else { return of_event };
+        let one = all.get(number);
+        let or = |own: TimestampMs, of_event| if own.0 == 0 { of_event } else { own };
+        (or(one.opens_at, of_event.0), or(one.closes_at, of_event.1))
+    }
+
+    /// Whether the event is on sale, and what each part of the command may draw on is in its window.
+    pub(crate) fn judge_windows(
+        &self,
+        now: TimestampMs,
+        seats: &[Seat],
+        areas: &[u16],
+        has_best: bool,
+    ) -> Result<(), Reject> {
+        let settings = &self.event.settings;
+        match settings.state {
+            EventState::Draft => return Err(Reject::SaleNotOpen { opens_at: settings.opens_at }),
+            EventState::Paused => return Err(Reject::SalePaused),
+            EventState::OffSale => return Err(Reject::SaleClosed),
+            EventState::Cancelled => return Err(Reject::EventCancelled),
+            EventState::OnSale => {}
+        }
+        let Some(all) = self.all else { return self.judge_sources(now, &[GENERAL]) };
+        for seat in seats {
+            let tag = all.tag(seat.index);
+            self.judge_sources(now, &[if self.brought.contains(&tag) { tag } else { GENERAL }])?;
+        }
+        for &area in areas {
+            let with_quota = |number: &u8| all.source_of(area, *number).is_some();
+            let mut sources: Numbers = self.brought.iter().copied().filter(with_quota).collect();
+            sources.push(GENERAL);
+            self.judge_sources(now, &sources)?;
+        }
+        if has_best {
+            let mut sources = self.brought.clone();
+            if self.best_general {
+                sources.push(GENERAL);
+            }
+            self.judge_sources(now, &sources)?;
+        }
+        Ok(())
+    }
+
+    /// Whether one of these allocations, or general sale, is in its window.
+    fn judge_sources(&self, now: TimestampMs, numbers: &[u8]) -> Result<(), Reject> {
+        let is_usable = |number: &u8| if *number == GENERAL { self.general } else { self.usable.contains(number) };
+        if numbers.iter().any(is_usable) {
+            return Ok(());
+        }
+        let opens_later = numbers.iter().map(|&number| self.window(number).0).filter(|&opens_at| now < opens_at);
+        Err(opens_later.min().map_or(Reject::SaleClosed, |opens_at| Reject::SaleNotOpen { opens_at }))
+    }
+
+    /// Whether every seat is of general sale or of an allocation whose key was brought, but for those in the sorted list
+    /// `except`.
+    pub(crate) fn judge_tags(&self, seats: &[Seat], except: &[u32]) -> Result<(), Reject> {
+        let Some(all) = self.all else { return Ok(()) };
+        let foreign = seats.iter().map(|seat| seat.index).filter(|&seat| {
+            let tag = all.tag(seat);
+            tag != 0 && !self.brought.contains(&tag) && except.binary_search(&seat).is_err()
+        });
+        let named = |seat| PlaceInTheWay { place: Moved::Seat(seat), state: self.event.public_state(seat) };
+        let places: Vec<PlaceInTheWay> = foreign.map(named).take(NAMED_MAX).collect();
+        if places.is_empty() { Ok(()) } else { Err(Reject::NotInAllocation { places }) }
+    }
+
+    /// Sources of an area that named admissions draw on, in their order.
+    pub(crate) fn sources(&self, area: u16) -> Numbers {
+        self.with_general(area, self.general)
+    }
+
+    /// Sources of an area that best available draws on, in their order.
+    pub(crate) fn sources_of_best(&self, area: u16) -> Numbers {
+        self.with_general(area, self.general && self.best_general)
+    }
+
+    fn with_general(&self, area: u16, general: bool) -> Numbers {
+        let mut sources = Numbers::new();
+        if let Some(all) = self.all {
+            sources.extend(self.usable.iter().filter_map(|&number| all.source_of(area, number)));
+        }
+        if general {
+            sources.push(GENERAL);
+        }
+        sources
+    }
+
+    /// Admissions of a source that are to be had.
+    pub(crate) fn room(&self, area: u16, source: u8) -> u32 {
+        match self.all {
+            Some(all) if source != GENERAL => all.quota(area, source).unused(),
+            _ => self.event.area_room(area),
+        }
+    }
+
+    /// Admissions of a source in live holds.
+    pub(crate) fn held(&self, area: u16, source: u8) -> u32 {
+        match self.all {
+            Some(all) if source != GENERAL => all.quota(area, source).held,
+            Some(all) => self.event.area_counts(area).held - all.quotas(area).map(|(_, quota)| quota.held).sum::<u32>(),
+            None => self.event.area_counts(area).held,
+        }
+    }
+
+    /// The seats that named picks reach.
+    pub(crate) fn reached(&self) -> Reached<'a> {
+        self.seats_of(self.general)
+    }
+
+    /// The seats that best available reaches.
+    pub(crate) fn reached_by_best(&self) -> Reached<'a> {
+        if probe::planted!(AllocationIgnored) {
+            return Reached { event: self.event, planes: SmallVec::new(), outside: None, is_every: true, index: None };
+        }
+        self.seats_of(self.general && self.best_general)
+    }
+
+    fn seats_of(&self, general: bool) -> Reached<'a> {
+        let event = self.event;
+        let Some(all) = self.all else {
+            let index = Some(&event.openings);
+            return Reached { event, planes: SmallVec::new(), outside: None, is_every: true, index };
+        };
+        let planes: SmallVec<[&'a [u64]; 4]> = self.usable.iter().map(|&number| all.get(number).plane()).collect();
+        let index = match (&*self.usable, general) {
+            ([], true) => Some(&event.openings),
+            ([one], false) => Some(all.get(*one).openings()),
+            // The openings of each alone are not those of all together.
+            _ => None,
+        };
+        Reached { event, planes, outside: general.then_some(all.tagged()), is_every: false, index }
+    }
+}
+
+/// Seats that a command, or a part of it, reaches.
+pub(crate) struct Reached<'a> {
+    event: &'a Event,
+    planes: SmallVec<[&'a [u64]; 4]>,
+    outside: Option<&'a [u64]>,
+    is_every: bool,
+    index: Option<&'a Openings>,
+}
+
+impl Reached<'_> {
+    /// Which seats could not be taken. `also`, `except`: sorted.
+    pub(crate) fn taken<'b>(&'b self, also: &'b [u32], except: &'b [u32]) -> Taken<'b> {
+        let reach = match self.outside {
+            _ if self.is_every => Reach::Every,
+            outside => Reach::Of { planes: &self.planes, outside },
+        };
+        Taken { held: self.event.planes.held(), sold: self.event.planes.sold(), also, except, reach }
+    }
+
+    /// Where there is room for it, if that is known.
+    pub(crate) fn openings(&self) -> Option<&Openings> {
+        self.index
+    }
+
+    /// All that is open of it, and held.
+    pub(crate) fn count(&self, seats: core::ops::Range<u32>) -> (u32, u32) {
+        let taken = self.taken(&[], &[]);
+        self.event.planes.count(seats, |word| taken.reach.word(word))
+    }
+}
+
+/// Draw admissions on sources in their order, `quantity` in all, of what `room` says they have.
+pub(crate) fn draw(admissions: &mut Admissions, wanted: Admission, sources: &[u8], room: impl Fn(u16, u8) -> u32) {
+    let mut left = wanted.quantity;
+    for &source in sources {
+        let granted = admissions.iter().filter(|has| (has.area, has.source) == (wanted.area, source));
+        let granted: u32 = granted.map(|has| u32::from(has.quantity)).sum();
+        // No more than what is left, which is at most 64.
+        let quantity = (room(wanted.area, source) - granted).min(u32::from(left)) as u8;
+        if quantity > 0 {
+            add(admissions, Admission { source, quantity, ..wanted });
+            left -= quantity;
+        }
+    }
+    assert_eq!(left, 0, "whoever draws has seen that there is room");
+}
+
+/// One entry for each area, ticket type and source.
+fn add(admissions: &mut Admissions, more: Admission) {
+    let same =
+        |has: &&mut Admission| (has.area, has.ticket_type, has.source) == (more.area, more.ticket_type, more.source);
+    match admissions.iter_mut().find(same) {
+        Some(has) => has.quantity += more.quantity,
+        None => admissions.push(more),
+    }
+}
