@@ -8,8 +8,9 @@ use std::{path::PathBuf, sync::Arc};
 use inventory_core::{
     best_available::Arrangement,
     change::{
-        Change, Confirmed, EventCreated, EventUpdated, Exchanged, Extended, Held, Killed, PaymentBegan, PaymentEnded,
-        Record, Released, ResumeCause, Resumed, Returned, SoldDirect, Taken, Unkilled,
+        AllocationRemoved, AllocationSet, Change, Confirmed, EventCreated, EventUpdated, Exchanged, Extended, Held,
+        Killed, PaymentBegan, PaymentEnded, Record, Released, ResumeCause, Resumed, Returned, SoldDirect, Taken,
+        Unkilled,
     },
     codec::{decode_record, encode_record},
     command::{PaymentOutcome, Remainder},
@@ -18,7 +19,7 @@ use inventory_core::{
         CustomerKey, EventId, EventKey, EventNumber, HoldId, OrderRef, PlanDigest, RequestId, SlotIndex, TimestampMs,
     },
     image::{decode_slot, encode_slot, plans_of},
-    place::{Admission, Seat},
+    place::{Admission, PlaceState, Seat},
     plan::{Area, Plan, PlanSpec, Point, RowKind, RowSpec, SeatSpec, SectionSpec},
     policy::{EventState, OrphanRule, Policies, Settings},
     slot::{Plans, Slot, SlotConfig},
@@ -226,6 +227,44 @@ fn records() -> Vec<(&'static str, Record)> {
         (
             "unkilled",
             Change::Unkilled(Box::new(Unkilled { request: request(8), seats: vec![3, 9], areas: vec![(7, 1_000)] })),
+        ),
+        (
+            "held_tagged",
+            Change::Held(Held {
+                hold_id: hold_id(1),
+                fingerprint: 7,
+                customer: CustomerKey(8),
+                created_at: TimestampMs(1_700_000_001_000),
+                expires_at: TimestampMs(1_700_000_601_000),
+                renewals: 0,
+                attempts: 0,
+                replaced: None,
+                arrangement: Arrangement::None,
+                tags: vec![1, 255],
+                seats: vec![Seat { index: 3, ticket_type: 0 }].into(),
+                admissions: vec![Admission { source: 15, ..admission(4_095, 255, 64) }].into(),
+            }),
+        ),
+        (
+            "allocation_set",
+            Change::AllocationSet(Box::new(AllocationSet {
+                request: request(9),
+                key: "fan-club".into(),
+                opens_at: TimestampMs(1_700_000_000_000),
+                closes_at: TimestampMs(0),
+                seats: vec![3, 4, 5, 9],
+                areas: vec![(0, 2), (7, 1_000)],
+            })),
+        ),
+        (
+            "allocation_removed",
+            Change::AllocationRemoved(Box::new(AllocationRemoved {
+                request: request(10),
+                key: "fan-club".into(),
+                whole: false,
+                seats: vec![3, 9],
+                areas: vec![(7, 10)],
+            })),
         ),
     ];
     let record = |change| Record { event: EventNumber(3), event_seq: 9, digest: 0xdead_beef, change };
@@ -460,6 +499,122 @@ fn later_slot(plans: &OnePlan) -> Slot {
     slot
 }
 
+/// The same with allocations: one with a hold, one that went, one with what was sold of it and came back.
+fn slot_with_allocations(plans: &OnePlan) -> Slot {
+    let mut slot = later_slot(plans);
+    let start = slot.now().0;
+    let mut step = 0;
+    let mut apply = |change: Change| {
+        step += 1;
+        slot.apply(TimestampMs(start + step * 1_000), EventNumber(0), &change, plans, None);
+        slot.assert_valid();
+    };
+    let set = |number, key: &str, seats: Vec<u32>, quota| {
+        let (opens_at, closes_at) = (TimestampMs(start), TimestampMs(0));
+        let (request, key) = (request(number), key.into());
+        Change::AllocationSet(Box::new(AllocationSet {
+            request,
+            key,
+            opens_at,
+            closes_at,
+            seats,
+            areas: vec![(0, quota)],
+        }))
+    };
+    let drawn = |source, quantity| Admission { source, area: 0, ticket_type: 2, quantity };
+    let held = |number, tags: &[u8], seats: &[u32], admission| {
+        Change::Held(Held {
+            hold_id: hold_id(number),
+            fingerprint: number,
+            customer: CustomerKey(9),
+            created_at: TimestampMs(start),
+            expires_at: TimestampMs(start + 600_000),
+            renewals: 0,
+            attempts: 0,
+            replaced: None,
+            arrangement: Arrangement::None,
+            tags: tags.to_vec(),
+            seats: seats.iter().map(|&index| Seat { index, ticket_type: 0 }).collect(),
+            admissions: vec![admission, drawn(0, 1)].into(),
+        })
+    };
+    apply(set(30, "gone", (20..30).collect(), 5));
+    apply(set(31, "fans", (24..40).collect(), 9));
+    // A seat that is sold, and one that is killed.
+    apply(set(32, "house", vec![1, 42, 43, 44, 65], 12));
+    apply(held(40, &[2], &[33, 34], drawn(2, 4)));
+    apply(held(41, &[1], &[20, 21], drawn(1, 3)));
+    apply(held(42, &[3], &[43, 44], drawn(3, 6)));
+    let whole = Confirmed {
+        hold_id: hold_id(42),
+        request: None,
+        order: order("A-9"),
+        seats: Vec::new().into(),
+        admissions: Vec::new().into(),
+        remainder: Remainder::Keep,
+        reclaimed: false,
+        attempt_id: None,
+        expires_at: None,
+    };
+    apply(Change::Confirmed(whole));
+    let back = |number, seat, to, reason: &str, quantity| {
+        let admissions = vec![(hold_id(42), drawn(3, quantity))];
+        let (order, reason) = (order("A-9"), reason.into());
+        Change::Returned(Box::new(Returned {
+            request: Some(request(number)),
+            order,
+            to,
+            reason,
+            seats: vec![seat],
+            admissions,
+        }))
+    };
+    apply(back(33, 43, ReturnTo::General, "", 2));
+    apply(back(34, 44, ReturnTo::Killed, "broken", 1));
+    let gone = AllocationRemoved {
+        request: request(35),
+        key: "gone".into(),
+        whole: true,
+        seats: Vec::new(),
+        areas: Vec::new(),
+    };
+    apply(Change::AllocationRemoved(Box::new(gone)));
+    slot
+}
+
+#[test]
+fn a_slot_with_allocations_has_the_bytes_of_the_third_version_and_comes_back_whole() {
+    let plans = plan();
+    let slot = slot_with_allocations(&plans);
+    let mut bytes = Vec::new();
+    encode_slot(&slot, &mut bytes);
+    golden("slot_v3.bin", &bytes);
+    let back = decode_slot(&bytes, slot.index(), CONFIG, &plans).expect("the image is ours");
+    back.assert_valid();
+    assert_eq!(back.hash(), slot.hash());
+    let event = slot.events().next().expect("there is one");
+    let public = |seat| event.public_state(seat);
+    assert_eq!(
+        [20, 24, 32, 33, 42, 43, 44, 65].map(public),
+        [
+            PlaceState::Held,
+            PlaceState::Killed,
+            PlaceState::Killed,
+            PlaceState::Held,
+            PlaceState::Killed,
+            PlaceState::Open,
+            PlaceState::Killed,
+            PlaceState::Killed,
+        ]
+    );
+    // Of the quota of 9 are 4 held; of 12 were 6 sold, of which 2 are general now, and 1 is killed.
+    let unused = (9 - 4) + (12 - 3 - 3);
+    assert_eq!(event.area_open(0) - event.area_room(0), unused);
+    let mut again = Vec::new();
+    encode_slot(&back, &mut again);
+    assert_eq!(again, bytes, "one state has one image");
+}
+
 #[test]
 fn a_slot_with_kills_has_the_bytes_of_the_second_version_and_comes_back_whole() {
     let plans = plan();
@@ -525,7 +680,7 @@ fn a_slot_has_the_bytes_it_always_had_and_comes_back_whole() {
 #[test]
 fn a_damaged_image_is_refused_or_is_another_valid_state() {
     let plans = plan();
-    for slot in [slot(&plans), later_slot(&plans)] {
+    for slot in [slot(&plans), later_slot(&plans), slot_with_allocations(&plans)] {
         no_damage_is_believed(&slot, &plans);
     }
 }
