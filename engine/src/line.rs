@@ -172,6 +172,8 @@ impl ChangeLine<'_> {
             Change::Unkilled(_) => "unkilled",
             Change::AllocationSet(_) => "allocation_set",
             Change::AllocationRemoved(_) => "allocation_removed",
+            Change::PriceLevelSet(_) => "price_level_set",
+            Change::Rested(_) => "rested",
         }
     }
 
@@ -198,6 +200,8 @@ impl ChangeLine<'_> {
             | Change::Unkilled(_)
             | Change::AllocationSet(_)
             | Change::AllocationRemoved(_)
+            | Change::PriceLevelSet(_)
+            | Change::Rested(_)
             | Change::Resumed(_)
             | Change::FloorRaised(_)
             | Change::PaidForgotten(_) => &[],
@@ -301,7 +305,13 @@ impl ChangeLine<'_> {
             | Change::Exchanged(_)
             | Change::AllocationSet(_)
             | Change::AllocationRemoved(_)
+            | Change::PriceLevelSet(_)
             | Change::EventUpdated(_) => None,
+            Change::Rested(rested) => {
+                let indexes: Vec<u32> = rested.seats.iter().map(|(_, seat)| *seat).collect();
+                let admissions: Vec<Admission> = rested.admissions.iter().map(|(_, admission)| *admission).collect();
+                Some([seats(&indexes, PlaceState::Open), areas(&admissions, PlaceState::Open)].concat())
+            }
             Change::EventCreated(_)
             | Change::Extended(_)
             | Change::Resumed(_)

@@ -266,6 +266,7 @@ impl<'p> Salvage<'p> {
         };
         let updated = match &record.change {
             Change::EventUpdated(updated) => updated.plan.as_ref(),
+            Change::PriceLevelSet(set) => Some(&set.plan),
             _ => None,
         };
         let next = event.seq() + 1;

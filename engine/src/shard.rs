@@ -504,6 +504,7 @@ impl Shard {
                 create.key == key && event_key(create.id.as_str()) == key && stored(&create.plan)
             }
             Command::UpdateEvent(update) => update.plan.as_deref().is_none_or(stored),
+            Command::SetPriceLevel(set) => set.plan.as_deref().is_none_or(stored),
             _ => true,
         }
     }
@@ -541,6 +542,7 @@ impl Shard {
         let (created, replanned, updated) = match &change {
             Change::EventCreated(_) => (true, false, false),
             Change::EventUpdated(update) => (false, update.plan.is_some(), true),
+            Change::PriceLevelSet(_) => (false, true, true),
             _ => (false, false, false),
         };
         let place = self.builder.push(state.index, event, applied, &change);
@@ -801,6 +803,8 @@ fn hold_of(change: &Change) -> Option<HoldId> {
         | Change::Unkilled(_)
         | Change::AllocationSet(_)
         | Change::AllocationRemoved(_)
+        | Change::PriceLevelSet(_)
+        | Change::Rested(_)
         | Change::Expired(_)
         | Change::Resumed(_)
         | Change::FloorRaised(_)
@@ -829,6 +833,7 @@ fn fingerprint(key: EventKey, command: &Command) -> u64 {
         Command::Unkill(unkill) => (unkill.request_id, unkill.fingerprint()).hash(&mut hasher),
         Command::SetAllocation(set) => (set.request_id, set.fingerprint()).hash(&mut hasher),
         Command::RemoveAllocation(remove) => (remove.request_id, remove.fingerprint()).hash(&mut hasher),
+        Command::SetPriceLevel(set) => (set.request_id, set.fingerprint()).hash(&mut hasher),
         Command::ListAllocations => {}
         Command::GetOrder(order) => order.hash(&mut hasher),
         Command::List(list) => (list.what, list.from, list.count_max).hash(&mut hasher),

@@ -564,6 +564,16 @@ impl Event {
         self.allocations.as_ref().map_or(0, |all| all.unused(area))
     }
 
+    /// Whether the quota that admissions were drawn from is there and has them unused. There is always general sale.
+    pub(crate) fn has_room_for(&self, admission: Admission) -> bool {
+        let quota = |all: &Allocations| {
+            let mut quotas = all.quotas(admission.area);
+            let of_source = quotas.find(|(source, _)| *source == admission.source);
+            of_source.is_some_and(|(_, quota)| quota.unused() >= u32::from(admission.quantity))
+        };
+        admission.source == 0 || self.allocations.as_deref().is_some_and(quota)
+    }
+
     /// What general sale may take of an area.
     #[must_use]
     pub fn area_room(&self, area: u16) -> u32 {

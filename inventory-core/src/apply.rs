@@ -16,11 +16,12 @@ use crate::{
     event::{AreaCounts, Event},
     expiry::NO_BUCKET,
     hold::{BORN_CONFIRMED, Entry, NIL, mark},
-    ids::{EventNumber, HoldId, TimestampMs},
+    ids::{CustomerKey, EventNumber, HoldId, TimestampMs},
     limits::PAID_TOMBSTONE_MS,
     place::{Admission, Admissions, Move, PlaceState, SOLD, Seat, SeatIndexes},
     plan::Plan,
     policy::EventState,
+    rules::Bundle,
     slot::{Applied, Plans, Slot},
 };
 
@@ -81,6 +82,8 @@ impl Slot {
             Change::Killed(killed) => self.kill(now, number, killed, &mut moves),
             Change::Unkilled(unkilled) => self.unkill(now, number, unkilled, &mut moves),
             Change::AllocationSet(set) => self.set_allocation(now, number, set, &mut moves),
+            Change::PriceLevelSet(set) => self.set_price_level(now, number, set, plans),
+            Change::Rested(rested) => self.wake(number, rested, &mut moves),
             Change::AllocationRemoved(removed) => self.remove_allocation(now, number, removed, &mut moves),
             Change::PaymentBegan(began) => self.begin_payment(number, *began),
             Change::PaymentEnded(ended) => self.end_payment(number, ended.hold_id, ended.expires_at),
@@ -111,6 +114,7 @@ impl Slot {
             self.config.seed,
         );
         self.add_event(event);
+        self.set_rules(number);
     }
 
     fn update(
@@ -147,6 +151,10 @@ impl Slot {
         }
         let event = self.event_mut(number);
         event.hash ^= event.settings_hash();
+        if event.settings.policies.abandon_credits_max == 0 {
+            event.abandoned.clear();
+        }
+        self.set_rules(number);
         if window > before {
             self.remember_longer(number, window - before);
         }
@@ -183,6 +191,9 @@ impl Slot {
         }
         let event = self.event_mut(number);
         event.hash ^= event.places_hash() ^ event.allocations.as_ref().map_or(0, |all| all.hash());
+        event.hash ^= event.resting_hash();
+        // They are counted anew when the plan is there.
+        event.rules = None;
         let areas = (0..plan.areas().len()).map(|at| {
             let area = &plan.areas()[at];
             let found = old.find_area(&area.key);
@@ -222,6 +233,8 @@ impl Slot {
         event.owner = owner.into();
         event.areas = areas;
         event.seats = seats;
+        Self::translate_rest(event, &old, &plan);
+        event.hash ^= event.resting_hash();
         event.plan = plan;
         event.index_openings();
         event.plan_revision += 1;
@@ -267,6 +280,18 @@ impl Slot {
         event.live_holds += 1;
         // At most 64.
         event.count_customer(held.customer, places as i32, 1);
+        self.count_levels_of(at, held.customer, true);
+    }
+
+    /// The unsold places of a hold count for its customer by price level, or do no longer.
+    fn count_levels_of(&mut self, at: u32, customer: CustomerKey, is_more: bool) {
+        let number = self.holds[at].event;
+        if self.event(number).is_some_and(|event| event.rules.is_some()) {
+            let seats: SeatIndexes = self.holds[at].unsold_seats().map(|seat| seat.index).collect();
+            let admissions: Admissions = self.holds[at].unsold_admissions().collect();
+            let places = Bundle { seats: &seats, admissions: &admissions };
+            self.event_mut(number).count_levels(customer, places, is_more);
+        }
     }
 
     fn extend(&mut self, number: EventNumber, extended: &Extended) {
@@ -401,6 +426,7 @@ impl Slot {
         event.hash ^= before ^ after;
         event.live_holds += 1;
         event.count_customer(customer, places as i32, 1);
+        event.count_levels(customer, Bundle { seats: &seats, admissions: &admissions }, true);
         event.move_seats(seats.iter().copied(), PlaceState::Open, PlaceState::Held, at, moves);
         for admission in admissions {
             event.move_admission(admission, PlaceState::Open, PlaceState::Held, moves);
@@ -431,6 +457,8 @@ impl Slot {
             event.move_admission(admission, PlaceState::Held, PlaceState::Open, moves);
         }
         event.count_customer(customer, -(named as i32), 0);
+        let places = Bundle { seats: &released.seats, admissions: &released.admissions };
+        event.count_levels(customer, places, false);
         event.hash ^= before ^ after;
     }
 
@@ -488,14 +516,26 @@ impl Slot {
         self.deadlines.remove(&mut self.holds, at);
         let entry = &self.holds[at];
         let (customer, places) = (entry.customer, unsold_count(entry));
+        let is_abandoned = state == HoldState::Expired && !entry.ever_paid() && !entry.has_sold();
         let words = entry.copy_words();
+        self.count_levels_of(at, customer, false);
         let event = self.event_mut(number);
         let freed = if state == HoldState::Expired && probe::planted!(ExpiryFreesOne) { 1 } else { usize::MAX };
         let seats = words.unsold_seats().take(freed).map(|seat| seat.index);
-        event.move_seats(seats, PlaceState::Held, PlaceState::Open, at, moves);
-        for admission in words.unsold_admissions() {
-            event.move_admission(admission, PlaceState::Held, PlaceState::Open, moves);
+        if is_abandoned {
+            let policies = &event.settings.policies;
+            event.abandoned.spend(now, customer, policies);
         }
+        if state == HoldState::Expired && event.settings.policies.cooling_s_max > 0 {
+            probe::sometimes!("change: places of an expired hold rest");
+            self.rest(now, at, seats, words.unsold_admissions(), moves);
+        } else {
+            event.move_seats(seats, PlaceState::Held, PlaceState::Open, at, moves);
+            for admission in words.unsold_admissions() {
+                event.move_admission(admission, PlaceState::Held, PlaceState::Open, moves);
+            }
+        }
+        let event = self.event_mut(number);
         event.live_holds -= 1;
         let given = if probe::planted!(AllowanceKept) { 0 } else { places };
         // At most 64.

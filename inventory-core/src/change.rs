@@ -70,6 +70,32 @@ pub enum Change {
     AllocationSet(Box<AllocationSet>),
     /// Places are set aside no longer.
     AllocationRemoved(Box<AllocationRemoved>),
+    /// Places have another price level.
+    PriceLevelSet(Box<PriceLevelSet>),
+    /// Places that had rested are open, at most 64.
+    Rested(Rested),
+}
+
+/// Places have another price level. The plan revision stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PriceLevelSet {
+    /// The request, with the fingerprint of its content.
+    pub request: (RequestId, u64),
+    /// The plan with the levels.
+    pub plan: PlanDigest,
+    /// Seats, sorted.
+    pub seats: Vec<u32>,
+    /// Areas, each whole.
+    pub areas: Vec<(u16, u32)>,
+}
+
+/// Places that had rested are open. Each with the time until which it was to rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rested {
+    /// Seats.
+    pub seats: Vec<(TimestampMs, u32)>,
+    /// Admissions, as a hold had them.
+    pub admissions: Vec<(TimestampMs, Admission)>,
 }
 
 /// Places were set aside; the allocation is made if it was not there.

@@ -35,18 +35,22 @@
 //! kind 16 Unkilled      request, runs u16, areas u16, runs, areas
 //! kind 17 AllocationSet  request, key bytes u8, 0 u8, runs u16, areas u16, opens_at u64, closes_at u64, key, runs, areas
 //! kind 18 AllocationRemoved  request, key bytes u8, whole u8, runs u16, areas u16, key, runs, areas
+//! kind 19 PriceLevelSet  request, plan digest 32, runs u16, areas u16, runs, areas
 //! kind 24 PaymentsLapsed  count u16, hold ids u128
 //! kind 25 PaidForgotten time u64
+//! kind 27 Rested        seats u8, admissions u8, seats: until u64, index u32; admissions: until u64, word u32
 //!
-//! kinds 19 to 23 are reserved: PriceLevelSet, EventRetired, CartHeld, CartConfirmed, CartReleased
+//! kinds 20 to 23 are reserved: EventRetired, CartHeld, CartConfirmed, CartReleased
 //!
 //! request    request id u128, fingerprint u64
 //! runs       stretches of seats, sorted, never touching: the first u32, how many u32
 //! areas      area u32, quantity u32
-//! settings   state u8, orphan rule u8, labels u8, 0 u8, opens_at u64, closes_at u64, starts_at u64,
+//! settings   state u8, orphan rule u8, labels u8, flags u8 (1 later), opens_at u64, closes_at u64, starts_at u64,
 //!            hold_ttl, lifetime_max, renewals_max, payment_grace, payment_attempts_max, payment_min_left,
 //!            places_per_hold_max, places_per_customer_max, holds_per_customer_max, retry_window,
-//!            cooling_max: u32 each, display name text, time zone text, labels: key text, value text
+//!            cooling_max: u32 each, display name text, time zone text, labels: key text, value text, [later]
+//! later      abandon_credits_max u32, abandon_refill u32, level limits u8: level text, places u32, quotas u8: name text,
+//!            levels u8: text, areas u8: text, places u32
 //! text       bytes u16, UTF-8
 //! ```
 //!
@@ -68,8 +72,8 @@ use crate::{
     bytes::{Put, Reader},
     change::{
         AllocationRemoved, AllocationSet, Change, Confirmed, EventCreated, EventUpdated, Exchanged, Extended, Held,
-        Killed, PaymentBegan, PaymentEnded, Record, Released, ResumeCause, Resumed, Returned, SoldDirect, Taken,
-        Unkilled,
+        Killed, PaymentBegan, PaymentEnded, PriceLevelSet, Record, Released, Rested, ResumeCause, Resumed, Returned,
+        SoldDirect, Taken, Unkilled,
     },
     command::{PaymentOutcome, Remainder},
     giving_back::ReturnTo,
@@ -78,12 +82,13 @@ use crate::{
     limits::{
         AREAS_PER_PLAN_MAX, EVENT_ID_BYTES_MAX, EVENT_LABEL_BYTES_MAX, EVENT_TEXT_BYTES_MAX,
         EXPIRED_HOLDS_PER_CHANGE_MAX, HOLDS_PER_KILL_MAX, ORDER_REF_BYTES_MAX, PLACES_PER_EVENT_MAX,
-        PLACES_PER_HOLD_MAX, RECORD_BYTES_MAX, RETURNED_ADMISSIONS_MAX, SEAT_RUNS_PER_CHANGE_MAX,
+        PLACES_PER_HOLD_MAX, PLAN_TEXT_BYTES_MAX, RECORD_BYTES_MAX, RETURNED_ADMISSIONS_MAX, SEAT_RUNS_PER_CHANGE_MAX,
         policy::PAYMENT_ATTEMPTS_MAX,
     },
     place::{Admission, Admissions, Seat, SeatIndexes, Seats},
     place_set::runs_of,
-    policy::{EventState, OrphanRule, Policies, Settings},
+    policy::{EventState, LevelLimit, Limits, OrphanRule, Policies, Settings, SharedQuota},
+    resting::RESTED_PER_CHANGE_MAX,
 };
 
 pub use crate::bytes::DecodeError;
@@ -138,8 +143,10 @@ fn kind(change: &Change) -> u8 {
         Change::Unkilled(_) => 16,
         Change::AllocationSet(_) => 17,
         Change::AllocationRemoved(_) => 18,
+        Change::PriceLevelSet(_) => 19,
         Change::PaymentsLapsed(_) => 24,
         Change::PaidForgotten(_) => 25,
+        Change::Rested(_) => 27,
     }
 }
 
@@ -234,6 +241,27 @@ fn encode_body(change: &Change, out: &mut Vec<u8>) {
             out.put(set.key.as_bytes());
             put_runs(out, &set.seats);
             put_areas(out, &set.areas);
+        }
+        Change::PriceLevelSet(set) => {
+            put_request(out, Some(set.request));
+            out.put(&set.plan.0);
+            out.put_u16(runs_of(&set.seats).count() as u16);
+            out.put_u16(set.areas.len() as u16);
+            put_runs(out, &set.seats);
+            put_areas(out, &set.areas);
+        }
+        Change::Rested(rested) => {
+            assert!(rested.seats.len() + rested.admissions.len() <= RESTED_PER_CHANGE_MAX);
+            out.put_u8(rested.seats.len() as u8);
+            out.put_u8(rested.admissions.len() as u8);
+            for &(until, seat) in &rested.seats {
+                out.put_u64(until.0);
+                out.put_u32(seat);
+            }
+            for (until, admission) in &rested.admissions {
+                out.put_u64(until.0);
+                out.put_u32(admission.word());
+            }
         }
         Change::AllocationRemoved(removed) => {
             put_request(out, Some(removed.request));
@@ -377,7 +405,7 @@ pub(crate) fn put_settings(out: &mut Vec<u8>, settings: &Settings) {
     out.put_u8(p.orphan_rule as u8);
     // At most 16 by `Settings::check`.
     out.put_u8(settings.labels.len() as u8);
-    out.put_u8(0);
+    out.put_u8(u8::from(settings.has_later()));
     out.put_u64(settings.opens_at.0);
     out.put_u64(settings.closes_at.0);
     out.put_u64(settings.starts_at.0);
@@ -401,6 +429,25 @@ pub(crate) fn put_settings(out: &mut Vec<u8>, settings: &Settings) {
     for (key, value) in &settings.labels {
         out.put_text(key);
         out.put_text(value);
+    }
+    if settings.has_later() {
+        out.put_u32(p.abandon_credits_max);
+        out.put_u32(p.abandon_refill_s);
+        // At most 64, 32, 64 and 64 by their checks.
+        out.put_u8(settings.limits.by_level.len() as u8);
+        for limit in &settings.limits.by_level {
+            out.put_text(&limit.level);
+            out.put_u32(limit.places_max);
+        }
+        out.put_u8(settings.limits.quotas.len() as u8);
+        for quota in &settings.limits.quotas {
+            out.put_text(&quota.name);
+            for names in [&quota.levels, &quota.areas] {
+                out.put_u8(names.len() as u8);
+                names.iter().for_each(|name| out.put_text(name));
+            }
+            out.put_u32(quota.places_max);
+        }
     }
 }
 
@@ -480,6 +527,14 @@ fn decode_after_length(reader: &mut Reader<'_>) -> Result<Record, DecodeError> {
         }
         17 => Change::AllocationSet(Box::new(decode_allocation_set(reader)?)),
         18 => Change::AllocationRemoved(Box::new(decode_allocation_removed(reader)?)),
+        19 => {
+            let request = request(reader)?;
+            let plan = PlanDigest(reader.digest()?);
+            let (runs, areas) = (reader.u16()?, reader.u16()?);
+            let seats = read_runs(reader, runs)?;
+            Change::PriceLevelSet(Box::new(PriceLevelSet { request, plan, seats, areas: read_areas(reader, areas)? }))
+        }
+        27 => Change::Rested(decode_rested(reader)?),
         24 => Change::PaymentsLapsed(decode_hold_ids(reader)?),
         25 => Change::PaidForgotten(TimestampMs(reader.u64()?)),
         _ => return Err(reader.error("a kind of record that this server does not know")),
@@ -546,6 +601,23 @@ fn decode_held(reader: &mut Reader<'_>) -> Result<Held, DecodeError> {
         seats,
         admissions,
     })
+}
+
+fn decode_rested(reader: &mut Reader<'_>) -> Result<Rested, DecodeError> {
+    let (seats, admissions) = (usize::from(reader.u8()?), usize::from(reader.u8()?));
+    if seats + admissions > RESTED_PER_CHANGE_MAX {
+        return Err(reader.error("more places than one change wakes"));
+    }
+    let mut rested = Rested { seats: Vec::with_capacity(seats), admissions: Vec::with_capacity(admissions) };
+    for _ in 0..seats {
+        let until = TimestampMs(reader.u64()?);
+        rested.seats.extend(seat_indexes(reader, 1)?.into_iter().map(|seat| (until, seat)));
+    }
+    for _ in 0..admissions {
+        let until = TimestampMs(reader.u64()?);
+        rested.admissions.extend(admission_words(reader, 1)?.into_iter().map(|admission| (until, admission)));
+    }
+    Ok(rested)
 }
 
 /// Numbers of allocations, at least one, sorted.
@@ -823,13 +895,11 @@ pub(crate) fn settings(reader: &mut Reader<'_>) -> Result<Settings, DecodeError>
     let state = EventState::from_number(reader.u8()?).ok_or(reader.error("an unknown event state"))?;
     let orphan_rule = OrphanRule::from_number(reader.u8()?).ok_or(reader.error("an unknown orphan rule"))?;
     let labels = usize::from(reader.u8()?);
-    if reader.u8()? != 0 {
-        return Err(reader.error("a reserved field that is not zero"));
-    }
+    let flags = flags(reader, 1)?;
     let opens_at = TimestampMs(reader.u64()?);
     let closes_at = TimestampMs(reader.u64()?);
     let starts_at = TimestampMs(reader.u64()?);
-    let policies = Policies {
+    let mut policies = Policies {
         hold_ttl_s: reader.u32()?,
         lifetime_s_max: reader.u32()?,
         renewals_max: reader.u32()?,
@@ -842,13 +912,38 @@ pub(crate) fn settings(reader: &mut Reader<'_>) -> Result<Settings, DecodeError>
         orphan_rule,
         retry_window_s: reader.u32()?,
         cooling_s_max: reader.u32()?,
+        ..Policies::default()
     };
     let display_name = reader.text(EVENT_TEXT_BYTES_MAX)?;
     let time_zone = reader.text(EVENT_TEXT_BYTES_MAX)?;
     let labels = (0..labels)
         .map(|_| Ok((reader.text(EVENT_LABEL_BYTES_MAX)?, reader.text(EVENT_LABEL_BYTES_MAX)?)))
         .collect::<Result<_, _>>()?;
-    let settings = Settings { state, opens_at, closes_at, starts_at, policies, display_name, time_zone, labels };
+    let limits = if flags & 1 != 0 { later_settings(reader, &mut policies)? } else { Limits::default() };
+    let settings =
+        Settings { state, opens_at, closes_at, starts_at, policies, display_name, time_zone, labels, limits };
     settings.check().map_err(|(_, problem)| reader.error(problem))?;
+    if settings.has_later() != (flags & 1 != 0) {
+        return Err(reader.error("later settings that say nothing"));
+    }
     Ok(settings)
+}
+
+fn later_settings(reader: &mut Reader<'_>, policies: &mut Policies) -> Result<Limits, DecodeError> {
+    policies.abandon_credits_max = reader.u32()?;
+    policies.abandon_refill_s = reader.u32()?;
+    let mut limits = Limits::default();
+    for _ in 0..reader.u8()? {
+        limits.by_level.push(LevelLimit { level: reader.text(PLAN_TEXT_BYTES_MAX)?, places_max: reader.u32()? });
+    }
+    for _ in 0..reader.u8()? {
+        let name = reader.text(PLAN_TEXT_BYTES_MAX)?;
+        let mut names = || {
+            let count = reader.u8()?;
+            (0..count).map(|_| reader.text(PLAN_TEXT_BYTES_MAX)).collect::<Result<Vec<_>, _>>()
+        };
+        let (levels, areas) = (names()?, names()?);
+        limits.quotas.push(SharedQuota { name, levels, areas, places_max: reader.u32()? });
+    }
+    Ok(limits)
 }

@@ -16,7 +16,8 @@ use crate::{
     order::List,
     place::{Admission, Admissions, SeatIndexes},
     plan::Plan,
-    policy::{EventState, Settings},
+    policy::{EventState, LevelLimit, Settings, SharedQuota},
+    price_level::SetPriceLevel,
     reject::{Field, Reject},
 };
 
@@ -62,6 +63,8 @@ pub enum Command {
     SetAllocation(Box<SetAllocation>),
     /// Places are set aside no longer.
     RemoveAllocation(Box<RemoveAllocation>),
+    /// Another price level for open places.
+    SetPriceLevel(Box<SetPriceLevel>),
     /// All allocations. Changes nothing.
     ListAllocations,
     /// A new event.
@@ -610,6 +613,10 @@ pub struct UpdateEvent {
     pub labels: Option<Vec<(Box<str>, Box<str>)>>,
     /// New plan, already durable as a file.
     pub plan: Option<Arc<Plan>>,
+    /// New limits by price level, all of them.
+    pub level_limits: Option<Vec<LevelLimit>>,
+    /// New shared quotas, all of them.
+    pub quotas: Option<Vec<SharedQuota>>,
 }
 
 /// New values of single policies. Units as in [`crate::policy::Policies`].
@@ -628,6 +635,8 @@ pub struct PolicyPatch {
     pub orphan_rule: Option<crate::policy::OrphanRule>,
     pub retry_window_s: Option<u32>,
     pub cooling_s_max: Option<u32>,
+    pub abandon_credits_max: Option<u32>,
+    pub abandon_refill_s: Option<u32>,
 }
 
 impl UpdateEvent {
@@ -649,6 +658,8 @@ impl UpdateEvent {
         p.orphan_rule = patch.orphan_rule.unwrap_or(p.orphan_rule);
         p.retry_window_s = patch.retry_window_s.unwrap_or(p.retry_window_s);
         p.cooling_s_max = patch.cooling_s_max.unwrap_or(p.cooling_s_max);
+        p.abandon_credits_max = patch.abandon_credits_max.unwrap_or(p.abandon_credits_max);
+        p.abandon_refill_s = patch.abandon_refill_s.unwrap_or(p.abandon_refill_s);
         new.state = self.state.unwrap_or(new.state);
         new.opens_at = self.opens_at.unwrap_or(new.opens_at);
         new.closes_at = self.closes_at.unwrap_or(new.closes_at);
@@ -661,6 +672,12 @@ impl UpdateEvent {
         }
         if let Some(labels) = &self.labels {
             new.labels = labels.clone();
+        }
+        if let Some(by_level) = &self.level_limits {
+            new.limits.by_level.clone_from(by_level);
+        }
+        if let Some(quotas) = &self.quotas {
+            new.limits.quotas.clone_from(quotas);
         }
         new
     }
@@ -701,6 +718,16 @@ impl UpdateEvent {
         if let Some(plan) = &self.plan {
             hasher.bytes(&plan.digest().0);
         }
+        // Without these the hash is what it was before there were any.
+        let later = [
+            p.abandon_credits_max.is_some(),
+            p.abandon_refill_s.is_some(),
+            self.level_limits.is_some(),
+            self.quotas.is_some(),
+        ];
+        if later.contains(&true) {
+            hasher.word(later.iter().fold(1, |bits, &is| bits << 1 | u64::from(is)));
+        }
         hasher.finish()
     }
 }
@@ -734,5 +761,21 @@ pub(crate) fn hash_settings(hasher: &mut Hasher, settings: &Settings) {
     for (key, value) in &settings.labels {
         hasher.bytes(key.as_bytes());
         hasher.bytes(value.as_bytes());
+    }
+    if settings.has_later() {
+        hasher.word(u64::from(p.abandon_credits_max) << 32 | u64::from(p.abandon_refill_s));
+        hasher.word((settings.limits.by_level.len() as u64) << 32 | settings.limits.quotas.len() as u64);
+        for limit in &settings.limits.by_level {
+            hasher.bytes(limit.level.as_bytes());
+            hasher.word(u64::from(limit.places_max));
+        }
+        for quota in &settings.limits.quotas {
+            hasher.bytes(quota.name.as_bytes());
+            for names in [&quota.levels, &quota.areas] {
+                hasher.word(names.len() as u64);
+                names.iter().for_each(|name| hasher.bytes(name.as_bytes()));
+            }
+            hasher.word(u64::from(quota.places_max));
+        }
     }
 }

@@ -33,6 +33,7 @@ use crate::{
     policy::{EventState, OrphanRule},
     reach::{Access, GENERAL, Reached, draw},
     reject::{Field, PlaceInTheWay, Reject},
+    rules::{Bundle, check_names},
     slot::{Decision, Slot, Suggestion, merged},
 };
 
@@ -61,6 +62,7 @@ impl Slot {
             Command::Kill(kill) => kill.check()?,
             Command::Unkill(unkill) => unkill.check()?,
             Command::SetAllocation(set) => set.check()?,
+            Command::SetPriceLevel(set) => set.check()?,
             Command::RemoveAllocation(remove) => remove.check()?,
             Command::GetOrder(_) | Command::List(_) | Command::ListAllocations => {}
             Command::BeginPayment(_) | Command::EndPayment(_) | Command::GetHold(_) | Command::UpdateEvent(_) => {}
@@ -89,6 +91,7 @@ impl Slot {
             Command::Unkill(unkill) => self.decide_unkill(now, event, unkill),
             Command::SetAllocation(set) => self.decide_set_allocation(now, event, set),
             Command::RemoveAllocation(remove) => self.decide_remove_allocation(now, event, remove),
+            Command::SetPriceLevel(set) => self.decide_set_price_level(now, event, set),
             Command::ListAllocations => Ok(self.decide_list_allocations(event)),
             Command::CreateEvent(_) => Err(Reject::EventNotFound),
         }
@@ -142,7 +145,7 @@ impl Slot {
     /// What a hold takes whose id is new and of a right age.
     fn take(&self, now: TimestampMs, event: &Event, hold: &Hold) -> Result<Held, Reject> {
         let policies = &event.settings.policies;
-        let limited = policies.places_per_customer_max > 0 || policies.holds_per_customer_max > 0;
+        let limited = policies.limit_customers() || !event.settings.limits.by_level.is_empty();
         if limited && !hold.customer.is_some() {
             return Err(Reject::invalid(Field::Customer, "this event limits customers: name one"));
         }
@@ -209,9 +212,17 @@ impl Slot {
                 None => return Err(nothing_fits(&access, &wanted, hold.best.as_ref())),
             }
         }
+        let indexes = |seats: &[Seat]| -> SeatIndexes {
+            if event.rules.is_some() { seats.iter().map(|seat| seat.index).collect() } else { SeatIndexes::new() }
+        };
+        let (taken_seats, freed_admissions) = (indexes(&seats), replaced.map(|entry| entry.unsold_admissions()));
+        let freed_admissions: Admissions = freed_admissions.into_iter().flatten().collect();
+        let more = Bundle { seats: &taken_seats, admissions: &admissions };
+        let less = Bundle { seats: &except, admissions: &freed_admissions };
+        event.judge_quotas(more, less)?;
         let judged = if probe::planted!(OrphanJudgedTwice) { seats.len() } else { explicit_count };
         judge_orphans(event, &access.reached(), &seats[..judged], &except)?;
-        self.judge_customer(event, hold, &seats, &admissions, replaced)?;
+        self.judge_customer(now, event, hold, replaced, more, less, seats.len() as u32)?;
         let ttl_ms = if hold.ttl_ms == 0 { u64::from(policies.hold_ttl_s) * 1_000 } else { u64::from(hold.ttl_ms) };
         let lifetime_ms = u64::from(policies.lifetime_s_max) * 1_000;
         Ok(Held {
@@ -321,13 +332,17 @@ impl Slot {
         Ok(entry)
     }
 
+    /// `more` has seats only where price levels are limited: there are `seats` of them.
+    #[expect(clippy::too_many_arguments, reason = "all that a customer has and would have, in one place")]
     fn judge_customer(
         &self,
+        now: TimestampMs,
         event: &Event,
         hold: &Hold,
-        seats: &[Seat],
-        admissions: &[Admission],
         replaced: Option<&Entry>,
+        more: Bundle<'_>,
+        less: Bundle<'_>,
+        seats: u32,
     ) -> Result<(), Reject> {
         if !hold.customer.is_some() {
             return Ok(());
@@ -338,14 +353,18 @@ impl Slot {
             places -= unsold_count(entry);
             holds -= 1;
         }
-        let more = seats.len() as u32 + admissions.iter().map(|a| u32::from(a.quantity)).sum::<u32>();
+        let in_all = seats + more.admissions.iter().map(|a| u32::from(a.quantity)).sum::<u32>();
         let limit = policies.places_per_customer_max;
-        if limit > 0 && places + more > limit {
+        if limit > 0 && places + in_all > limit {
             return Err(Reject::CustomerLimit { places_max: limit });
         }
+        event.judge_levels(hold.customer, more, less)?;
         let limit = policies.holds_per_customer_max;
         if limit > 0 && holds + 1 > limit {
             return Err(Reject::HoldQuota { holds_max: limit });
+        }
+        if replaced.is_none() {
+            event.abandoned.judge(now, hold.customer, policies)?;
         }
         Ok(())
     }
@@ -469,6 +488,12 @@ impl Slot {
         let (places, _) = event.customer(entry.customer);
         let more = unsold_count(entry);
         let over = limit > 0 && entry.customer.is_some() && places + more > limit;
+        let (seats, admissions): (SeatIndexes, Admissions) =
+            (entry.unsold_seats().map(|seat| seat.index).collect(), entry.unsold_admissions().collect());
+        let taken = Bundle { seats: &seats, admissions: &admissions };
+        let over = over
+            || event.judge_levels(entry.customer, taken, Bundle::default()).is_err()
+            || event.judge_quotas(taken, Bundle::default()).is_err();
         if probe::planted!(ReclaimBlind) {
             lost.clear();
         }
@@ -548,6 +573,7 @@ impl Slot {
 
     fn decide_create(&self, create: &CreateEvent) -> Result<Decision, Reject> {
         create.settings.check().map_err(|(field, problem)| Reject::invalid(Field::Setting(field), problem))?;
+        check_names(&create.settings, &create.plan)?;
         if !matches!(create.settings.state, EventState::Draft | EventState::OnSale) {
             return Err(Reject::invalid(Field::State, "a new event is a draft or on sale"));
         }
@@ -587,6 +613,9 @@ impl Slot {
             return Err(Reject::invalid(Field::State, "the event cannot go to this state from the one it is in"));
         }
         let plan = update.plan.as_ref().filter(|plan| plan.digest() != event.plan.digest());
+        if update.level_limits.is_some() || update.quotas.is_some() {
+            check_names(&settings, plan.unwrap_or(&event.plan))?;
+        }
         if let Some(plan) = plan {
             let in_use = places_without(event, plan);
             if !in_use.is_empty() {

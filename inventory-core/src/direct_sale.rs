@@ -19,6 +19,7 @@ use crate::{
     policy::EventState,
     reach::Access,
     reject::{Field, Reject},
+    rules::Bundle,
     slot::{Decision, Slot, Touched, merged},
 };
 
@@ -164,9 +165,13 @@ impl Slot {
         }
         let (seats, admissions) = take_named(event, &sell.places, Freed::default())?;
         let places = seats.len() as u32 + admissions.iter().map(|a| u32::from(a.quantity)).sum::<u32>();
+        let indexes: Vec<u32> = seats.iter().map(|seat| seat.index).collect();
+        let taken = Bundle { seats: &indexes, admissions: &admissions };
+        event.judge_quotas(taken, Bundle::default())?;
         judge_places(event, sell.customer, places, 0)?;
+        event.judge_levels(sell.customer, taken, Bundle::default())?;
         if sell.validate_only {
-            let mut indexes: Vec<u32> = seats.iter().map(|seat| seat.index).collect();
+            let mut indexes = indexes;
             indexes.sort_unstable();
             let areas = merged(admissions.iter().map(|a| (a.area, u32::from(a.quantity))));
             let touched = Touched { seats: indexes, areas, holds: Vec::new() };
@@ -205,6 +210,8 @@ impl Slot {
         }
         // At most 64.
         event.count_customer(sold.customer, places as i32, 0);
+        let seats: SeatIndexes = sold.seats.iter().map(|seat| seat.index).collect();
+        event.count_levels(sold.customer, Bundle { seats: &seats, admissions: &sold.admissions }, true);
         event.hash ^= hash;
     }
 }

@@ -15,6 +15,7 @@
 use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec, vec::Vec};
 
 use crate::{
+    abandoned::Abandoned,
     allocation::Allocations,
     bitmap::Planes,
     command::hash_settings,
@@ -28,6 +29,8 @@ use crate::{
     plan::Plan,
     policy::{EventState, Settings},
     reject::Reject,
+    resting::Resting,
+    rules::Rules,
     table::{Cell, Table},
 };
 
@@ -122,6 +125,12 @@ pub struct Event {
     pub(crate) seats: Counts,
     /// What is set aside; nothing until the first allocation is made.
     pub(crate) allocations: Option<Box<Allocations>>,
+    /// Limits by price level and shared quotas; nothing when there are none.
+    pub(crate) rules: Option<Box<Rules>>,
+    /// Holds that expired unpaid.
+    pub(crate) abandoned: Abandoned,
+    /// Places of expired holds that come back later.
+    pub(crate) resting: Resting,
     customers: Table<Customer>,
     customer_seed: u64,
     pub(crate) live_holds: u32,
@@ -165,6 +174,9 @@ impl Event {
             areas: vec![AreaCounts::default(); plan.areas().len()],
             seats: Counts { open: seat_count, ..Counts::default() },
             allocations: None,
+            rules: None,
+            abandoned: Abandoned::default(),
+            resting: Resting::new(),
             customers: Table::new(),
             customer_seed: seed,
             live_holds: 0,
@@ -496,6 +508,9 @@ impl Event {
         *Self::count_mut(&mut self.seats, from) -= 1;
         *Self::count_mut(&mut self.seats, to) += 1;
         self.hash ^= Self::seat_hash(seat, from) ^ Self::seat_hash(seat, to);
+        if let Some(rules) = &mut self.rules {
+            rules.move_seat(&self.plan, seat, from, to);
+        }
         if let Some(moves) = moves {
             let is_set_aside = self.allocations.as_ref().is_some_and(|all| all.tag(seat) != 0);
             let public = |state| if is_set_aside && state == PlaceState::Open { PlaceState::Killed } else { state };
@@ -528,6 +543,9 @@ impl Event {
             PlaceState::Killed => counts.killed += quantity,
         }
         self.hash ^= Self::area_hash(area, *counts);
+        if let Some(rules) = &mut self.rules {
+            rules.move_area(&self.plan, area, quantity, from, to);
+        }
         if let Some(moves) = moves {
             moves.push(Move { what: Moved::Area { area, quantity }, from, to, state: to });
         }

@@ -18,6 +18,7 @@ use crate::{
     place_set::{PlaceSet, Places, runs_of},
     policy::EventState,
     reject::{Field, PlaceInTheWay, Reject},
+    rules::Bundle,
     slot::{Decision, Slot, Touched, merged},
 };
 
@@ -296,7 +297,16 @@ impl Slot {
                 let first = touched.holds.first().and_then(|&id| self.remembered(now, event, id));
                 let customer = first.map_or_else(Default::default, |entry| entry.customer);
                 let more = seats.len() as u32 + admissions.iter().map(|a| u32::from(a.quantity)).sum::<u32>();
-                judge_places(event, customer, more, self.given_by(event, &given, customer))?;
+                let (given_seats, given_admissions) = self.given_by(event, &given, customer);
+                let less = given_seats.len() as u32
+                    + given_admissions.iter().map(|admission| u32::from(admission.quantity)).sum::<u32>();
+                judge_places(event, customer, more, less)?;
+                let indexes: Vec<u32> = seats.iter().map(|seat| seat.index).collect();
+                let taken = Bundle { seats: &indexes, admissions: &admissions };
+                let less = Bundle { seats: &given_seats, admissions: &given_admissions };
+                event.judge_levels(customer, taken, less)?;
+                let all: Vec<Admission> = given.admissions.iter().map(|(_, admission)| *admission).collect();
+                event.judge_quotas(taken, Bundle { seats: &given.seats, admissions: &all })?;
                 let order = exchange.order.clone();
                 Taken::Sale(SoldDirect { hold_id: sale, fingerprint, customer, order, seats, admissions })
             }
@@ -318,13 +328,13 @@ impl Slot {
     }
 
     /// Places that a customer gives.
-    fn given_by(&self, event: &Event, given: &Given, customer: crate::ids::CustomerKey) -> u32 {
+    fn given_by(&self, event: &Event, given: &Given, customer: crate::ids::CustomerKey) -> (Vec<u32>, Vec<Admission>) {
         let seats = given.seats.iter().filter(|&&seat| self.holds[event.owner[seat as usize]].customer == customer);
         let admissions = given.admissions.iter().filter(|(hold_id, _)| {
             let found = self.holds.find(event.number, *hold_id);
             found.is_some_and(|at| self.holds[at].customer == customer)
         });
-        seats.count() as u32 + admissions.map(|(_, admission)| u32::from(admission.quantity)).sum::<u32>()
+        (seats.copied().collect(), admissions.map(|(_, admission)| *admission).collect())
     }
 
     /// All of a live hold is sold to the order.
@@ -413,6 +423,7 @@ impl Slot {
         let places = seats.len() + admissions.iter().map(|a| usize::from(a.quantity)).sum::<usize>();
         // At most 64 of one hold.
         event.count_customer(customer, -(places as i32), 0);
+        event.count_levels(customer, Bundle { seats, admissions }, false);
         event.hash ^= before;
         let window = event.settings.policies.retry_window_ms();
         let entry = &mut self.holds[at];

@@ -7,7 +7,9 @@
 //!          requests u16: [request id u128, fingerprint u64, until u64],
 //!          seats u32, first plane u64 each 64 seats, second plane the same,
 //!          areas u16: [held u32, sold u32, killed u32],
-//!          holds u32: [hold], [kills], [allocations]
+//!          holds u32: [hold], [kills], [allocations], [expiries]
+//! expiries customers u32: [customer u64, credits spent u32, since u64], resting u32: [until u64, kind u8 (0 a seat,
+//!          1 admissions), index or word u32, how often u32]
 //! kills    reasons u8: text, reason of each killed seat u8
 //! allocations  numbers u8: in use u8, [key text, opens_at u64, closes_at u64]; if there are any: tag of each seat u8, of each
 //!          area quotas u8: allocation number u8 (0: free), quota u32
@@ -22,7 +24,7 @@
 //!          expires_at u64, [the one that paid u128], attempt ids u128
 //! ```
 //!
-//! Version 2 has kills. Version 3 has flags in place of the 0 behind the slot: 1 kills, 2 allocations. A later version is written
+//! Version 2 has kills. Version 3 has flags in place of the 0 behind the slot: 1 kills, 2 allocations, 4 expiries. A later version is written
 //! only where an earlier one has no room for what there is. Little-endian. Holds stand in order of their ids and what is forgotten at `time` is left out, so
 //! one state has one image. The planes are what the holds say, written again: decoding compares them,
 //! and the hash, so that a checkpoint proves itself.
@@ -32,6 +34,7 @@
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 
 use crate::{
+    abandoned::Spent,
     allocation::{Allocations, is_key},
     best_available::Arrangement,
     bytes::{DecodeError, Put, Reader},
@@ -48,6 +51,7 @@ use crate::{
         QUOTAS_PER_AREA_MAX,
     },
     place::{Admission, PlaceState, SOLD, Seat},
+    resting::{RESTING, Rest},
     slot::{Plans, Slot, SlotConfig},
 };
 
@@ -62,13 +66,21 @@ const WITH_FLAGS: u16 = 3;
 const KILLS: u8 = 1;
 /// Flag: allocations.
 const ALLOCATIONS: u8 = 2;
+/// Flag: what holds that expired left behind.
+const EXPIRIES: u8 = 4;
 
 /// Append the image of `slot` to `out`.
 pub fn encode_slot(slot: &Slot, out: &mut Vec<u8>) {
     out.put_u32(MAGIC);
     let has_kills = slot.events.iter().any(|event| !event.kill_reasons.is_empty());
     let has_allocations = slot.events.iter().any(|event| event.allocations.as_ref().is_some_and(|all| !all.is_empty()));
-    let parts = u8::from(has_kills) * KILLS | u8::from(has_allocations) * ALLOCATIONS;
+    let left_behind = |event: &Event| {
+        let policies = &event.settings.policies;
+        !event.resting.is_empty() || event.abandoned.at(slot.now, policies).next().is_some()
+    };
+    let has_expiries = slot.events.iter().any(left_behind);
+    let parts =
+        u8::from(has_kills) * KILLS | u8::from(has_allocations) * ALLOCATIONS | u8::from(has_expiries) * EXPIRIES;
     let version = match parts {
         0 => PLAIN,
         KILLS => WITH_KILLS,
@@ -96,6 +108,30 @@ pub fn encode_slot(slot: &Slot, out: &mut Vec<u8>) {
         if parts & ALLOCATIONS != 0 {
             encode_allocations(event, out);
         }
+        if parts & EXPIRIES != 0 {
+            encode_expiries(event, slot.now, out);
+        }
+    }
+}
+
+fn encode_expiries(event: &Event, now: TimestampMs, out: &mut Vec<u8>) {
+    let spent = || event.abandoned.at(now, &event.settings.policies);
+    out.put_u32(spent().count() as u32);
+    for (customer, spent) in spent() {
+        out.put_u64(customer.0);
+        out.put_u32(spent.credits);
+        out.put_u64(spent.since.0);
+    }
+    out.put_u32(event.resting.len() as u32);
+    for (&(until, what), &count) in &event.resting {
+        out.put_u64(until.0);
+        let (kind, word) = match what {
+            Rest::Seat(seat) => (0, seat),
+            Rest::Admissions(admission) => (1, admission.word()),
+        };
+        out.put_u8(kind);
+        out.put_u32(word);
+        out.put_u32(count);
     }
 }
 
@@ -306,7 +342,7 @@ pub fn decode_slot_partly(
 }
 
 struct Header {
-    /// [`KILLS`] | [`ALLOCATIONS`].
+    /// [`KILLS`] | [`ALLOCATIONS`] | [`EXPIRIES`].
     parts: u8,
     index: SlotIndex,
     now: TimestampMs,
@@ -322,7 +358,7 @@ fn header(reader: &mut Reader<'_>) -> Result<Header, DecodeError> {
     let parts = match (version, reader.u8()?) {
         (PLAIN, 0) => 0,
         (WITH_KILLS, 0) => KILLS,
-        (WITH_FLAGS, parts) if parts & !(KILLS | ALLOCATIONS) == 0 => parts,
+        (WITH_FLAGS, parts) if parts & !(KILLS | ALLOCATIONS | EXPIRIES) == 0 => parts,
         (PLAIN | WITH_KILLS | WITH_FLAGS, _) => {
             return Err(reader.error("a reserved field or flag that is not zero"));
         }
@@ -357,6 +393,8 @@ struct EventImage {
     /// Of each killed seat, in plan order.
     kills: Vec<u8>,
     allocations: Option<AllocationsImage>,
+    spent: Vec<(CustomerKey, Spent)>,
+    resting: Vec<(TimestampMs, Rest, u32)>,
 }
 
 /// Allocations as read: keys and windows by number, tags by seat, allocation and quota by area and source.
@@ -434,6 +472,16 @@ fn read_event(reader: &mut Reader<'_>, parts: u8) -> Result<EventImage, DecodeEr
         }
     }
     let allocations = if parts & ALLOCATIONS != 0 { read_allocations(reader, seats, area_count)? } else { None };
+    let (mut spent, mut resting) = (Vec::new(), Vec::new());
+    if parts & EXPIRIES != 0 {
+        for _ in 0..reader.u32()? {
+            let customer = CustomerKey(reader.u64()?);
+            spent.push((customer, Spent { credits: reader.u32()?, since: TimestampMs(reader.u64()?) }));
+        }
+        for _ in 0..reader.u32()? {
+            resting.push(read_rest(reader)?);
+        }
+    }
     Ok(EventImage {
         id,
         key,
@@ -453,7 +501,70 @@ fn read_event(reader: &mut Reader<'_>, parts: u8) -> Result<EventImage, DecodeEr
         kill_reasons,
         kills,
         allocations,
+        spent,
+        resting,
     })
+}
+
+fn read_rest(reader: &mut Reader<'_>) -> Result<(TimestampMs, Rest, u32), DecodeError> {
+    let until = TimestampMs(reader.u64()?);
+    let (kind, word) = (reader.u8()?, reader.u32()?);
+    let what = match kind {
+        0 => Rest::Seat(word),
+        1 => {
+            let admission = Admission::from_word(word);
+            let fits = (1..=PLACES_PER_HOLD_MAX).contains(&usize::from(admission.quantity));
+            if !fits || admission.word() != word {
+                return Err(reader.error("admissions out of their bounds"));
+            }
+            Rest::Admissions(admission)
+        }
+        _ => return Err(reader.error("something unknown that rests")),
+    };
+    let count = reader.u32()?;
+    let most = if kind == 0 { 1 } else { PLACES_PER_EVENT_MAX };
+    if !(1..=most).contains(&count) {
+        return Err(reader.error("something that rests too often, or never"));
+    }
+    Ok((until, what, count))
+}
+
+/// What rests is held by nobody.
+fn restore_rest(
+    event: &mut Event,
+    resting: Vec<(TimestampMs, Rest, u32)>,
+    reader: &Reader<'_>,
+) -> Result<(), DecodeError> {
+    let mut last = None;
+    for (until, what, count) in resting {
+        if last >= Some((until, what)) {
+            return Err(reader.error("what rests stands out of order, or twice"));
+        }
+        last = Some((until, what));
+        for _ in 0..count {
+            match what {
+                Rest::Seat(seat) => {
+                    if seat >= event.plan.seat_count() || event.seat_state(seat) != PlaceState::Open {
+                        return Err(reader.error("a seat that rests and is another's, or in no plan"));
+                    }
+                    event.move_seat(seat, PlaceState::Open, PlaceState::Held, RESTING, &mut None);
+                    event.rest_seat(until, seat);
+                }
+                Rest::Admissions(admission) => {
+                    let quantity = u32::from(admission.quantity);
+                    let is_there = usize::from(admission.area) < event.areas.len()
+                        && event.has_room_for(admission)
+                        && event.area_open(admission.area) >= quantity;
+                    if !is_there {
+                        return Err(reader.error("admissions that rest, over the capacity of their area or quota"));
+                    }
+                    event.move_admission(admission, PlaceState::Open, PlaceState::Held, &mut None);
+                    event.rest_admissions(until, admission);
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn read_allocations(
@@ -652,6 +763,14 @@ fn restore_event(
         restore_hold(slot, entry, reader)?;
     }
     let event = slot.event_mut(number);
+    restore_rest(event, image.resting, reader)?;
+    for (customer, spent) in image.spent {
+        if !event.abandoned.restore(customer, spent) {
+            return Err(reader.error("a customer who stands twice"));
+        }
+    }
+    slot.note_rest(number);
+    let event = slot.event_mut(number);
     event.kill_reasons = image.kill_reasons;
     restore_kills(event, &image.held, &image.sold, &image.areas, &image.kills, reader)?;
     event.index_openings();
@@ -664,6 +783,7 @@ fn restore_event(
     if event.hash != image.hash {
         return Err(reader.error("the hash is not what places, holds and settings give"));
     }
+    slot.set_rules(number);
     Ok(())
 }
 
@@ -749,9 +869,7 @@ fn restore_hold(slot: &mut Slot, entry: Entry, reader: &Reader<'_>) -> Result<()
         let admission = Admission::from_word(word);
         let quantity = u32::from(admission.quantity);
         let state = if word & SOLD == 0 { PlaceState::Held } else { PlaceState::Sold };
-        let all = event.allocations.as_ref().filter(|_| admission.source != 0);
-        let is_there = all.is_none_or(|all| all.quota(admission.area, admission.source).unused() >= quantity);
-        if !is_there || event.area_open(admission.area) < quantity {
+        if !event.has_room_for(admission) || event.area_open(admission.area) < quantity {
             return Err(reader.error("an area or a quota over its capacity"));
         }
         event.move_admission(admission, PlaceState::Open, state, &mut None);

@@ -18,6 +18,7 @@ use crate::{
     place_set::{PlaceSet, Places, check_runs},
     policy::EventState,
     reject::{Field, PlaceInTheWay, Reject},
+    rules::Bundle,
     slot::{Decision, Slot, Touched, merged},
 };
 
@@ -125,7 +126,7 @@ impl Slot {
         for &seat in &places.seats {
             let state = event.seat_state(seat);
             // No more than what is needed to refuse it.
-            if state == PlaceState::Held && holds.len() <= HOLDS_PER_KILL_MAX {
+            if state == PlaceState::Held && !event.is_resting(seat) && holds.len() <= HOLDS_PER_KILL_MAX {
                 holds.insert(self.holds[event.owner[seat as usize]].hold_id());
             }
             let is_in_the_way = state == PlaceState::Sold || state == PlaceState::Held && !kill.force;
@@ -195,6 +196,7 @@ impl Slot {
         moves: &mut Option<&mut Vec<Move>>,
     ) {
         self.event_mut(number).remember_request(now, killed.request);
+        self.wake_seats(number, &killed.seats, moves);
         for &id in &killed.holds {
             self.lose(now, number, id, &killed.seats, moves);
         }
@@ -235,6 +237,7 @@ impl Slot {
         event.move_seats(lost.iter().copied(), PlaceState::Held, PlaceState::Open, at, moves);
         // At most 64 of one hold.
         event.count_customer(customer, -(lost.len() as i32), 0);
+        event.count_levels(customer, Bundle { seats: &lost, admissions: &[] }, false);
         event.hash ^= after;
     }
 

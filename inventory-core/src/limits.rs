@@ -131,6 +131,20 @@ pub mod policy {
     pub const RETRY_WINDOW_S_MAX: u32 = 86_400;
     /// Longest cooling of a place that came back.
     pub const COOLING_S_MAX: u32 = 600;
+    /// Credits of a customer for holds that expire unpaid.
+    pub const ABANDON_CREDITS_MAX: u32 = 100;
+    /// Seconds until a credit comes back.
+    pub const ABANDON_REFILL_S_DEFAULT: u32 = 600;
+    /// Longest time until one does.
+    pub const ABANDON_REFILL_S_MAX: u32 = 86_400;
+    /// Limits by price level of an event.
+    pub const LEVEL_LIMITS_MAX: usize = 64;
+    /// Shared quotas of an event.
+    pub const QUOTAS_MAX: usize = 32;
+    /// Price levels, and areas, of one shared quota.
+    pub const QUOTA_NAMES_MAX: usize = 64;
+    /// Bytes of all names in limits and quotas of an event.
+    pub const LIMIT_BYTES_MAX: usize = 16_384;
     /// A customer's places or holds, when limited.
     pub const CUSTOMER_LIMIT_MAX: u32 = 1_000_000;
 }
@@ -157,7 +171,11 @@ const _: () = {
     assert!(OPS_REQUESTS_PER_EVENT_MAX <= u16::MAX as usize);
     // The largest EventCreated: texts, labels and the fixed part.
     assert!(
-        512 + EVENT_ID_BYTES_MAX + 2 * EVENT_TEXT_BYTES_MAX + EVENT_LABELS_MAX * 2 * (EVENT_LABEL_BYTES_MAX + 2)
+        512 + EVENT_ID_BYTES_MAX
+            + 2 * EVENT_TEXT_BYTES_MAX
+            + EVENT_LABELS_MAX * 2 * (EVENT_LABEL_BYTES_MAX + 2)
+            + policy::LIMIT_BYTES_MAX
+            + 2 * (policy::LEVEL_LIMITS_MAX + policy::QUOTAS_MAX * (2 + 2 * policy::QUOTA_NAMES_MAX))
             <= RECORD_BYTES_MAX
     );
     // A group always leaves room for one more record, and several groups fit a batch.

@@ -59,6 +59,10 @@ pub struct Policies {
     pub retry_window_s: u32,
     /// Longest rest of a place that came back; 0: none.
     pub cooling_s_max: u32,
+    /// Holds of a customer that may expire unpaid before the next is refused; 0: no limit.
+    pub abandon_credits_max: u32,
+    /// Until one of them is forgiven.
+    pub abandon_refill_s: u32,
 }
 
 impl Default for Policies {
@@ -76,6 +80,8 @@ impl Default for Policies {
             orphan_rule: OrphanRule::Lenient,
             retry_window_s: bounds::RETRY_WINDOW_S_DEFAULT,
             cooling_s_max: 0,
+            abandon_credits_max: 0,
+            abandon_refill_s: bounds::ABANDON_REFILL_S_DEFAULT,
         }
     }
 }
@@ -129,13 +135,104 @@ impl Policies {
             "retry_window",
             "must be 60 s to 86400 s",
         )?;
-        within(self.cooling_s_max <= bounds::COOLING_S_MAX, "cooling_max", "must be 0 s to 600 s")
+        within(self.cooling_s_max <= bounds::COOLING_S_MAX, "cooling_max", "must be 0 s to 600 s")?;
+        within(self.abandon_credits_max <= bounds::ABANDON_CREDITS_MAX, "abandon_credits_max", "must be 0 to 100")?;
+        within(
+            (1..=bounds::ABANDON_REFILL_S_MAX).contains(&self.abandon_refill_s),
+            "abandon_refill",
+            "must be 1 s to 86400 s",
+        )
+    }
+
+    /// Whether any of them counts by customer.
+    #[must_use]
+    pub fn limit_customers(&self) -> bool {
+        self.places_per_customer_max > 0 || self.holds_per_customer_max > 0 || self.abandon_credits_max > 0
     }
 
     /// How long an ended hold is remembered, in milliseconds.
     #[must_use]
     pub fn retry_window_ms(&self) -> u64 {
         u64::from(self.retry_window_s) * 1_000
+    }
+}
+
+/// Places of one price level that a customer may hold and own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LevelLimit {
+    /// Name of the level.
+    pub level: Box<str>,
+    /// So many; 0 keeps everybody from it who is named.
+    pub places_max: u32,
+}
+
+/// Places of several price levels and areas that are held and sold up to one number together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SharedQuota {
+    /// Its name, for people.
+    pub name: Box<str>,
+    /// Price levels, by name.
+    pub levels: Vec<Box<str>>,
+    /// Areas, by key.
+    pub areas: Vec<Box<str>>,
+    /// So many.
+    pub places_max: u32,
+}
+
+/// Limits of an event beside its policies.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// For each customer, by price level: each level once.
+    pub by_level: Vec<LevelLimit>,
+    /// For all together: each name once.
+    pub quotas: Vec<SharedQuota>,
+}
+
+impl Limits {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_level.is_empty() && self.quotas.is_empty()
+    }
+
+    /// Check bounds and shapes.
+    ///
+    /// # Errors
+    /// The field's name and a sentence about what it must be.
+    pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        let text_ok =
+            |text: &str| (1..=limits::PLAN_TEXT_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
+        let is_twice = |names: &[&str]| names.iter().enumerate().any(|(at, name)| names[..at].contains(name));
+        let levels: Vec<&str> = self.by_level.iter().map(|limit| &*limit.level).collect();
+        if levels.len() > bounds::LEVEL_LIMITS_MAX || is_twice(&levels) {
+            return Err(("level_limits", "must be at most 64, each price level once"));
+        }
+        if self.by_level.iter().any(|limit| limit.places_max > bounds::CUSTOMER_LIMIT_MAX) {
+            return Err(("level_limits", "places_max must be 0 to 1000000"));
+        }
+        let names: Vec<&str> = self.quotas.iter().map(|quota| &*quota.name).collect();
+        if names.len() > bounds::QUOTAS_MAX || is_twice(&names) {
+            return Err(("quotas", "must be at most 32, each name once"));
+        }
+        for quota in &self.quotas {
+            let most = bounds::QUOTA_NAMES_MAX;
+            if quota.levels.len() > most || quota.areas.len() > most || quota.levels.len() + quota.areas.len() == 0 {
+                return Err(("quotas", "each must name price levels or areas, at most 64 of either"));
+            }
+            if quota.places_max > limits::PLACES_PER_EVENT_MAX {
+                return Err(("quotas", "places_max must be 0 to 1000000"));
+            }
+        }
+        let of_quotas =
+            self.quotas.iter().flat_map(|quota| quota.levels.iter().chain(&quota.areas)).map(|name| &**name);
+        let mut texts = levels.into_iter().chain(names).chain(of_quotas);
+        if !texts.clone().all(text_ok) {
+            return Err(("quotas", "names must be 1 to 128 bytes without control characters, as in level_limits"));
+        }
+        if texts.by_ref().map(str::len).sum::<usize>() > bounds::LIMIT_BYTES_MAX {
+            return Err(("quotas", "names, with those of level_limits, must be at most 16384 bytes together"));
+        }
+        Ok(())
     }
 }
 
@@ -203,6 +300,8 @@ pub struct Settings {
     pub time_zone: Box<str>,
     /// Up to 16 labels, sorted by key, keys unique.
     pub labels: Vec<(Box<str>, Box<str>)>,
+    /// Limits beside the policies.
+    pub limits: Limits,
 }
 
 impl Default for Settings {
@@ -216,17 +315,27 @@ impl Default for Settings {
             display_name: "".into(),
             time_zone: "".into(),
             labels: Vec::new(),
+            limits: Limits::default(),
         }
     }
 }
 
 impl Settings {
+    /// Whether anything is set that the first version of the settings does not have.
+    pub(crate) fn has_later(&self) -> bool {
+        let policies = &self.policies;
+        policies.abandon_credits_max != 0
+            || policies.abandon_refill_s != bounds::ABANDON_REFILL_S_DEFAULT
+            || !self.limits.is_empty()
+    }
+
     /// Check bounds and shapes.
     ///
     /// # Errors
     /// The field's name and a sentence about what it must be.
     pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
         self.policies.check()?;
+        self.limits.check()?;
         if self.closes_at.0 != 0 && self.closes_at <= self.opens_at {
             return Err(("closes_at", "must be later than opens_at"));
         }

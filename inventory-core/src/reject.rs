@@ -45,6 +45,8 @@ pub enum Field {
     AllocationKey,
     /// `closes_at`
     ClosesAt,
+    /// `price_level`
+    PriceLevel,
     /// `state`
     State,
     /// A field of the event's settings, by its name.
@@ -209,6 +211,11 @@ pub enum Reject {
     HoldQuota {
         /// The limit.
         holds_max: u32,
+    },
+    /// Too many holds of the customer expired unpaid.
+    HoldCooldown {
+        /// Until the next may be made.
+        retry_after_ms: u64,
     },
     /// A memory budget is used up.
     CapacityBudget,

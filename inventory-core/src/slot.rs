@@ -10,7 +10,11 @@
 //!
 //! Not here: threads, files, a clock.
 
-use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    vec::Vec,
+};
 
 use hashbrown::HashTable;
 
@@ -28,6 +32,7 @@ use crate::{
     place::{Admissions, PlaceState, SOLD, Seat, Seats},
     plan::Plan,
     reject::Reject,
+    resting::Rest,
 };
 
 /// Where `apply` finds the plans that changes name. The caller has loaded them before.
@@ -150,6 +155,9 @@ impl Touched {
             Change::AllocationRemoved(removed) => {
                 Touched { seats: removed.seats.clone(), areas: removed.areas.clone(), holds: Vec::new() }
             }
+            Change::PriceLevelSet(set) => {
+                Touched { seats: set.seats.clone(), areas: set.areas.clone(), holds: Vec::new() }
+            }
             Change::Returned(returned) => {
                 let areas = returned.admissions.iter().map(|(_, a)| (a.area, u32::from(a.quantity)));
                 Touched { seats: returned.seats.clone(), areas: merged(areas), holds: Vec::new() }
@@ -241,6 +249,8 @@ pub struct Slot {
     pub(crate) deadlines: Wheel,
     pub(crate) forgetting: Wheel,
     pub(crate) tombstones: u32,
+    /// When something that rests wakes first, of each event in which something does.
+    pub(crate) resting: BTreeSet<(TimestampMs, EventNumber)>,
 }
 
 impl Slot {
@@ -257,6 +267,7 @@ impl Slot {
             deadlines: Wheel::new(),
             forgetting: Wheel::new(),
             tombstones: 0,
+            resting: BTreeSet::new(),
         }
     }
 
@@ -324,11 +335,11 @@ impl Slot {
         Some(view(event, self.remembered(self.now, event, id)?))
     }
 
-    /// The next `Expired` or `PaymentsLapsed` change that is due at `now`: up to 64 holds of one event. Apply it, then
-    /// ask again until there is none.
+    /// The next `Expired`, `PaymentsLapsed` or `Rested` change that is due at `now`: up to 64 holds, or places, of one event.
+    /// Apply it, then ask again until there is none.
     pub fn decide_due(&mut self, now: TimestampMs) -> Option<(EventNumber, Change)> {
         let by = if probe::planted!(ConfirmAtDeadline) { now.minus_ms(1) } else { now };
-        let mut at = self.deadlines.due(&mut self.holds, by)?;
+        let Some(mut at) = self.deadlines.due(&mut self.holds, by) else { return self.decide_rested(now) };
         let number = self.holds[at].event;
         // A payment that was open too long leaves the hold what it has left.
         let lapses = |entry: &Entry| entry.expires_at() > now;
@@ -347,7 +358,8 @@ impl Slot {
     /// A time before which `decide_due` has nothing.
     #[must_use]
     pub fn next_due(&self) -> Option<TimestampMs> {
-        self.deadlines.next_due()
+        let first_rested = self.resting.first().map(|(until, _)| *until);
+        self.deadlines.next_due().into_iter().chain(first_rested).min()
     }
 
     /// Ended holds that are remembered.
@@ -490,13 +502,35 @@ impl Slot {
             }
         }
         let taken = (0..event.plan.seat_count()).filter(|&seat| event.seat_state(seat) != PlaceState::Open).count();
+        let mut resting = 0;
+        for (&(until, what), &count) in &event.resting {
+            match what {
+                Rest::Seat(seat) => {
+                    assert!(event.is_resting(seat), "seat {seat} of {} rests until {until:?}", event.id);
+                    assert_eq!(event.seat_state(seat), PlaceState::Held, "seat {seat} of {}", event.id);
+                    resting += 1;
+                }
+                Rest::Admissions(admission) => {
+                    let quantity = u32::from(admission.quantity) * count;
+                    areas[usize::from(admission.area)].held += quantity;
+                    drawn.entry((admission.area, admission.source)).or_default().0 += quantity;
+                }
+            }
+        }
+        let said = (0..event.plan.seat_count()).filter(|&seat| event.is_resting(seat)).count();
+        assert_eq!(resting, said, "seats of {} rest once each", event.id);
+        hash ^= event.resting_hash();
+        let first = event.resting.keys().next().map(|(until, _)| *until);
+        let noted = self.resting.iter().find(|(_, number)| *number == event.number).map(|(until, _)| *until);
+        assert_eq!(first, noted, "when something of {} wakes", event.id);
+        assert_eq!(event.rules, self.rules_anew(event.number), "what the rules of {} count", event.id);
         let mut killed = 0;
         for seat in (0..event.plan.seat_count()).filter(|&seat| event.seat_state(seat) == PlaceState::Killed) {
             let reason = event.owner[seat as usize] as usize;
             assert!(reason < event.kill_reasons.len(), "seat {seat} of {} was killed for a reason", event.id);
             killed += 1;
         }
-        assert_eq!(owned + killed, taken, "every taken seat of {} has its hold, or was killed", event.id);
+        assert_eq!(owned + killed + resting, taken, "every taken seat of {} has its hold, or was killed", event.id);
         areas.iter_mut().zip(&event.areas).for_each(|(counted, area)| counted.killed = area.killed);
         assert_eq!(areas, event.areas, "areas of {}", event.id);
         if let Some(all) = &event.allocations {

@@ -9,8 +9,8 @@ use inventory_core::{
     best_available::Arrangement,
     change::{
         AllocationRemoved, AllocationSet, Change, Confirmed, EventCreated, EventUpdated, Exchanged, Extended, Held,
-        Killed, PaymentBegan, PaymentEnded, Record, Released, ResumeCause, Resumed, Returned, SoldDirect, Taken,
-        Unkilled,
+        Killed, PaymentBegan, PaymentEnded, PriceLevelSet, Record, Released, Rested, ResumeCause, Resumed, Returned,
+        SoldDirect, Taken, Unkilled,
     },
     codec::{decode_record, encode_record},
     command::{PaymentOutcome, Remainder},
@@ -21,7 +21,7 @@ use inventory_core::{
     image::{decode_slot, encode_slot, plans_of},
     place::{Admission, PlaceState, Seat},
     plan::{Area, Plan, PlanSpec, Point, RowKind, RowSpec, SeatSpec, SectionSpec},
-    policy::{EventState, OrphanRule, Policies, Settings},
+    policy::{EventState, LevelLimit, Limits, OrphanRule, Policies, Settings, SharedQuota},
     slot::{Plans, Slot, SlotConfig},
 };
 
@@ -43,6 +43,7 @@ fn order(text: &str) -> OrderRef {
 
 fn settings() -> Settings {
     Settings {
+        limits: Limits::default(),
         state: EventState::OnSale,
         opens_at: TimestampMs(1_700_000_000_000),
         closes_at: TimestampMs(1_800_000_000_000),
@@ -52,6 +53,22 @@ fn settings() -> Settings {
         time_zone: "Europe/Berlin".into(),
         labels: vec![("city".into(), "Köln".into()), ("season".into(), "26/27".into())],
     }
+}
+
+fn limits() -> Limits {
+    Limits {
+        by_level: vec![LevelLimit { level: "one".into(), places_max: 4 }],
+        quotas: vec![SharedQuota {
+            name: "exits".into(),
+            levels: vec!["one".into()],
+            areas: vec!["floor".into()],
+            places_max: 60,
+        }],
+    }
+}
+
+fn abandoning() -> Policies {
+    Policies { abandon_credits_max: 3, abandon_refill_s: 60, cooling_s_max: 30, ..Policies::default() }
 }
 
 fn records() -> Vec<(&'static str, Record)> {
@@ -255,6 +272,30 @@ fn records() -> Vec<(&'static str, Record)> {
                 seats: vec![3, 4, 5, 9],
                 areas: vec![(0, 2), (7, 1_000)],
             })),
+        ),
+        (
+            "event_updated_limits",
+            Change::EventUpdated(Box::new(EventUpdated {
+                request: None,
+                plan: None,
+                settings: Settings { limits: limits(), policies: abandoning(), ..settings() },
+            })),
+        ),
+        (
+            "price_level_set",
+            Change::PriceLevelSet(Box::new(PriceLevelSet {
+                request: request(11),
+                plan: digest,
+                seats: vec![3, 4, 9],
+                areas: vec![(7, 1_000)],
+            })),
+        ),
+        (
+            "rested",
+            Change::Rested(Rested {
+                seats: vec![(TimestampMs(1_700_000_000_001), 9), (TimestampMs(1_700_000_000_002), 3)],
+                admissions: vec![(TimestampMs(1_700_000_000_001), admission(7, 1, 2))],
+            }),
         ),
         (
             "allocation_removed",
@@ -615,6 +656,52 @@ fn a_slot_with_allocations_has_the_bytes_of_the_third_version_and_comes_back_who
     assert_eq!(again, bytes, "one state has one image");
 }
 
+/// The same with holds that expired: places rest, customers have spent credits; with limits and quotas that count.
+fn slot_with_expiries(plans: &OnePlan) -> Slot {
+    let mut slot = slot_with_allocations(plans);
+    let start = slot.now().0;
+    let mut step = 0;
+    let mut apply = |change: Change| {
+        step += 1;
+        slot.apply(TimestampMs(start + step * 1_000), EventNumber(0), &change, plans, None);
+        slot.assert_valid();
+    };
+    let settings = Settings { limits: limits(), policies: abandoning(), ..settings() };
+    apply(Change::EventUpdated(Box::new(EventUpdated { request: None, plan: None, settings })));
+    // Two seats and seven admissions, of an allocation and of none.
+    apply(Change::Expired(vec![hold_id(40)]));
+    let event = slot.events().next().expect("there is one");
+    assert_eq!(event.counts().held, 7 + 6 + 1, "what rests is held, as are places of holds 41 and 1");
+    slot
+}
+
+#[test]
+fn a_slot_with_expiries_comes_back_whole_and_wakes_in_time() {
+    let plans = plan();
+    let mut slot = slot_with_expiries(&plans);
+    let mut bytes = Vec::new();
+    encode_slot(&slot, &mut bytes);
+    golden("slot_v3_expiries.bin", &bytes);
+    let mut back = decode_slot(&bytes, slot.index(), CONFIG, &plans).expect("the image is ours");
+    back.assert_valid();
+    assert_eq!(back.hash(), slot.hash());
+    let mut again = Vec::new();
+    encode_slot(&back, &mut again);
+    assert_eq!(again, bytes, "one state has one image");
+    let cooled = slot.now().plus_ms(30_000);
+    let mut woken = 0;
+    for slot in [&mut slot, &mut back] {
+        while let Some((event, change)) = slot.decide_due(cooled) {
+            let Change::Rested(rested) = &change else { panic!("no hold is due: {change:?}") };
+            woken += rested.seats.len() + rested.admissions.len();
+            slot.apply(cooled, event, &change, &plans, None);
+            slot.assert_valid();
+        }
+    }
+    assert_eq!(woken, 2 * 4, "both seats and both entries of admissions, in either");
+    assert_eq!(back.hash(), slot.hash());
+}
+
 #[test]
 fn a_slot_with_kills_has_the_bytes_of_the_second_version_and_comes_back_whole() {
     let plans = plan();
@@ -680,7 +767,7 @@ fn a_slot_has_the_bytes_it_always_had_and_comes_back_whole() {
 #[test]
 fn a_damaged_image_is_refused_or_is_another_valid_state() {
     let plans = plan();
-    for slot in [slot(&plans), later_slot(&plans), slot_with_allocations(&plans)] {
+    for slot in [slot(&plans), later_slot(&plans), slot_with_allocations(&plans), slot_with_expiries(&plans)] {
         no_damage_is_believed(&slot, &plans);
     }
 }

@@ -137,9 +137,10 @@ impl Model {
             Command::Kill(kill) => kill.check()?,
             Command::Unkill(unkill) => unkill.check()?,
             Command::BeginPayment(_) | Command::EndPayment(_) | Command::GetHold(_) | Command::UpdateEvent(_) => {}
-            Command::SetAllocation(_) | Command::RemoveAllocation(_) | Command::ListAllocations => {
-                todo!("not judged yet")
-            }
+            Command::SetAllocation(_)
+            | Command::RemoveAllocation(_)
+            | Command::ListAllocations
+            | Command::SetPriceLevel(_) => todo!("not judged yet"),
             Command::GetOrder(_) | Command::List(_) => {}
         }
         let event = self.events.get_mut(&key).ok_or(Reject::EventNotFound)?;
@@ -161,9 +162,10 @@ impl Model {
             Command::List(list) => Ok(event.list(list.what)),
             Command::Kill(kill) => event.kill(now, kill),
             Command::Unkill(unkill) => event.unkill(now, unkill),
-            Command::SetAllocation(_) | Command::RemoveAllocation(_) | Command::ListAllocations => {
-                todo!("not judged yet")
-            }
+            Command::SetAllocation(_)
+            | Command::RemoveAllocation(_)
+            | Command::ListAllocations
+            | Command::SetPriceLevel(_) => todo!("not judged yet"),
             Command::UpdateEvent(update) => event.update(now, update),
         }
     }

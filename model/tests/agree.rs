@@ -753,6 +753,7 @@ impl Run {
             Command::Suggest(suggest) => suggest.options_max = self.rng.within(1..=4) as u8,
             Command::SetAllocation(set) => set.key = "another".into(),
             Command::RemoveAllocation(remove) => remove.key = "another".into(),
+            Command::SetPriceLevel(set) => set.level = "another".into(),
             Command::ListAllocations => {}
             Command::SellDirect(sell) => match self.rng.below(6) {
                 0 => sell.order = self.order(),

@@ -203,6 +203,7 @@ fn kind_of(command: &Command, answer: &Answer) -> String {
         Command::Unkill(_) => "Unkill",
         Command::SetAllocation(_) => "SetAllocation",
         Command::RemoveAllocation(_) => "RemoveAllocation",
+        Command::SetPriceLevel(_) => "SetPriceLevel",
         Command::ListAllocations => "ListAllocations",
         Command::GetOrder(_) => "GetOrder",
         Command::List(_) => "List",

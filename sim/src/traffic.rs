@@ -175,6 +175,7 @@ impl Asker<'_> {
                 Command::Unkill(unkill) => unkill.places.seats.truncate(1),
                 Command::SetAllocation(set) => set.key = "another".into(),
                 Command::RemoveAllocation(remove) => remove.key = "another".into(),
+                Command::SetPriceLevel(set) => set.level = "another".into(),
                 Command::ListAllocations => {}
                 Command::GetOrder(order) => *order = self.order()?,
                 Command::List(list) => list.what = Listed::Holds,

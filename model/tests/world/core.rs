@@ -127,6 +127,7 @@ impl Core {
                     | Command::Kill(_)
                     | Command::Unkill(_)
                     | Command::SetAllocation(_)
+                    | Command::SetPriceLevel(_)
                     | Command::RemoveAllocation(_) => panic!("it touches places"),
                     Command::Hold(hold) => hold.hold_id,
                     Command::Extend(extend) => extend.hold_id,

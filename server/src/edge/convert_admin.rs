@@ -5,7 +5,7 @@ use inventory_core::{
     command::{CreateEvent, PolicyPatch, UpdateEvent},
     ids::{EventId, PlanDigest, TimestampMs},
     plan::{Plan, PlanProblem, PlanSpec, RowKind, Severity},
-    policy::{EventState, OrphanRule, Policies, Settings},
+    policy::{EventState, Limits, OrphanRule, Policies, Settings},
 };
 use proto::{
     admin::v1 as wire,
@@ -32,6 +32,7 @@ pub(crate) fn new_settings(request: &wire::CreateEventRequest) -> Refusable<Sett
         display_name: request.display_name.as_str().into(),
         time_zone: request.time_zone.as_str().into(),
         labels: labels(&request.labels),
+        limits: Limits::default(),
     };
     if let Some(policies) = &request.policies {
         let patch = UpdateEvent { policies: all_set(policies)?, ..UpdateEvent::default() };
@@ -120,6 +121,8 @@ fn all_set(policies: &wire::EventPolicies) -> Refusable<PolicyPatch> {
         orphan_rule: known_orphan_rule(policies.orphan_rule)?,
         retry_window_s: seconds("retry_window", policies.retry_window.as_ref())?,
         cooling_s_max: seconds("cooling_max", policies.cooling_max.as_ref())?,
+        abandon_credits_max: None,
+        abandon_refill_s: None,
     })
 }
 

@@ -349,6 +349,7 @@ fn say(reject: Reject, asked: Asked) -> Box<Refusal> {
                 | Field::AllocationKeys
                 | Field::AllocationKey
                 | Field::ClosesAt
+                | Field::PriceLevel
                 | Field::Options
                 | Field::Customer
                 | Field::ReplaceHoldId
@@ -505,6 +506,14 @@ fn say(reject: Reject, asked: Asked) -> Box<Refusal> {
             format!("the customer would have more than the {places_max} places the event allows"),
         )
         .with("limit", places_max),
+        Reject::HoldCooldown { retry_after_ms } => {
+            let mut refusal = Refusal::new(
+                Reason::HoldCooldown,
+                "too many holds of the customer expired unpaid; the next may be made later",
+            );
+            refusal.retry_after_ms = retry_after_ms;
+            refusal
+        }
         Reject::HoldQuota { holds_max } => Refusal::new(
             Reason::HoldQuota,
             format!("the customer would have more than the {holds_max} holds the event allows"),
@@ -553,6 +562,7 @@ fn field_path(field: Field) -> Cow<'static, str> {
         Field::AllocationKeys => "allocation_keys",
         Field::AllocationKey => "allocation_key",
         Field::ClosesAt => "closes_at",
+        Field::PriceLevel => "price_level",
         Field::State => "state",
         Field::Setting(name) => name,
     })
