@@ -112,7 +112,7 @@ fn kinds() -> [(&'static str, Change); 9] {
         settings: Settings::default(),
     };
     let held = Held {
-        tags: Vec::new(),
+        tags: Box::default(),
         hold_id,
         fingerprint: 5,
         customer: CustomerKey(6),

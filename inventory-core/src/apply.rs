@@ -262,7 +262,9 @@ impl Slot {
             held.arrangement,
         );
         entry.set_places(&held.seats, &held.admissions);
-        entry.set_tags(held.tags.clone());
+        if !held.tags.is_empty() {
+            entry.set_tags(held.tags.to_vec());
+        }
         if held.attempts > 0 {
             entry.payments_mut().inherited = held.attempts;
         }
@@ -280,18 +282,19 @@ impl Slot {
         event.live_holds += 1;
         // At most 64.
         event.count_customer(held.customer, places as i32, 1);
-        self.count_levels_of(at, held.customer, true);
+        if event.rules.is_some() {
+            self.count_levels_of(at, held.customer, true);
+        }
     }
 
     /// The unsold places of a hold count for its customer by price level, or do no longer.
+    #[cold]
     fn count_levels_of(&mut self, at: u32, customer: CustomerKey, is_more: bool) {
         let number = self.holds[at].event;
-        if self.event(number).is_some_and(|event| event.rules.is_some()) {
-            let seats: SeatIndexes = self.holds[at].unsold_seats().map(|seat| seat.index).collect();
-            let admissions: Admissions = self.holds[at].unsold_admissions().collect();
-            let places = Bundle { seats: &seats, admissions: &admissions };
-            self.event_mut(number).count_levels(customer, places, is_more);
-        }
+        let seats: SeatIndexes = self.holds[at].unsold_seats().map(|seat| seat.index).collect();
+        let admissions: Admissions = self.holds[at].unsold_admissions().collect();
+        let places = Bundle { seats: &seats, admissions: &admissions };
+        self.event_mut(number).count_levels(customer, places, is_more);
     }
 
     fn extend(&mut self, number: EventNumber, extended: &Extended) {
@@ -518,7 +521,9 @@ impl Slot {
         let (customer, places) = (entry.customer, unsold_count(entry));
         let is_abandoned = state == HoldState::Expired && !entry.ever_paid() && !entry.has_sold();
         let words = entry.copy_words();
-        self.count_levels_of(at, customer, false);
+        if self.event_mut(number).rules.is_some() {
+            self.count_levels_of(at, customer, false);
+        }
         let event = self.event_mut(number);
         let freed = if state == HoldState::Expired && probe::planted!(ExpiryFreesOne) { 1 } else { usize::MAX };
         let seats = words.unsold_seats().take(freed).map(|seat| seat.index);

@@ -106,6 +106,7 @@ impl Taken<'_> {
 
     /// The seats `64 * word..` the command could hold, one bit each. Bits past the last seat mean
     /// nothing. `except` opens what is held, never what is sold or killed; `also` closes last.
+    #[inline]
     pub(crate) fn open_word(&self, word: u32) -> u64 {
         let held = self.held[word as usize] & !bits_of(self.except, word);
         !(held | self.sold[word as usize] | bits_of(self.also, word)) & self.reach.word(word)

@@ -256,7 +256,7 @@ pub struct Held {
     /// How the chosen seats lie.
     pub arrangement: Arrangement,
     /// Allocations that seats of it are of, by number, sorted: a late payment may have them again.
-    pub tags: Vec<u8>,
+    pub tags: Box<[u8]>,
     /// Seats: explicit in request order, then chosen in plan order.
     pub seats: Seats,
     /// Admissions.

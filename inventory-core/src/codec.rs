@@ -584,7 +584,7 @@ fn decode_held(reader: &mut Reader<'_>) -> Result<Held, DecodeError> {
         return Err(reader.error("a reserved field that is not zero"));
     }
     let replaced = (flags & 1 != 0).then(|| self::hold_id(reader)).transpose()?;
-    let tags = if flags & 4 != 0 { tags(reader)? } else { Vec::new() };
+    let tags = if flags & 4 != 0 { tags(reader)?.into() } else { Box::default() };
     let seats = seat_words(reader, seats)?;
     let admissions = admission_words(reader, admissions)?;
     Ok(Held {

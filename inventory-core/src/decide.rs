@@ -167,7 +167,10 @@ impl Slot {
 
         let freed =
             |area, source| admissions_of(area, source, replaced.iter().flat_map(|entry| entry.unsold_admissions()));
-        let mut admissions = admit(&access, hold, &areas, freed)?;
+        let mut admissions = match hold.admissions.is_empty() {
+            true => Admissions::new(),
+            false => admit(&access, hold, &areas, freed)?,
+        };
         let mut except: Vec<u32> =
             replaced.iter().flat_map(|entry| entry.unsold_seats()).map(|seat| seat.index).collect();
         except.sort_unstable();
@@ -212,17 +215,12 @@ impl Slot {
                 None => return Err(nothing_fits(&access, &wanted, hold.best.as_ref())),
             }
         }
-        let indexes = |seats: &[Seat]| -> SeatIndexes {
-            if event.rules.is_some() { seats.iter().map(|seat| seat.index).collect() } else { SeatIndexes::new() }
-        };
-        let (taken_seats, freed_admissions) = (indexes(&seats), replaced.map(|entry| entry.unsold_admissions()));
-        let freed_admissions: Admissions = freed_admissions.into_iter().flatten().collect();
-        let more = Bundle { seats: &taken_seats, admissions: &admissions };
-        let less = Bundle { seats: &except, admissions: &freed_admissions };
-        event.judge_quotas(more, less)?;
+        if event.rules.is_some() {
+            with_bundles(&seats, &admissions, replaced, |more, less| event.judge_quotas(more, less))?;
+        }
         let judged = if probe::planted!(OrphanJudgedTwice) { seats.len() } else { explicit_count };
-        judge_orphans(event, &access.reached(), &seats[..judged], &except)?;
-        self.judge_customer(now, event, hold, replaced, more, less, seats.len() as u32)?;
+        judge_orphans(&access, &seats[..judged], &except)?;
+        self.judge_customer(now, event, hold, &seats, &admissions, replaced)?;
         let ttl_ms = if hold.ttl_ms == 0 { u64::from(policies.hold_ttl_s) * 1_000 } else { u64::from(hold.ttl_ms) };
         let lifetime_ms = u64::from(policies.lifetime_s_max) * 1_000;
         Ok(Held {
@@ -236,7 +234,7 @@ impl Slot {
             attempts: replaced.map_or(0, |entry| entry.attempts_used() as u8),
             replaced: hold.replace,
             arrangement,
-            tags: tags_of(event, &seats),
+            tags: if event.allocations.is_some() { tags_of(event, &seats).into() } else { Box::default() },
             seats,
             admissions,
         })
@@ -332,17 +330,14 @@ impl Slot {
         Ok(entry)
     }
 
-    /// `more` has seats only where price levels are limited: there are `seats` of them.
-    #[expect(clippy::too_many_arguments, reason = "all that a customer has and would have, in one place")]
     fn judge_customer(
         &self,
         now: TimestampMs,
         event: &Event,
         hold: &Hold,
+        seats: &[Seat],
+        admissions: &[Admission],
         replaced: Option<&Entry>,
-        more: Bundle<'_>,
-        less: Bundle<'_>,
-        seats: u32,
     ) -> Result<(), Reject> {
         if !hold.customer.is_some() {
             return Ok(());
@@ -353,17 +348,19 @@ impl Slot {
             places -= unsold_count(entry);
             holds -= 1;
         }
-        let in_all = seats + more.admissions.iter().map(|a| u32::from(a.quantity)).sum::<u32>();
+        let more = seats.len() as u32 + admissions.iter().map(|a| u32::from(a.quantity)).sum::<u32>();
         let limit = policies.places_per_customer_max;
-        if limit > 0 && places + in_all > limit {
+        if limit > 0 && places + more > limit {
             return Err(Reject::CustomerLimit { places_max: limit });
         }
-        event.judge_levels(hold.customer, more, less)?;
+        if event.rules.is_some() {
+            with_bundles(seats, admissions, replaced, |more, less| event.judge_levels(hold.customer, more, less))?;
+        }
         let limit = policies.holds_per_customer_max;
         if limit > 0 && holds + 1 > limit {
             return Err(Reject::HoldQuota { holds_max: limit });
         }
-        if replaced.is_none() {
+        if replaced.is_none() && policies.abandon_credits_max > 0 {
             event.abandoned.judge(now, hold.customer, policies)?;
         }
         Ok(())
@@ -843,11 +840,13 @@ fn choose(
 }
 
 /// Whether explicit picks leave a single seat alone where others would not: ADR-0030. `except`: sorted.
-fn judge_orphans(event: &Event, reached: &Reached<'_>, explicit: &[Seat], except: &[u32]) -> Result<(), Reject> {
+fn judge_orphans(access: &Access<'_>, explicit: &[Seat], except: &[u32]) -> Result<(), Reject> {
+    let event = access.event();
     let rule = event.settings.policies.orphan_rule;
     if rule == OrphanRule::Off || explicit.is_empty() {
         return Ok(());
     }
+    let reached = access.reached();
     let taken = reached.taken(&[], except);
     if !orphan::may_strand(&event.plan, taken, explicit) {
         return Ok(());
@@ -895,11 +894,24 @@ fn has_alternative(
     ladder::has_adjacent(plan, openings, taken, &wanted)
 }
 
+/// What a hold takes, and what the hold gives that it replaces, for rules that count places.
+#[cold]
+fn with_bundles(
+    seats: &[Seat],
+    admissions: &[Admission],
+    replaced: Option<&Entry>,
+    judge: impl FnOnce(Bundle<'_>, Bundle<'_>) -> Result<(), Reject>,
+) -> Result<(), Reject> {
+    let seats: SeatIndexes = seats.iter().map(|seat| seat.index).collect();
+    let freed_seats: SeatIndexes =
+        replaced.iter().flat_map(|entry| entry.unsold_seats()).map(|seat| seat.index).collect();
+    let freed_admissions: Admissions = replaced.iter().flat_map(|entry| entry.unsold_admissions()).collect();
+    judge(Bundle { seats: &seats, admissions }, Bundle { seats: &freed_seats, admissions: &freed_admissions })
+}
+
 /// Allocations that seats are of, sorted.
+#[cold]
 fn tags_of(event: &Event, seats: &[Seat]) -> Vec<u8> {
-    if event.allocations.is_none() {
-        return Vec::new();
-    }
     let mut tags: Vec<u8> = seats.iter().map(|seat| event.tag(seat.index)).filter(|&tag| tag != 0).collect();
     tags.sort_unstable();
     tags.dedup();

@@ -508,13 +508,28 @@ impl Event {
         *Self::count_mut(&mut self.seats, from) -= 1;
         *Self::count_mut(&mut self.seats, to) += 1;
         self.hash ^= Self::seat_hash(seat, from) ^ Self::seat_hash(seat, to);
-        if let Some(rules) = &mut self.rules {
-            rules.move_seat(&self.plan, seat, from, to);
+        if self.rules.is_some() {
+            self.count_seat(seat, from, to);
         }
         if let Some(moves) = moves {
-            let is_set_aside = self.allocations.as_ref().is_some_and(|all| all.tag(seat) != 0);
-            let public = |state| if is_set_aside && state == PlaceState::Open { PlaceState::Killed } else { state };
-            moves.push(Move { what: Moved::Seat(seat), from: public(from), to: public(to), state: to });
+            let (from, seen) = if self.allocations.is_some() { self.seen(seat, from, to) } else { (from, to) };
+            moves.push(Move { what: Moved::Seat(seat), from, to: seen, state: to });
+        }
+    }
+
+    /// Two states of a seat as the public sees them.
+    #[cold]
+    fn seen(&self, seat: u32, from: PlaceState, to: PlaceState) -> (PlaceState, PlaceState) {
+        let is_set_aside = self.tag(seat) != 0;
+        let seen = |state| if is_set_aside && state == PlaceState::Open { PlaceState::Killed } else { state };
+        (seen(from), seen(to))
+    }
+
+    /// A seat that moves counts for the shared quotas it is of.
+    #[cold]
+    fn count_seat(&mut self, seat: u32, from: PlaceState, to: PlaceState) {
+        if let Some(rules) = &mut self.rules {
+            rules.move_seat(&self.plan, seat, from, to);
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Not here: what allocations are (`allocation.rs`), what of it is taken (`decide.rs`). Choices: ADR-0033.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 use smallvec::SmallVec;
 
@@ -28,14 +28,19 @@ pub(crate) const GENERAL: u8 = 0;
 pub(crate) struct Access<'a> {
     event: &'a Event,
     all: Option<&'a Allocations>,
-    /// Allocations of its keys, in their order.
-    brought: Numbers,
-    /// Those in their window.
-    usable: Numbers,
+    /// Allocations of its keys.
+    keyed: Option<Box<Keyed>>,
     /// General sale is in its window.
     general: bool,
     /// Best available draws on general sale too.
     best_general: bool,
+}
+
+/// Allocations whose keys a command brings, in their order: most bring none.
+struct Keyed {
+    all: Numbers,
+    /// Those in their window.
+    usable: Numbers,
 }
 
 impl<'a> Access<'a> {
@@ -47,20 +52,38 @@ impl<'a> Access<'a> {
             None => Numbers::new(),
         };
         let best_general = brought.is_empty() || keys.include_unallocated;
-        Self { event, all, usable: brought.clone(), brought, general: true, best_general }
+        let keyed = (!brought.is_empty()).then(|| Box::new(Keyed { usable: brought.clone(), all: brought }));
+        Self { event, all, keyed, general: true, best_general }
     }
 
     /// Of a command at this time.
+    #[inline]
     pub(crate) fn at(event: &'a Event, keys: &AllocationKeys, now: TimestampMs) -> Self {
+        let settings = &event.settings;
+        let general = is_open((settings.opens_at, settings.closes_at), now);
+        if event.allocations.is_none() {
+            return Self { event, all: None, keyed: None, general, best_general: true };
+        }
         let mut access = Self::without_window(event, keys);
-        let window = |number| access.window(number);
-        let is_open = |(opens_at, closes_at): (TimestampMs, TimestampMs)| {
-            now >= opens_at && (closes_at.0 == 0 || now < closes_at)
-        };
-        let general = is_open(window(GENERAL));
-        let usable = access.brought.iter().copied().filter(|&number| is_open(window(number))).collect();
-        (access.general, access.usable) = (general, usable);
+        access.general = general;
+        access.close_windows(now);
         access
+    }
+
+    fn close_windows(&mut self, now: TimestampMs) {
+        let Some(mut keyed) = self.keyed.take() else { return };
+        keyed.usable.retain(|number| is_open(self.window(*number), now));
+        self.keyed = Some(keyed);
+    }
+
+    /// Allocations whose keys were brought.
+    fn brought(&self) -> &[u8] {
+        self.keyed.as_ref().map_or(&[], |keyed| &keyed.all)
+    }
+
+    /// Those in their window.
+    fn usable(&self) -> &[u8] {
+        self.keyed.as_ref().map_or(&[], |keyed| &keyed.usable)
     }
 
     /// The event.
@@ -79,6 +102,7 @@ impl<'a> Access<'a> {
     }
 
     /// Whether the event is on sale, and what each part of the command may draw on is in its window.
+    #[inline]
     pub(crate) fn judge_windows(
         &self,
         now: TimestampMs,
@@ -86,6 +110,11 @@ impl<'a> Access<'a> {
         areas: &[u16],
         has_best: bool,
     ) -> Result<(), Reject> {
+        let is_plainly_open = self.all.is_none() && self.general && self.event.settings.state == EventState::OnSale;
+        if is_plainly_open { Ok(()) } else { self.judge_each_window(now, seats, areas, has_best) }
+    }
+
+    fn judge_each_window(&self, now: TimestampMs, seats: &[Seat], areas: &[u16], has_best: bool) -> Result<(), Reject> {
         let settings = &self.event.settings;
         match settings.state {
             EventState::Draft => return Err(Reject::SaleNotOpen { opens_at: settings.opens_at }),
@@ -97,16 +126,16 @@ impl<'a> Access<'a> {
         let Some(all) = self.all else { return self.judge_sources(now, &[GENERAL]) };
         for seat in seats {
             let tag = all.tag(seat.index);
-            self.judge_sources(now, &[if self.brought.contains(&tag) { tag } else { GENERAL }])?;
+            self.judge_sources(now, &[if self.brought().contains(&tag) { tag } else { GENERAL }])?;
         }
         for &area in areas {
             let with_quota = |number: &u8| all.source_of(area, *number).is_some();
-            let mut sources: Numbers = self.brought.iter().copied().filter(with_quota).collect();
+            let mut sources: Numbers = self.brought().iter().copied().filter(with_quota).collect();
             sources.push(GENERAL);
             self.judge_sources(now, &sources)?;
         }
         if has_best {
-            let mut sources = self.brought.clone();
+            let mut sources = Numbers::from_slice(self.brought());
             if self.best_general {
                 sources.push(GENERAL);
             }
@@ -117,7 +146,7 @@ impl<'a> Access<'a> {
 
     /// Whether one of these allocations, or general sale, is in its window.
     fn judge_sources(&self, now: TimestampMs, numbers: &[u8]) -> Result<(), Reject> {
-        let is_usable = |number: &u8| if *number == GENERAL { self.general } else { self.usable.contains(number) };
+        let is_usable = |number: &u8| if *number == GENERAL { self.general } else { self.usable().contains(number) };
         if numbers.iter().any(is_usable) {
             return Ok(());
         }
@@ -127,11 +156,15 @@ impl<'a> Access<'a> {
 
     /// Whether every seat is of general sale or of an allocation whose key was brought, but for those in the sorted list
     /// `except`.
+    #[inline]
     pub(crate) fn judge_tags(&self, seats: &[Seat], except: &[u32]) -> Result<(), Reject> {
-        let Some(all) = self.all else { return Ok(()) };
+        self.all.map_or(Ok(()), |all| self.judge_tags_of(all, seats, except))
+    }
+
+    fn judge_tags_of(&self, all: &Allocations, seats: &[Seat], except: &[u32]) -> Result<(), Reject> {
         let foreign = seats.iter().map(|seat| seat.index).filter(|&seat| {
             let tag = all.tag(seat);
-            tag != 0 && !self.brought.contains(&tag) && except.binary_search(&seat).is_err()
+            tag != 0 && !self.brought().contains(&tag) && except.binary_search(&seat).is_err()
         });
         let named = |seat| PlaceInTheWay { place: Moved::Seat(seat), state: self.event.public_state(seat) };
         let places: Vec<PlaceInTheWay> = foreign.map(named).take(NAMED_MAX).collect();
@@ -151,7 +184,7 @@ impl<'a> Access<'a> {
     fn with_general(&self, area: u16, general: bool) -> Numbers {
         let mut sources = Numbers::new();
         if let Some(all) = self.all {
-            sources.extend(self.usable.iter().filter_map(|&number| all.source_of(area, number)));
+            sources.extend(self.usable().iter().filter_map(|&number| all.source_of(area, number)));
         }
         if general {
             sources.push(GENERAL);
@@ -184,19 +217,20 @@ impl<'a> Access<'a> {
     /// The seats that best available reaches.
     pub(crate) fn reached_by_best(&self) -> Reached<'a> {
         if probe::planted!(AllocationIgnored) {
-            return Reached { event: self.event, planes: SmallVec::new(), outside: None, is_every: true, index: None };
+            return Reached { event: self.event, planes: Vec::new(), outside: None, is_every: true, index: None };
         }
         self.seats_of(self.general && self.best_general)
     }
 
+    #[inline]
     fn seats_of(&self, general: bool) -> Reached<'a> {
         let event = self.event;
         let Some(all) = self.all else {
             let index = Some(&event.openings);
-            return Reached { event, planes: SmallVec::new(), outside: None, is_every: true, index };
+            return Reached { event, planes: Vec::new(), outside: None, is_every: true, index };
         };
-        let planes: SmallVec<[&'a [u64]; 4]> = self.usable.iter().map(|&number| all.get(number).plane()).collect();
-        let index = match (&*self.usable, general) {
+        let planes: Vec<&'a [u64]> = self.usable().iter().map(|&number| all.get(number).plane()).collect();
+        let index = match (self.usable(), general) {
             ([], true) => Some(&event.openings),
             ([one], false) => Some(all.get(*one).openings()),
             // The openings of each alone are not those of all together.
@@ -206,10 +240,15 @@ impl<'a> Access<'a> {
     }
 }
 
+/// Whether a window is open.
+fn is_open((opens_at, closes_at): (TimestampMs, TimestampMs), now: TimestampMs) -> bool {
+    now >= opens_at && (closes_at.0 == 0 || now < closes_at)
+}
+
 /// Seats that a command, or a part of it, reaches.
 pub(crate) struct Reached<'a> {
     event: &'a Event,
-    planes: SmallVec<[&'a [u64]; 4]>,
+    planes: Vec<&'a [u64]>,
     outside: Option<&'a [u64]>,
     is_every: bool,
     index: Option<&'a Openings>,

@@ -83,7 +83,7 @@ impl Sale {
         let event = self.event;
         let hold = self.wish(seats, None);
         let held = Held {
-            tags: Vec::new(),
+            tags: Box::default(),
             hold_id: hold.hold_id,
             fingerprint: 0,
             customer: CustomerKey::NONE,

@@ -96,7 +96,7 @@ fn records() -> Vec<(&'static str, Record)> {
         (
             "held",
             Change::Held(Held {
-                tags: Vec::new(),
+                tags: Box::default(),
                 hold_id: hold_id(1),
                 fingerprint: 7,
                 customer: CustomerKey(8),
@@ -148,7 +148,7 @@ fn records() -> Vec<(&'static str, Record)> {
         (
             "held_attempts",
             Change::Held(Held {
-                tags: Vec::new(),
+                tags: Box::default(),
                 hold_id: hold_id(1),
                 fingerprint: 7,
                 customer: CustomerKey(0),
@@ -257,7 +257,7 @@ fn records() -> Vec<(&'static str, Record)> {
                 attempts: 0,
                 replaced: None,
                 arrangement: Arrangement::None,
-                tags: vec![1, 255],
+                tags: [1, 255].into(),
                 seats: vec![Seat { index: 3, ticket_type: 0 }].into(),
                 admissions: vec![Admission { source: 15, ..admission(4_095, 255, 64) }].into(),
             }),
@@ -441,7 +441,7 @@ fn slot(plans: &OnePlan) -> Slot {
     apply(Change::EventCreated(Box::new(created)));
     let held = |number: u64, seats: &[u32], admitted: u8| {
         Change::Held(Held {
-            tags: Vec::new(),
+            tags: Box::default(),
             hold_id: hold_id(number),
             fingerprint: number,
             customer: CustomerKey(number % 2),
@@ -574,7 +574,7 @@ fn slot_with_allocations(plans: &OnePlan) -> Slot {
             attempts: 0,
             replaced: None,
             arrangement: Arrangement::None,
-            tags: tags.to_vec(),
+            tags: tags.into(),
             seats: seats.iter().map(|&index| Seat { index, ticket_type: 0 }).collect(),
             admissions: vec![admission, drawn(0, 1)].into(),
         })

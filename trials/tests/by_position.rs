@@ -59,7 +59,7 @@ fn sale() -> (Vec<Logged>, History) {
         settings: Settings::default(),
     };
     let held = Held {
-        tags: Vec::new(),
+        tags: Box::default(),
         hold_id: HoldId(id(1).0),
         fingerprint: 0,
         customer: CustomerKey::NONE,

@@ -25,7 +25,7 @@ struct State {
 
 fn empty() -> State {
     State {
-        tags: Vec::new(),
+        tags: Box::default(),
         meta: CheckpointMeta {
             identity: IDENTITY,
             batch_seq: 0,
