@@ -26,6 +26,7 @@ use std::{
 
 use inventory_core::{
     ahead::{AHEAD_MAX, STEPS},
+    cart::{CartEnd, CartStep},
     change::{Change, HoldView, Taken},
     command::Command,
     event::Event,
@@ -484,6 +485,9 @@ impl Shard {
                 let plan_revision = self.plan_revision(at, event);
                 self.answer_about(at, event, reply, Ok(Done::Touched { plan_revision, touched, replayed }));
             }
+            Ok(Decision::Verdict { event, verdict }) => {
+                self.answer_about(at, event, reply, Ok(Done::Verdict(verdict)));
+            }
             Ok(Decision::Event { event, replayed }) => {
                 self.answer_about(at, event, reply, Ok(Done::Event { key, replayed }));
             }
@@ -761,12 +765,17 @@ impl EventMeta {
 
 /// Whether a command may wait until there is space: it makes the state grow.
 fn needs_room(command: &Command) -> bool {
+    if let Command::Cart(step) = command {
+        return matches!(step, CartStep::Prepare(_));
+    }
     !matches!(
         command,
         Command::Confirm(_)
             | Command::Release(_)
             | Command::EndPayment(_)
             | Command::ReturnPlaces(_)
+            | Command::ConfirmMany(_)
+            | Command::ReleaseMany(_)
             | Command::GetOrder(_)
             | Command::List(_)
             | Command::GetHold(_)
@@ -789,7 +798,12 @@ fn hold_of(change: &Change) -> Option<HoldId> {
             Taken::Sale(sold) => sold.hold_id,
             Taken::Hold(confirmed) => confirmed.hold_id,
         }),
-        Change::EventCreated(_)
+        Change::CartHeld(part) => Some(part.held.hold_id),
+        Change::CartConfirmed(part) => Some(part.cart_id),
+        // What was refused is remembered by nobody.
+        Change::CartReleased(part) => (part.cause != CartEnd::Refused).then_some(part.cart_id),
+        Change::CartSettled(_)
+        | Change::EventCreated(_)
         | Change::EventUpdated(_)
         | Change::Returned(_)
         | Change::Killed(_)
@@ -822,6 +836,10 @@ fn fingerprint(key: EventKey, command: &Command) -> u64 {
         Command::Unkill(unkill) => (unkill.request_id, unkill.fingerprint()).hash(&mut hasher),
         Command::GetOrder(order) => order.hash(&mut hasher),
         Command::List(list) => (list.what, list.from, list.count_max).hash(&mut hasher),
+        Command::HoldMany(many) => (many.cart_id, many.fingerprint()).hash(&mut hasher),
+        Command::ConfirmMany(confirm) => (confirm.cart_id, &confirm.order).hash(&mut hasher),
+        Command::ReleaseMany(cart_id) => cart_id.hash(&mut hasher),
+        Command::Cart(step) => step.fingerprint().hash(&mut hasher),
         Command::CreateEvent(create) => create.fingerprint().hash(&mut hasher),
         Command::UpdateEvent(update) => (update.request_id, update.fingerprint()).hash(&mut hasher),
     }

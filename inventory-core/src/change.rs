@@ -7,6 +7,7 @@ use alloc::{boxed::Box, vec::Vec};
 
 use crate::{
     best_available::Arrangement,
+    cart::{Cart, CartConfirmed, CartHeld, CartReleased},
     command::{PaymentOutcome, Remainder},
     giving_back::ReturnTo,
     ids::{CustomerKey, EventId, EventKey, EventNumber, HoldId, OrderRef, PlanDigest, RequestId, TimestampMs},
@@ -66,6 +67,14 @@ pub enum Change {
     Killed(Box<Killed>),
     /// Withdrawn places are open again.
     Unkilled(Box<Unkilled>),
+    /// A part of a cart was made.
+    CartHeld(Box<CartHeld>),
+    /// A part of a cart was sold.
+    CartConfirmed(Box<CartConfirmed>),
+    /// A part of a cart was given back.
+    CartReleased(CartReleased),
+    /// Every other event of a cart has applied what this one decided.
+    CartSettled(HoldId),
 }
 
 /// Open places were sold without a hold: a hold that is born confirmed.
@@ -323,6 +332,10 @@ pub enum HoldCause {
     Killed = 4,
     /// The event was cancelled.
     Cancelled = 5,
+    /// Another event would not make its part of the cart.
+    CartRefused = 6,
+    /// Another event had no part of the cart.
+    PartMissing = 7,
 }
 
 /// A hold as a caller may see it.
@@ -362,4 +375,6 @@ pub struct HoldView {
     pub orders: Vec<OrderRef>,
     /// How the chosen seats lie.
     pub arrangement: Arrangement,
+    /// The cart it is a part of.
+    pub cart: Option<Cart>,
 }

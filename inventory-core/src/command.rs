@@ -6,6 +6,7 @@
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use crate::{
+    cart::{CartStep, ConfirmMany, HoldMany},
     digest::Hasher,
     direct_sale::SellDirect,
     giving_back::{Exchange, ReturnPlaces},
@@ -57,6 +58,14 @@ pub enum Command {
     Kill(Box<Kill>),
     /// killed -> open.
     Unkill(Box<Unkill>),
+    /// open -> held in several events: a cart. Sent to the first of them.
+    HoldMany(Box<HoldMany>),
+    /// held -> sold, all of a cart.
+    ConfirmMany(Box<ConfirmMany>),
+    /// held -> open, all of a cart.
+    ReleaseMany(HoldId),
+    /// What the events of a cart ask of each other.
+    Cart(CartStep),
     /// A new event.
     CreateEvent(Box<CreateEvent>),
     /// Policies, windows, state, plan.

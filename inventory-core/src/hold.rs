@@ -20,6 +20,7 @@ use smallvec::SmallVec;
 
 use crate::{
     best_available::Arrangement,
+    cart::Cart,
     change::{HoldCause, HoldState},
     decide::unsold_count,
     digest::{Hasher, mix},
@@ -127,6 +128,7 @@ struct Extras {
     sales: Sales,
     /// The last confirm named places: it was not of the whole.
     sold_in_part: bool,
+    cart: Option<Cart>,
 }
 
 /// Which places of a hold were sold to which of its orders, by number.
@@ -192,19 +194,21 @@ struct Marks(u8);
 impl Marks {
     const STATES: [HoldState; 5] =
         [HoldState::Active, HoldState::Paying, HoldState::Confirmed, HoldState::Released, HoldState::Expired];
-    const CAUSES: [HoldCause; 6] = [
+    const CAUSES: [HoldCause; 8] = [
         HoldCause::None,
         HoldCause::Requested,
         HoldCause::Replaced,
         HoldCause::Deadline,
         HoldCause::Killed,
         HoldCause::Cancelled,
+        HoldCause::CartRefused,
+        HoldCause::PartMissing,
     ];
     const ARRANGEMENTS: [Arrangement; 5] =
         [Arrangement::None, Arrangement::Contiguous, Arrangement::Stranding, Arrangement::Split, Arrangement::General];
 
     const fn new(state: HoldState, cause: HoldCause, arrangement: Arrangement) -> Marks {
-        Marks(state as u8 + 5 * (cause as u8 + 6 * arrangement as u8))
+        Marks(state as u8 + 5 * (cause as u8 + 8 * arrangement as u8))
     }
 
     fn state(self) -> HoldState {
@@ -212,12 +216,12 @@ impl Marks {
     }
 
     fn cause(self) -> HoldCause {
-        Self::CAUSES[usize::from(self.0 / 5 % 6)]
+        Self::CAUSES[usize::from(self.0 / 5 % 8)]
     }
 
     fn arrangement(self) -> Arrangement {
         // The remainder is for the compiler: no number made here is that large.
-        Self::ARRANGEMENTS[usize::from(self.0 / 30 % 5)]
+        Self::ARRANGEMENTS[usize::from(self.0 / 40 % 5)]
     }
 }
 
@@ -325,9 +329,9 @@ impl Entry {
         matches!(self.state(), HoldState::Active | HoldState::Paying)
     }
 
-    /// Whether the entry is forgotten one day: ended, nothing sold.
+    /// Whether the entry is forgotten one day: ended, nothing sold, and no other event needs it.
     pub(crate) fn is_tombstone(&self) -> bool {
-        !self.is_live() && !self.has_sold()
+        !self.is_live() && !self.has_sold() && !self.is_unsettled()
     }
 
     /// Whether any of its places is sold.
@@ -571,6 +575,18 @@ impl Entry {
         self.set_sales(sales);
     }
 
+    /// The cart it is a part of.
+    pub(crate) fn cart(&self) -> Option<&Cart> {
+        self.extras.as_ref().and_then(|extras| extras.cart.as_ref())
+    }
+
+    /// Sets the cart it is a part of.
+    pub(crate) fn set_cart(&mut self, cart: Option<Cart>) {
+        if cart.is_some() || self.extras.is_some() {
+            self.extras_mut().cart = cart;
+        }
+    }
+
     fn extras_mut(&mut self) -> &mut Extras {
         self.extras.get_or_insert_default()
     }
@@ -599,7 +615,7 @@ impl Entry {
 
     /// Whether a payment was ever open: late payments need its places.
     pub(crate) fn ever_paid(&self) -> bool {
-        self.payments().is_some_and(|payments| !payments.attempts.is_empty())
+        self.cart().is_some() || self.payments().is_some_and(|payments| !payments.attempts.is_empty())
     }
 
     /// Whether this attempt is one of its own.
@@ -679,7 +695,7 @@ impl Entry {
     /// What this hold adds to its event's hash: nothing when it is only remembered.
     pub(crate) fn hash(&self) -> u64 {
         let (state, is_live, words) = (self.state(), self.is_live(), self.words());
-        if !is_live && words.iter().all(|word| word & SOLD == 0) {
+        if !is_live && !self.is_unsettled() && words.iter().all(|word| word & SOLD == 0) {
             return 0;
         }
         let mut hasher = Hasher::new(20);
@@ -711,6 +727,8 @@ impl Entry {
                 hasher.word(u64::from(extras.lost_gone) | 1 << 32);
                 extras.lost.iter().for_each(|&seat| hasher.word(u64::from(seat)));
             }
+            // Without a cart the hash is what it was before there were any.
+            extras.cart.iter().for_each(|cart| cart.hash_into(&mut hasher));
         }
         hasher.finish()
     }

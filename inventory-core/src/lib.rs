@@ -19,6 +19,7 @@ mod decide;
 pub mod place_set;
 pub mod direct_sale;
 pub mod giving_back;
+pub mod cart;
 pub mod kill;
 pub mod order;
 pub mod openings;

@@ -53,6 +53,11 @@ pub const KILL_REASON_BYTES_MAX: usize = 64;
 /// Different reasons of kills of one event: one byte a seat in an image.
 pub const KILL_REASONS_PER_EVENT_MAX: usize = 255;
 
+/// Events of one cart at least.
+pub const CART_EVENTS_MIN: usize = 2;
+/// Events of one cart at most.
+pub const CART_EVENTS_MAX: usize = 16;
+
 /// Holds that one `Expired` change names.
 pub const EXPIRED_HOLDS_PER_CHANGE_MAX: usize = 64;
 /// Holds that one turn expires before it must end: about 1 ms of work.

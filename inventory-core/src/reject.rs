@@ -39,6 +39,8 @@ pub enum Field {
     Reason,
     /// `give`
     Give,
+    /// `parts` of a cart
+    Parts,
     /// `state`
     State,
     /// A field of the event's settings, by its name.

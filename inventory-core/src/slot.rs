@@ -16,6 +16,7 @@ use hashbrown::HashTable;
 
 use crate::{
     best_available::Arrangement,
+    cart::{Asking, DueCart, Verdict},
     change::{Change, Held, HoldView, ResumeCause, Resumed},
     decide::view,
     digest::mix,
@@ -98,6 +99,13 @@ pub enum Decision {
         touched: Touched,
         /// Whether the command took effect before.
         replayed: bool,
+    },
+    /// Nothing: what the first part of a cart has decided.
+    Verdict {
+        /// The event.
+        event: EventNumber,
+        /// Nothing when it has not decided.
+        verdict: Option<Verdict>,
     },
     /// Nothing: the event is as asked already, or only validation was asked.
     Event {
@@ -228,6 +236,7 @@ pub struct Slot {
     pub(crate) deadlines: Wheel,
     pub(crate) forgetting: Wheel,
     pub(crate) tombstones: u32,
+    pub(crate) asking: Asking,
 }
 
 impl Slot {
@@ -244,6 +253,7 @@ impl Slot {
             deadlines: Wheel::new(),
             forgetting: Wheel::new(),
             tombstones: 0,
+            asking: Asking::default(),
         }
     }
 
@@ -311,11 +321,18 @@ impl Slot {
         Some(view(event, self.remembered(self.now, event, id)?))
     }
 
-    /// The next `Expired` or `PaymentsLapsed` change that is due at `now`: up to 64 holds of one event. Apply it, then
-    /// ask again until there is none.
+    /// The next `Expired`, `PaymentsLapsed` or `CartReleased` change that is due at `now`: up to 64 holds of one event, or
+    /// one cart. Apply it, then ask again until there is none, then for [`Slot::take_due_parts`].
     pub fn decide_due(&mut self, now: TimestampMs) -> Option<(EventNumber, Change)> {
         let by = if probe::planted!(ConfirmAtDeadline) { now.minus_ms(1) } else { now };
-        let mut at = self.deadlines.due(&mut self.holds, by)?;
+        let mut at = loop {
+            let at = self.deadlines.due(&mut self.holds, by)?;
+            match self.decide_due_cart(at, now) {
+                DueCart::Hold => break at,
+                DueCart::Decides(change) => return Some((self.holds[at].event, change)),
+                DueCart::Asks => {}
+            }
+        };
         let number = self.holds[at].event;
         // A payment that was open too long leaves the hold what it has left.
         let lapses = |entry: &Entry| entry.expires_at() > now;
@@ -323,7 +340,7 @@ impl Slot {
         let mut ids = Vec::new();
         while at != NIL && ids.len() < EXPIRED_HOLDS_PER_CHANGE_MAX {
             let entry = &self.holds[at];
-            if entry.event == number && lapses(entry) == first_lapses {
+            if entry.event == number && entry.cart().is_none() && lapses(entry) == first_lapses {
                 ids.push(entry.hold_id());
             }
             at = entry.next;
@@ -331,10 +348,11 @@ impl Slot {
         Some((number, if first_lapses { Change::PaymentsLapsed(ids) } else { Change::Expired(ids) }))
     }
 
-    /// A time before which `decide_due` has nothing.
+    /// A time before which `decide_due` and `take_due_parts` have nothing.
     #[must_use]
     pub fn next_due(&self) -> Option<TimestampMs> {
-        self.deadlines.next_due()
+        let asking = self.asking.next();
+        self.deadlines.next_due().map_or(asking, |due| Some(asking.map_or(due, |asking| asking.min(due))))
     }
 
     /// Ended holds that are remembered.
@@ -425,6 +443,7 @@ impl Slot {
         }
         let tombstones = self.holds.iter().filter(|(_, entry)| entry.is_tombstone()).count();
         assert_eq!(tombstones as u32, self.tombstones, "tombstones are counted");
+        self.assert_carts_valid();
         for (at, entry) in self.holds.iter() {
             // Without the index there is nothing to contradict, and every look would read all holds.
             for order in entry.orders().filter(|_| self.holds.has_order_index()) {

@@ -154,6 +154,7 @@ fn as_model(done: &Done) -> model::Answer {
         Done::Touched { touched, replayed, .. } => {
             model::Answer::Touched { touched: touched.clone(), replayed: *replayed }
         }
+        Done::Cart { .. } | Done::Verdict(_) => unreachable!("answers to carts are judged by themselves"),
         Done::Order { parts, .. } => model::Answer::Order { parts: parts.clone() },
         Done::Page { page, .. } => model::Answer::Page { holds: page.holds.clone(), parts: page.parts.clone() },
         Done::Suggested { options, .. } => model::Answer::Suggested { options: options.clone() },
@@ -204,6 +205,10 @@ fn kind_of(command: &Command, answer: &Answer) -> String {
         Command::List(_) => "List",
         Command::Suggest(_) => "Suggest",
         Command::Explain(_) => "Explain",
+        Command::HoldMany(_) => "HoldMany",
+        Command::ConfirmMany(_) => "ConfirmMany",
+        Command::ReleaseMany(_) => "ReleaseMany",
+        Command::Cart(_) => "Cart",
         Command::CreateEvent(_) => "CreateEvent",
         Command::UpdateEvent(update) if update.plan.is_some() => "UpdateEvent (plan)",
         Command::UpdateEvent(_) => "UpdateEvent",
@@ -219,6 +224,8 @@ fn kind_of(command: &Command, answer: &Answer) -> String {
             };
             format!("{state}{}", if *replayed { " again" } else { "" })
         }
+        Ok(Done::Cart { replayed, .. }) => format!("cart{}", if *replayed { " again" } else { "" }),
+        Ok(Done::Verdict(_)) => "verdict".to_owned(),
         Ok(Done::Suggested { .. }) => "options".to_owned(),
         Ok(Done::Touched { replayed, .. }) => format!("touched{}", if *replayed { " again" } else { "" }),
         Ok(Done::Order { .. } | Done::Page { .. }) => "told".to_owned(),

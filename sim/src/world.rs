@@ -14,6 +14,7 @@ use std::{
 
 use engine::{Checkpointer, Committer, Engine, ManualClock, Refused, Reply, Shard};
 use inventory_core::{
+    cart::CartStep,
     command::Command,
     ids::{EventKey, TimestampMs},
     plan_codec::encode_plan,
@@ -700,6 +701,9 @@ fn needs_room(command: &Command) -> bool {
         Command::SellDirect(_) | Command::Exchange(_) | Command::Kill(_) | Command::Unkill(_) => true,
         Command::GetHold(_) | Command::Suggest(_) | Command::Explain(_) => false,
         Command::Hold(_) | Command::Extend(_) | Command::BeginPayment(_) => true,
+        Command::HoldMany(_) => true,
+        Command::Cart(step) => matches!(step, CartStep::Prepare(_)),
+        Command::ConfirmMany(_) | Command::ReleaseMany(_) => false,
         Command::CreateEvent(_) | Command::UpdateEvent(_) => true,
     }
 }

@@ -245,6 +245,9 @@ impl<'a> Walk<'a> {
             | Change::Exchanged(_)
             | Change::Killed(_)
             | Change::Unkilled(_) => return Err("the house acted, and nobody asked it to".to_owned()),
+            Change::CartHeld(_) | Change::CartConfirmed(_) | Change::CartReleased(_) | Change::CartSettled(_) => {
+                return Err("a cart, and nobody asked for one".to_owned());
+            }
             Change::EventUpdated(_) => return Err("the event was updated, and nobody asked for it".to_owned()),
             Change::Resumed(_) | Change::Expired(_) => {}
             Change::Held(_) | Change::Extended(_) | Change::Confirmed(_) | Change::Released(_) => {

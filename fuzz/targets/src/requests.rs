@@ -158,7 +158,8 @@ fn ask(kind: u8, message: &[u8]) {
             | Decision::Explained { outcome: Ok(_), .. }
             | Decision::Order { .. }
             | Decision::Page { .. }
-            | Decision::Touched { .. },
+            | Decision::Touched { .. }
+            | Decision::Verdict { .. },
         ) => {}
         Ok(Decision::Explained { outcome: Err(reject), .. }) | Err(reject) => server::fuzz::rejected(reject),
     });

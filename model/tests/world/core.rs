@@ -109,6 +109,7 @@ impl Core {
             }
             Decision::Touched { touched, replayed, .. } => Ok(Answer::Touched { touched, replayed }),
             Decision::Order { parts, .. } => Ok(Answer::Order { parts }),
+            Decision::Verdict { .. } => panic!("only a part of a cart asks for a verdict"),
             Decision::Page { .. } => panic!("only a list has pages"),
             Decision::Change(number, change) => {
                 let touched = Touched::of(&change);
@@ -123,6 +124,9 @@ impl Core {
                         Take::Hold(hold_id) => hold_id,
                     },
                     Command::ReturnPlaces(_) | Command::Kill(_) | Command::Unkill(_) => panic!("it touches places"),
+                    Command::HoldMany(_) | Command::ConfirmMany(_) | Command::ReleaseMany(_) | Command::Cart(_) => {
+                        panic!("carts are not modelled yet")
+                    }
                     Command::Hold(hold) => hold.hold_id,
                     Command::Extend(extend) => extend.hold_id,
                     Command::Confirm(confirm) => confirm.hold_id,

@@ -327,7 +327,9 @@ fn event_of(engine: &Engine, answer: &Answer) -> Refusable<(Arc<EventView>, bool
             | Done::Explained { .. }
             | Done::Order { .. }
             | Done::Page { .. }
-            | Done::Touched { .. },
+            | Done::Touched { .. }
+            | Done::Cart { .. }
+            | Done::Verdict(_),
         ) => Err(Refusal::of_refused(Refused::Internal, Asked::default())),
         Err(refused) => {
             let mut refusal = Refusal::of_refused(refused.clone(), Asked::default());

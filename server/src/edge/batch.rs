@@ -90,7 +90,9 @@ impl Batch {
                 | Done::Explained { .. }
                 | Done::Order { .. }
                 | Done::Page { .. }
-                | Done::Touched { .. },
+                | Done::Touched { .. }
+                | Done::Cart { .. }
+                | Done::Verdict(_),
             ) => self.note(at, &Refusal::of_refused(engine::Refused::Internal, Asked::default())),
             Err(refused) => {
                 let asked = self.asked.get(at as usize).copied().unwrap_or_default();

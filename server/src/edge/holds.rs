@@ -159,7 +159,9 @@ impl Question {
                 | Done::Explained { .. }
                 | Done::Order { .. }
                 | Done::Page { .. }
-                | Done::Touched { .. },
+                | Done::Touched { .. }
+                | Done::Cart { .. }
+                | Done::Verdict(_),
             ) => Refused::Internal,
             Err(refused) => refused,
         };

@@ -198,6 +198,7 @@ impl Refusal {
     pub(crate) fn of_refused(refused: Refused, asked: Asked) -> Box<Refusal> {
         match refused {
             Refused::Reject(reject) => Refusal::of_reject(reject, asked),
+            Refused::InEvent { reject, .. } => Refusal::of_reject(reject, asked),
             Refused::DeadlinePassed { executed_unknown } => {
                 Refusal::deadline(if executed_unknown { Executed::Unknown } else { Executed::False })
             }
@@ -346,6 +347,7 @@ fn say(reject: Reject, asked: Asked) -> Box<Refusal> {
                 | Field::BestAvailable
                 | Field::Reason
                 | Field::Give
+                | Field::Parts
                 | Field::Options
                 | Field::Customer
                 | Field::ReplaceHoldId
@@ -541,6 +543,7 @@ fn field_path(field: Field) -> Cow<'static, str> {
         Field::Selectors => "selectors",
         Field::Reason => "reason",
         Field::Give => "give",
+        Field::Parts => "parts",
         Field::State => "state",
         Field::Setting(name) => name,
     })

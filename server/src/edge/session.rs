@@ -472,7 +472,9 @@ fn message_of(engine: &Engine, command: InFlight, answer: Answer) -> wire::Sessi
             | Done::Explained { .. }
             | Done::Order { .. }
             | Done::Page { .. }
-            | Done::Touched { .. },
+            | Done::Touched { .. }
+            | Done::Cart { .. }
+            | Done::Verdict(_),
         ) => Refused::Internal,
         Err(refused) => refused,
     };
