@@ -9,6 +9,7 @@
 mod abort;
 mod answer;
 mod background;
+mod carts;
 mod checkpointer;
 mod clock;
 mod committer;
@@ -43,7 +44,7 @@ mod verify;
 mod version;
 mod view;
 
-pub use answer::{Answer, Done, Refused};
+pub use answer::{Answer, CartPart, Done, Refused};
 pub use background::{Pace, step_back};
 pub use checkpointer::{CheckpointFailure, CheckpointReport, Checkpointer};
 pub use clock::{Clock, ClockSource, ManualClock, SystemClock};

@@ -44,6 +44,8 @@ pub(crate) enum Put {
 struct Letters {
     waiting: VecDeque<Envelope>,
     closed: bool,
+    /// Its shard is gone.
+    abandoned: bool,
 }
 
 pub(crate) struct Mailbox {
@@ -66,7 +68,11 @@ impl Mailbox {
     }
 
     pub(crate) fn put(&self, envelope: Envelope) -> Put {
-        let max = if matches!(envelope.command, Command::Hold(_)) { self.holds_max } else { self.commands_max };
+        let max = if matches!(envelope.command, Command::Hold(_) | Command::HoldMany(_)) {
+            self.holds_max
+        } else {
+            self.commands_max
+        };
         let mut letters = self.letters.lock();
         let closed = letters.closed;
         if slips(Slip::ClosedBeforeLock) {
@@ -102,7 +108,29 @@ impl Mailbox {
         if was_empty { Put::First } else { Put::Waits }
     }
 
-    /// Takes nothing from now on. What waits stays: once this has returned, an empty mailbox stays empty.
+    /// As [`Mailbox::put`], for what another shard asks: also when nothing is taken from outside any more, so that carts
+    /// at work come to their end. Given back when there is no room; dropped when the shard is gone.
+    pub(crate) fn put_between_shards(&self, envelope: Envelope) -> Result<Put, Envelope> {
+        let mut letters = self.letters.lock();
+        if letters.abandoned {
+            return Ok(Put::Closed);
+        }
+        if self.waiting.load(Ordering::Acquire) >= self.commands_max {
+            return Err(envelope);
+        }
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        letters.waiting.push_back(envelope);
+        Ok(if letters.waiting.len() == 1 { Put::First } else { Put::Waits })
+    }
+
+    /// Takes nothing from now on, not from other shards either.
+    pub(crate) fn abandon(&self) {
+        let mut letters = self.letters.lock();
+        (letters.closed, letters.abandoned) = (true, true);
+    }
+
+    /// Takes nothing from outside from now on. What waits stays: once this has returned and no cart is at work, an empty
+    /// mailbox stays empty.
     pub(crate) fn close(&self) {
         self.letters.lock().closed = true;
     }

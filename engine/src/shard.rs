@@ -42,6 +42,7 @@ use probe::{buggify, planted, sometimes, tell};
 use crate::{
     abort::AbortOnPanic,
     answer::{Answer, Done, Refused},
+    carts::Carts,
     engine::{Door, Engine, ToCommitter},
     group::{Finished, Group, GroupBuilder, Place},
     mailbox::Envelope,
@@ -104,6 +105,7 @@ pub struct Shard {
     emptied: Vec<Outstanding>,
     /// Fingerprints of commands that made the judge panic.
     quarantine: HashSet<u64>,
+    carts: Carts,
 }
 
 /// A slot with what the shard knows of its events.
@@ -196,7 +198,7 @@ impl Drop for Shard {
     /// told that no answer will come.
     fn drop(&mut self) {
         let mailbox = &self.engine.doors[self.index].mailbox;
-        mailbox.close();
+        mailbox.abandon();
         let mut taken = VecDeque::new();
         mailbox.take(&mut taken);
         mailbox.judged(taken.len() + self.queue.len());
@@ -216,11 +218,13 @@ impl Shard {
     ) -> Shard {
         let slots: Vec<SlotState> =
             slots.into_iter().map(|(index, slot)| SlotState::new(index, slot, &engine, position)).collect();
+        let unsettled = slots.iter().flat_map(|state| state.slot.unsettled()).collect();
         let events = || slots.iter().flat_map(|state| &state.events);
         let shard = Shard {
             hash: events().fold(0, |hash, event| hash ^ event.hash),
             live_holds: events().map(|event| event.live_holds).sum(),
             full_slots: slots.iter().map(|state| u64::from(state.remembers_many)).sum(),
+            carts: Carts::new(&engine, index, unsettled),
             engine,
             index,
             finished,
@@ -273,7 +277,8 @@ impl Shard {
         self.turns += 1;
         self.door().turns.store(self.turns, Ordering::Relaxed);
         let more_due = self.expire();
-        let judged = if more_due { 0 } else { self.judge_waiting() };
+        let judged = if more_due { 0 } else { self.judge_all() };
+        self.carts.note_count();
         if slips(Slip::JudgedBeforeHanded) {
             self.door().mailbox.judged(judged);
         }
@@ -283,11 +288,12 @@ impl Shard {
             self.door().mailbox.judged(judged);
         }
         self.door().judged.fetch_add(judged as u64, Ordering::Relaxed);
-        let waits = !self.queue.is_empty() || !self.door().mailbox.is_empty();
+        let offer_at = self.carts.put_out(self.now);
+        let waits = !self.queue.is_empty() || !self.door().mailbox.is_empty() || self.carts.is_busy();
         Wake {
             // After a group, the committer's wake brings the next turn.
             again: !handed && (waits || more_due),
-            at: self.slots.iter().filter_map(|state| state.due).min(),
+            at: self.slots.iter().filter_map(|state| state.due).chain(offer_at).min(),
         }
     }
 
@@ -347,14 +353,22 @@ impl Shard {
                         let (due, ended) = match &change {
                             Change::Expired(holds) => (holds.len(), holds.len()),
                             Change::PaymentsLapsed(holds) => (holds.len(), 0),
+                            Change::CartReleased(_) => (1, 1),
                             _ => (1, 0),
                         };
                         left = left.saturating_sub(due);
                         self.door().expired.fetch_add(ended as u64, Ordering::Relaxed);
-                        self.make(at, event, change);
+                        let cart = if let Change::CartReleased(part) = &change { Some(part.cart_id) } else { None };
+                        let place = self.make(at, event, change);
+                        if let Some(cart_id) = cart {
+                            self.note_cart_deadline(at, event, place, cart_id);
+                        }
                     }
                     // What stood there is done; when the next is due is known again.
                     None => {
+                        for due in self.slots[at].slot.take_due_parts(self.now) {
+                            self.carts.ask(due);
+                        }
                         self.slots[at].due = self.slots[at].slot.next_due();
                         if self.slots[at].due.is_some_and(|due| due <= self.now) {
                             // Nothing can be done about it now: look again in the next turn.
@@ -367,6 +381,36 @@ impl Shard {
         false
     }
 
+    /// When the decision of a cart's deadline is durable, its other events are told.
+    fn note_cart_deadline(&mut self, at: usize, event: EventNumber, place: Place, cart_id: HoldId) {
+        let slot = &self.slots[at].slot;
+        let key = slot.event(event).expect("a change is applied to an event that is there").key();
+        if let Some(decided) = slot.decided(key, cart_id) {
+            let reply = self.carts.deadline_passed(decided);
+            let result = Ok(Done::Event { key, replayed: false });
+            self.open.replies.push(Pending { place, time: self.now, result, reply });
+        }
+    }
+
+    /// Judges what carts need and what waits. How many commands from the mailbox are settled.
+    fn judge_all(&mut self) -> usize {
+        // Before, so that a full mailbox does not keep carts from their end; and after, for what was just called.
+        self.judge_cart_steps();
+        let judged = self.judge_waiting();
+        self.judge_cart_steps();
+        judged
+    }
+
+    fn judge_cart_steps(&mut self) {
+        for _ in 0..COMMANDS_PER_TURN_MAX {
+            if self.builder.bytes() >= GROUP_BYTES_MAX || self.open.moves.len() >= MOVES_PER_TURN_MAX {
+                break;
+            }
+            let Some(envelope) = self.carts.next() else { break };
+            self.judge(envelope);
+        }
+    }
+
     /// Judges what waits, up to the turn's bounds. How many commands are settled.
     fn judge_waiting(&mut self) -> usize {
         let mut judged = 0;
@@ -376,7 +420,11 @@ impl Shard {
             && self.open.moves.len() < MOVES_PER_TURN_MAX
         {
             let Some(envelope) = self.next_envelope() else { break };
-            self.judge(envelope);
+            if Carts::is_call(&envelope.command) {
+                self.carts.call(envelope, self.now, self.durable_position);
+            } else {
+                self.judge(envelope);
+            }
             judged += 1;
         }
         judged

@@ -12,7 +12,7 @@
 use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 
 use crate::{
-    change::{Change, Confirmed, Held, HoldCause, HoldState},
+    change::{Change, Confirmed, Held, HoldCause, HoldState, HoldView},
     command::{Hold, Remainder},
     decide::check_ttl,
     digest::Hasher,
@@ -380,15 +380,24 @@ impl Entry {
 
     /// What the first part has decided; nothing when it has not.
     fn verdict(&self) -> Option<Verdict> {
-        match self.state() {
-            HoldState::Active | HoldState::Paying => None,
-            HoldState::Confirmed => {
-                // It was sold once, whole: the first order is the cart's.
-                let order = self.orders().next().expect("what is sold has an order");
-                Some(Verdict::Sell(order.clone()))
-            }
-            HoldState::Released | HoldState::Expired => Some(Verdict::Cancel(CartEnd::of(self.cause()))),
-        }
+        verdict_of(self.state(), self.cause(), self.orders().next())
+    }
+}
+
+impl HoldView {
+    /// What the first part of a cart has decided; nothing when it has not.
+    #[must_use]
+    pub fn verdict(&self) -> Option<Verdict> {
+        verdict_of(self.state, self.cause, self.orders.first())
+    }
+}
+
+/// A part is sold once, whole: the first of its orders is the cart's.
+fn verdict_of(state: HoldState, cause: HoldCause, order: Option<&OrderRef>) -> Option<Verdict> {
+    match state {
+        HoldState::Active | HoldState::Paying => None,
+        HoldState::Confirmed => order.cloned().map(Verdict::Sell),
+        HoldState::Released | HoldState::Expired => Some(Verdict::Cancel(CartEnd::of(cause))),
     }
 }
 

@@ -57,6 +57,8 @@ pub enum Bug {
     AllowanceKept,
     /// What best available chose is judged by the orphan rule once more.
     OrphanJudgedTwice,
+    /// A cart is sold, and its last event is never told.
+    CartHalfApplied,
 }
 
 impl Bug {
@@ -89,5 +91,6 @@ impl Bug {
         Bug::ReclaimBlind,
         Bug::AllowanceKept,
         Bug::OrphanJudgedTwice,
+        Bug::CartHalfApplied,
     ];
 }
