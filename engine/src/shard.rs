@@ -496,10 +496,14 @@ impl Shard {
             Ok(Decision::Change(event, change)) => {
                 let hold_id = hold_of(&change);
                 let touched = Touched::of(&change);
+                // A part of a refused cart is forgotten at once, the first one when it is settled.
+                let may_be_forgotten = matches!(&change, Change::CartReleased(part) if part.cause == CartEnd::Refused);
                 let place = self.make(at, event, change);
                 if matches!(reply, Reply::Nobody) {
                     return;
                 }
+                let hold_id =
+                    hold_id.filter(|&id| !may_be_forgotten || self.slots[at].slot.hold_view(event, id).is_some());
                 let done = match (hold_id, touched) {
                     (Some(hold_id), _) => Done::Hold { view: self.hold_view(at, event, hold_id), replayed: false },
                     (None, Some(touched)) => {
@@ -848,8 +852,7 @@ fn hold_of(change: &Change) -> Option<HoldId> {
         }),
         Change::CartHeld(part) => Some(part.held.hold_id),
         Change::CartConfirmed(part) => Some(part.cart_id),
-        // What was refused is remembered by nobody.
-        Change::CartReleased(part) => (part.cause != CartEnd::Refused).then_some(part.cart_id),
+        Change::CartReleased(part) => Some(part.cart_id),
         Change::CartSettled(_)
         | Change::EventCreated(_)
         | Change::EventUpdated(_)
