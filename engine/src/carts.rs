@@ -257,17 +257,10 @@ impl Carts {
         let engine = self.engine.upgrade()?;
         for (&shard, steps) in &mut self.outbox {
             let door = &engine.doors[shard];
-            while let Some(step) = steps.pop_front() {
-                match door.mailbox.put_between_shards(step) {
-                    Ok(Put::First) => door.wake(),
-                    Ok(_) => {}
-                    Err(step) => {
-                        sometimes!("carts: a step waits for room in a mailbox");
-                        steps.push_front(step);
-                        break;
-                    }
-                }
+            if let Put::First = door.mailbox.put_between_shards(steps) {
+                door.wake();
             }
+            sometimes!("carts: a step waits for room in a mailbox", !steps.is_empty());
         }
         self.outbox.retain(|_, steps| !steps.is_empty());
         (!self.outbox.is_empty()).then(|| now.plus_ms(OFFER_AGAIN_MS))

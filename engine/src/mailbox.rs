@@ -108,19 +108,22 @@ impl Mailbox {
         if was_empty { Put::First } else { Put::Waits }
     }
 
-    /// As [`Mailbox::put`], for what another shard asks: also when nothing is taken from outside any more, so that carts
-    /// at work come to their end. Given back when there is no room; dropped when the shard is gone.
-    pub(crate) fn put_between_shards(&self, envelope: Envelope) -> Result<Put, Envelope> {
+    /// Takes of what another shard asks, from the front, as much as there is room for. Also when nothing is taken from
+    /// outside any more, so that carts at work come to their end. When the shard is gone all of it is dropped.
+    pub(crate) fn put_between_shards(&self, steps: &mut VecDeque<Envelope>) -> Put {
         let mut letters = self.letters.lock();
         if letters.abandoned {
-            return Ok(Put::Closed);
+            steps.clear();
+            return Put::Closed;
         }
-        if self.waiting.load(Ordering::Acquire) >= self.commands_max {
-            return Err(envelope);
+        let room = self.commands_max.saturating_sub(self.waiting.load(Ordering::Acquire)).min(steps.len());
+        if room == 0 {
+            return Put::Full;
         }
-        self.waiting.fetch_add(1, Ordering::AcqRel);
-        letters.waiting.push_back(envelope);
-        Ok(if letters.waiting.len() == 1 { Put::First } else { Put::Waits })
+        self.waiting.fetch_add(room, Ordering::AcqRel);
+        let was_empty = letters.waiting.is_empty();
+        letters.waiting.extend(steps.drain(..room));
+        if was_empty { Put::First } else { Put::Waits }
     }
 
     /// Takes nothing from now on, not from other shards either.
@@ -222,6 +225,25 @@ mod tests {
         assert!(matches!(mailbox.put(envelope(read())), Put::Full));
         mailbox.judged(taken.len());
         assert!(matches!(mailbox.put(envelope(read())), Put::First));
+    }
+
+    #[test]
+    fn steps_between_shards_are_taken_in_order_as_far_as_there_is_room() {
+        let mailbox = Mailbox::new(2);
+        let mut steps: VecDeque<Envelope> = (0..3).map(|_| envelope(read())).collect();
+        assert!(matches!(mailbox.put_between_shards(&mut steps), Put::First));
+        assert!(matches!(mailbox.put_between_shards(&mut steps), Put::Full));
+        assert_eq!((steps.len(), mailbox.waiting()), (1, 2));
+        let mut taken = VecDeque::new();
+        mailbox.take(&mut taken);
+        mailbox.judged(taken.len());
+        // Also while the engine drains, until the shard is gone.
+        mailbox.close();
+        assert!(matches!(mailbox.put_between_shards(&mut steps), Put::First));
+        mailbox.abandon();
+        steps.push_back(envelope(read()));
+        assert!(matches!(mailbox.put_between_shards(&mut steps), Put::Closed));
+        assert!(steps.is_empty());
     }
 
     #[test]

@@ -66,6 +66,7 @@ pub(crate) struct Judged {
 
 /// What the answer must be.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one for each command, and most are of the large kind")]
 pub(crate) enum Expected {
     /// As the model says.
     Model(Result<model::Answer, Reject>),

@@ -40,7 +40,7 @@ use crate::{
 };
 
 /// Whether the model judges steps of carts: then what each event answers to them is compared as well.
-pub const MODEL_KNOWS_CARTS: bool = false;
+pub(crate) const MODEL_KNOWS_CARTS: bool = false;
 
 const EVENTS: u64 = 4;
 /// Rounds in which everything that waits must come to rest.
