@@ -60,6 +60,8 @@ pub use repair::{Loss, Repair, RepairError, RepairReport};
 pub use reply::{Lost, Reply, ReplyReceiver, ReplySender, ReplySink, reply_slot};
 pub use router::event_key;
 pub use salvage::NotSaved;
+#[cfg(usher_sim)]
+pub use shard::Judged;
 pub use shard::{Shard, Wake};
 pub use status::{ArchiveStatus, ShardStatus, Status};
 pub use verify::{Verdict, VerifyError, VerifyReport, state_hash, verify};

@@ -106,6 +106,9 @@ pub struct Shard {
     /// Fingerprints of commands that made the judge panic.
     quarantine: HashSet<u64>,
     carts: Carts,
+    /// In this turn, for a simulation, which sees the steps of carts nowhere else.
+    #[cfg(usher_sim)]
+    judged: Vec<Judged>,
 }
 
 /// A slot with what the shard knows of its events.
@@ -124,6 +127,18 @@ struct SlotState {
     remembers_many: bool,
     /// Floors are not looked at before.
     floors_after: TimestampMs,
+}
+
+/// A command that was judged, and what it came to. For simulations.
+#[cfg(usher_sim)]
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// Its event.
+    pub key: EventKey,
+    /// The command.
+    pub command: Command,
+    /// Its answer; nothing when nobody wanted one.
+    pub result: Option<Result<Done, Refused>>,
 }
 
 /// What the shard knows of an event.
@@ -242,6 +257,8 @@ impl Shard {
             spare: Vec::new(),
             emptied: Vec::new(),
             quarantine: HashSet::new(),
+            #[cfg(usher_sim)]
+            judged: Vec::new(),
         };
         shard.door().live_holds.store(shard.live_holds, Ordering::Relaxed);
         shard.door().hash.store(shard.hash, Ordering::Relaxed);
@@ -255,6 +272,23 @@ impl Shard {
         self.index
     }
 
+    /// What the last turn judged, in order.
+    #[cfg(usher_sim)]
+    pub fn take_judged(&mut self) -> Vec<Judged> {
+        std::mem::take(&mut self.judged)
+    }
+
+    #[cfg(usher_sim)]
+    fn note_result(&mut self, result: &Result<Done, Refused>) {
+        if let Some(judged) = self.judged.last_mut().filter(|judged| judged.result.is_none()) {
+            judged.result = Some(result.clone());
+        }
+    }
+
+    #[cfg(not(usher_sim))]
+    #[expect(clippy::unused_self, reason = "in a simulation it is noted there")]
+    fn note_result(&self, _: &Result<Done, Refused>) {}
+
     /// XOR over its slots, and its live holds, as of the last group.
     pub(crate) fn digest(&self) -> (u64, u64) {
         (self.hash, self.live_holds)
@@ -265,6 +299,8 @@ impl Shard {
     /// over one group.
     pub fn turn(&mut self) -> Wake {
         let _guard = AbortOnPanic("a turn");
+        #[cfg(usher_sim)]
+        self.judged.clear();
         while let Ok(finished) = self.finished.try_recv() {
             self.release(finished);
         }
@@ -458,6 +494,8 @@ impl Shard {
 
     fn judge(&mut self, envelope: Envelope) {
         let Envelope { key, command, deadline, reply } = envelope;
+        #[cfg(usher_sim)]
+        self.judged.push(Judged { key, command: command.clone(), result: None });
         if deadline.is_some_and(|deadline| deadline <= self.now) {
             sometimes!("turn: a command is dropped, its deadline passed");
             self.door().dropped.fetch_add(1, Ordering::Relaxed);
@@ -511,7 +549,9 @@ impl Shard {
                     }
                     (None, None) => Done::Event { key, replayed: false },
                 };
-                self.open.replies.push(Pending { place, time: now, result: Ok(done), reply });
+                let result = Ok(done);
+                self.note_result(&result);
+                self.open.replies.push(Pending { place, time: now, result, reply });
             }
             Ok(Decision::Hold { event, view, replayed }) => {
                 self.answer_about(at, event, reply, Ok(Done::Hold { view, replayed }));
@@ -652,6 +692,7 @@ impl Shard {
         reply: Reply,
         result: Result<Done, Refused>,
     ) {
+        self.note_result(&result);
         let is_durable = looked_at.group <= self.durable_group;
         sometimes!("turn: an answer waits for what it looked at", !is_durable);
         if is_durable || planted!(RejectWithoutBarrier) {
@@ -668,7 +709,8 @@ impl Shard {
     }
 
     /// Answers something that looked at nothing.
-    fn answer_now(&self, reply: Reply, result: Result<Done, Refused>) {
+    fn answer_now(&mut self, reply: Reply, result: Result<Done, Refused>) {
+        self.note_result(&result);
         reply.send(Answer { result, position: self.durable_position, time: self.now });
     }
 

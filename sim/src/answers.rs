@@ -148,7 +148,7 @@ impl World {
     }
 }
 
-fn as_model(done: &Done) -> model::Answer {
+pub(crate) fn as_model(done: &Done) -> model::Answer {
     match done {
         Done::Hold { view, replayed } => model::Answer::Hold { view: view.clone(), replayed: *replayed },
         Done::Event { replayed, .. } => model::Answer::Event { replayed: *replayed },
@@ -170,7 +170,7 @@ fn as_model(done: &Done) -> model::Answer {
     }
 }
 
-fn same_reject(expected: &Result<model::Answer, Reject>, reject: &Reject) -> bool {
+pub(crate) fn same_reject(expected: &Result<model::Answer, Reject>, reject: &Reject) -> bool {
     match (expected, reject) {
         // Etags are opaque: each has its own.
         (Err(Reject::StateMismatch { .. }), Reject::StateMismatch { .. }) => true,

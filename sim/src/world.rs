@@ -674,15 +674,15 @@ fn may_be_batched(a: &Wish, b: &Wish) -> bool {
     a.key == b.key && kind(a).is_some() && kind(a) == kind(b)
 }
 
-type Told = (&'static str, u64, u64);
+pub(crate) type Told = (&'static str, u64, u64);
 
 #[cfg(usher_sim)]
-fn told() -> Vec<Told> {
+pub(crate) fn told() -> Vec<Told> {
     probe::told()
 }
 
 #[cfg(not(usher_sim))]
-fn told() -> Vec<Told> {
+pub(crate) fn told() -> Vec<Told> {
     Vec::new()
 }
 
