@@ -4,6 +4,7 @@
 
 use inventory_core::{
     allocation::AllocationView,
+    cart::Verdict,
     change::{Held, HoldView},
     ids::{EventKey, TimestampMs},
     reject::Reject,
@@ -77,6 +78,15 @@ pub enum Done {
         /// The command had taken effect before.
         replayed: bool,
     },
+    /// All parts of a cart, the first event's first.
+    Cart {
+        /// Each part with its event.
+        parts: Vec<CartPart>,
+        /// The command had taken effect before.
+        replayed: bool,
+    },
+    /// What the first part of a cart has decided. Told to other shards only.
+    Verdict(Option<Verdict>),
     /// An event.
     Event {
         /// Its key: its view is in the directory.
@@ -86,11 +96,27 @@ pub enum Done {
     },
 }
 
+/// A part of a cart, as it was right after the command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CartPart {
+    /// Its event.
+    pub event: EventKey,
+    /// The hold.
+    pub view: HoldView,
+}
+
 /// Why there is no effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// The state machine says no.
     Reject(Reject),
+    /// The state machine of another event of the cart says no.
+    InEvent {
+        /// Which event.
+        event: EventKey,
+        /// Why.
+        reject: Reject,
+    },
     /// The caller's deadline passed.
     DeadlinePassed {
         /// Whether the command may have taken effect. The engine drops such commands before it judges

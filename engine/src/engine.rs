@@ -26,13 +26,13 @@ use crate::{
     status::{ArchiveStatus, ShardStatus, Status},
     sync::{
         Mutex, RwLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         channel::Sender,
     },
 };
 
 /// When a caller that found a full mailbox may ask again: a full one is worked off in less.
-const RETRY_AFTER_MS: u32 = 100;
+pub(crate) const RETRY_AFTER_MS: u32 = 100;
 /// When a caller may ask again that found too much log without a checkpoint: making one takes seconds.
 const RETRY_AFTER_LOG_MS: u32 = 5_000;
 /// Above so much log without a checkpoint no hold is taken: it bounds the time of a start, and the disk.
@@ -120,6 +120,8 @@ pub(crate) struct Door {
     pub(crate) hash: AtomicU64,
     /// Slots that remember many ended holds.
     pub(crate) full_slots: AtomicU64,
+    /// Carts at work whose first event is here.
+    pub(crate) carts: AtomicUsize,
     wake: RwLock<Option<WakeFn>>,
 }
 
@@ -136,6 +138,7 @@ impl Door {
             live_holds: AtomicU64::new(0),
             hash: AtomicU64::new(0),
             full_slots: AtomicU64::new(0),
+            carts: AtomicUsize::new(0),
             wake: RwLock::new(None),
         }
     }
@@ -154,7 +157,8 @@ impl Door {
 
     pub(crate) fn is_idle(&self) -> bool {
         // In this order: a shard hands its group over before it counts the commands as judged.
-        self.mailbox.waiting() == 0 && self.handover.is_all_out()
+        // And a cart counts as at work before its call counts as judged.
+        self.mailbox.waiting() == 0 && self.handover.is_all_out() && self.carts.load(Ordering::Acquire) == 0
     }
 
     fn status(&self) -> ShardStatus {
@@ -317,7 +321,7 @@ impl Engine {
         if self.draining.load(Ordering::Acquire) {
             return Err(Refused::Draining);
         }
-        if self.log.too_long.load(Ordering::Relaxed) && matches!(command, Command::Hold(_)) {
+        if self.log.too_long.load(Ordering::Relaxed) && matches!(command, Command::Hold(_) | Command::HoldMany(_)) {
             return Err(Refused::Overloaded { retry_after_ms: RETRY_AFTER_LOG_MS });
         }
         let door = &self.doors[self.shard_of(key)];

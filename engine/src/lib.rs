@@ -9,6 +9,7 @@
 mod abort;
 mod answer;
 mod background;
+mod carts;
 mod checkpointer;
 mod clock;
 mod committer;
@@ -43,7 +44,7 @@ mod verify;
 mod version;
 mod view;
 
-pub use answer::{Answer, Done, Refused};
+pub use answer::{Answer, CartPart, Done, Refused};
 pub use background::{Pace, step_back};
 pub use checkpointer::{CheckpointFailure, CheckpointReport, Checkpointer};
 pub use clock::{Clock, ClockSource, ManualClock, SystemClock};
@@ -59,6 +60,8 @@ pub use repair::{Loss, Repair, RepairError, RepairReport};
 pub use reply::{Lost, Reply, ReplyReceiver, ReplySender, ReplySink, reply_slot};
 pub use router::event_key;
 pub use salvage::NotSaved;
+#[cfg(usher_sim)]
+pub use shard::Judged;
 pub use shard::{Shard, Wake};
 pub use status::{ArchiveStatus, ShardStatus, Status};
 pub use verify::{Verdict, VerifyError, VerifyReport, state_hash, verify};

@@ -5,7 +5,8 @@
 use std::{collections::HashSet, sync::Arc};
 
 use inventory_core::{
-    change::{Change, Record, ResumeCause, Taken},
+    cart::CartEnd,
+    change::{Change, Held, Record, ResumeCause, Taken},
     command::PaymentOutcome,
     giving_back::ReturnTo,
     ids::{EventId, EventKey, EventNumber, HoldId, OrderRef, PlanDigest, SlotIndex, TimestampMs},
@@ -174,6 +175,10 @@ impl ChangeLine<'_> {
             Change::AllocationRemoved(_) => "allocation_removed",
             Change::PriceLevelSet(_) => "price_level_set",
             Change::Rested(_) => "rested",
+            Change::CartHeld(_) => "cart_held",
+            Change::CartConfirmed(_) => "cart_confirmed",
+            Change::CartReleased(_) => "cart_released",
+            Change::CartSettled(_) => "cart_settled",
         }
     }
 
@@ -194,6 +199,10 @@ impl ChangeLine<'_> {
                 Taken::Hold(confirmed) => std::slice::from_ref(&confirmed.hold_id),
             },
             Change::Killed(killed) => &killed.holds,
+            Change::CartHeld(part) => std::slice::from_ref(&part.held.hold_id),
+            Change::CartConfirmed(part) => std::slice::from_ref(&part.cart_id),
+            Change::CartReleased(part) => std::slice::from_ref(&part.cart_id),
+            Change::CartSettled(cart_id) => std::slice::from_ref(cart_id),
             Change::EventCreated(_)
             | Change::EventUpdated(_)
             | Change::Returned(_)
@@ -222,6 +231,7 @@ impl ChangeLine<'_> {
     pub fn order(&self) -> Option<&OrderRef> {
         match &self.record.change {
             Change::Confirmed(confirmed) => Some(&confirmed.order),
+            Change::CartConfirmed(part) => Some(&part.order),
             Change::SoldDirect(sold) => Some(&sold.order),
             Change::Returned(returned) => Some(&returned.order),
             Change::Exchanged(exchanged) => Some(&exchanged.returned.order),
@@ -234,6 +244,13 @@ impl ChangeLine<'_> {
     pub fn cause(&self) -> Option<&'static str> {
         match &self.record.change {
             Change::Released(_) => Some("requested"),
+            Change::CartReleased(part) => Some(match part.cause {
+                CartEnd::Requested => "requested",
+                CartEnd::Deadline => "deadline",
+                CartEnd::Refused => "refused",
+                CartEnd::Missing => "missing",
+                CartEnd::EventCancelled => "event_cancelled",
+            }),
             Change::Expired(_) | Change::PaymentsLapsed(_) => Some("deadline"),
             Change::PaymentEnded(ended) => Some(match ended.outcome {
                 PaymentOutcome::Failed => "failed",
@@ -276,11 +293,13 @@ impl ChangeLine<'_> {
             let one = |&(area, quantity): &(u16, u32)| PlaceMoved { what: Moved::Area { area, quantity }, to };
             [seats(named, to), counts.iter().map(one).collect()].concat()
         };
+        let of_held = |held: &Held| {
+            let indexes: Vec<u32> = held.seats.iter().map(|seat| seat.index).collect();
+            [seats(&indexes, PlaceState::Held), areas(&held.admissions, PlaceState::Held)].concat()
+        };
         match &self.record.change {
-            Change::Held(held) => {
-                let indexes: Vec<u32> = held.seats.iter().map(|seat| seat.index).collect();
-                Some([seats(&indexes, PlaceState::Held), areas(&held.admissions, PlaceState::Held)].concat())
-            }
+            Change::Held(held) => Some(of_held(held)),
+            Change::CartHeld(part) => Some(of_held(&part.held)),
             Change::Confirmed(c) if !c.seats.is_empty() || !c.admissions.is_empty() => {
                 Some([seats(&c.seats, PlaceState::Sold), areas(&c.admissions, PlaceState::Sold)].concat())
             }
@@ -301,6 +320,8 @@ impl ChangeLine<'_> {
             Change::Unkilled(unkilled) => Some(of_house(&unkilled.seats, &unkilled.areas, PlaceState::Open)),
             Change::Confirmed(_)
             | Change::Released(_)
+            | Change::CartConfirmed(_)
+            | Change::CartReleased(_)
             | Change::Expired(_)
             | Change::Exchanged(_)
             | Change::AllocationSet(_)
@@ -319,7 +340,8 @@ impl ChangeLine<'_> {
             | Change::PaidForgotten(_)
             | Change::PaymentBegan(_)
             | Change::PaymentEnded(_)
-            | Change::PaymentsLapsed(_) => Some(Vec::new()),
+            | Change::PaymentsLapsed(_)
+            | Change::CartSettled(_) => Some(Vec::new()),
         }
     }
 

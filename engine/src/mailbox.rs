@@ -44,6 +44,8 @@ pub(crate) enum Put {
 struct Letters {
     waiting: VecDeque<Envelope>,
     closed: bool,
+    /// Its shard is gone.
+    abandoned: bool,
 }
 
 pub(crate) struct Mailbox {
@@ -66,7 +68,11 @@ impl Mailbox {
     }
 
     pub(crate) fn put(&self, envelope: Envelope) -> Put {
-        let max = if matches!(envelope.command, Command::Hold(_)) { self.holds_max } else { self.commands_max };
+        let max = if matches!(envelope.command, Command::Hold(_) | Command::HoldMany(_)) {
+            self.holds_max
+        } else {
+            self.commands_max
+        };
         let mut letters = self.letters.lock();
         let closed = letters.closed;
         if slips(Slip::ClosedBeforeLock) {
@@ -102,7 +108,32 @@ impl Mailbox {
         if was_empty { Put::First } else { Put::Waits }
     }
 
-    /// Takes nothing from now on. What waits stays: once this has returned, an empty mailbox stays empty.
+    /// Takes of what another shard asks, from the front, as much as there is room for. Also when nothing is taken from
+    /// outside any more, so that carts at work come to their end. When the shard is gone all of it is dropped.
+    pub(crate) fn put_between_shards(&self, steps: &mut VecDeque<Envelope>) -> Put {
+        let mut letters = self.letters.lock();
+        if letters.abandoned {
+            steps.clear();
+            return Put::Closed;
+        }
+        let room = self.commands_max.saturating_sub(self.waiting.load(Ordering::Acquire)).min(steps.len());
+        if room == 0 {
+            return Put::Full;
+        }
+        self.waiting.fetch_add(room, Ordering::AcqRel);
+        let was_empty = letters.waiting.is_empty();
+        letters.waiting.extend(steps.drain(..room));
+        if was_empty { Put::First } else { Put::Waits }
+    }
+
+    /// Takes nothing from now on, not from other shards either.
+    pub(crate) fn abandon(&self) {
+        let mut letters = self.letters.lock();
+        (letters.closed, letters.abandoned) = (true, true);
+    }
+
+    /// Takes nothing from outside from now on. What waits stays: once this has returned and no cart is at work, an empty
+    /// mailbox stays empty.
     pub(crate) fn close(&self) {
         self.letters.lock().closed = true;
     }
@@ -195,6 +226,25 @@ mod tests {
         assert!(matches!(mailbox.put(envelope(read())), Put::Full));
         mailbox.judged(taken.len());
         assert!(matches!(mailbox.put(envelope(read())), Put::First));
+    }
+
+    #[test]
+    fn steps_between_shards_are_taken_in_order_as_far_as_there_is_room() {
+        let mailbox = Mailbox::new(2);
+        let mut steps: VecDeque<Envelope> = (0..3).map(|_| envelope(read())).collect();
+        assert!(matches!(mailbox.put_between_shards(&mut steps), Put::First));
+        assert!(matches!(mailbox.put_between_shards(&mut steps), Put::Full));
+        assert_eq!((steps.len(), mailbox.waiting()), (1, 2));
+        let mut taken = VecDeque::new();
+        mailbox.take(&mut taken);
+        mailbox.judged(taken.len());
+        // Also while the engine drains, until the shard is gone.
+        mailbox.close();
+        assert!(matches!(mailbox.put_between_shards(&mut steps), Put::First));
+        mailbox.abandon();
+        steps.push_back(envelope(read()));
+        assert!(matches!(mailbox.put_between_shards(&mut steps), Put::Closed));
+        assert!(steps.is_empty());
     }
 
     #[test]

@@ -26,6 +26,7 @@ use std::{
 
 use inventory_core::{
     ahead::{AHEAD_MAX, STEPS},
+    cart::{CartEnd, CartStep},
     change::{Change, HoldView, Taken},
     command::Command,
     event::Event,
@@ -41,6 +42,7 @@ use probe::{buggify, planted, sometimes, tell};
 use crate::{
     abort::AbortOnPanic,
     answer::{Answer, Done, Refused},
+    carts::Carts,
     engine::{Door, Engine, ToCommitter},
     group::{Finished, Group, GroupBuilder, Place},
     mailbox::Envelope,
@@ -103,6 +105,10 @@ pub struct Shard {
     emptied: Vec<Outstanding>,
     /// Fingerprints of commands that made the judge panic.
     quarantine: HashSet<u64>,
+    carts: Carts,
+    /// In this turn, for a simulation, which sees the steps of carts nowhere else.
+    #[cfg(usher_sim)]
+    judged: Vec<Judged>,
 }
 
 /// A slot with what the shard knows of its events.
@@ -121,6 +127,18 @@ struct SlotState {
     remembers_many: bool,
     /// Floors are not looked at before.
     floors_after: TimestampMs,
+}
+
+/// A command that was judged, and what it came to. For simulations.
+#[cfg(usher_sim)]
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// Its event.
+    pub key: EventKey,
+    /// The command.
+    pub command: Command,
+    /// Its answer; nothing when nobody wanted one.
+    pub result: Option<Result<Done, Refused>>,
 }
 
 /// What the shard knows of an event.
@@ -195,7 +213,7 @@ impl Drop for Shard {
     /// told that no answer will come.
     fn drop(&mut self) {
         let mailbox = &self.engine.doors[self.index].mailbox;
-        mailbox.close();
+        mailbox.abandon();
         let mut taken = VecDeque::new();
         mailbox.take(&mut taken);
         mailbox.judged(taken.len() + self.queue.len());
@@ -215,11 +233,13 @@ impl Shard {
     ) -> Shard {
         let slots: Vec<SlotState> =
             slots.into_iter().map(|(index, slot)| SlotState::new(index, slot, &engine, position)).collect();
+        let unsettled = slots.iter().flat_map(|state| state.slot.unsettled()).collect();
         let events = || slots.iter().flat_map(|state| &state.events);
         let shard = Shard {
             hash: events().fold(0, |hash, event| hash ^ event.hash),
             live_holds: events().map(|event| event.live_holds).sum(),
             full_slots: slots.iter().map(|state| u64::from(state.remembers_many)).sum(),
+            carts: Carts::new(&engine, index, unsettled),
             engine,
             index,
             finished,
@@ -237,6 +257,8 @@ impl Shard {
             spare: Vec::new(),
             emptied: Vec::new(),
             quarantine: HashSet::new(),
+            #[cfg(usher_sim)]
+            judged: Vec::new(),
         };
         shard.door().live_holds.store(shard.live_holds, Ordering::Relaxed);
         shard.door().hash.store(shard.hash, Ordering::Relaxed);
@@ -250,6 +272,23 @@ impl Shard {
         self.index
     }
 
+    /// What the last turn judged, in order.
+    #[cfg(usher_sim)]
+    pub fn take_judged(&mut self) -> Vec<Judged> {
+        std::mem::take(&mut self.judged)
+    }
+
+    #[cfg(usher_sim)]
+    fn note_result(&mut self, result: &Result<Done, Refused>) {
+        if let Some(judged) = self.judged.last_mut().filter(|judged| judged.result.is_none()) {
+            judged.result = Some(result.clone());
+        }
+    }
+
+    #[cfg(not(usher_sim))]
+    #[expect(clippy::unused_self, reason = "in a simulation it is noted there")]
+    fn note_result(&self, _: &Result<Done, Refused>) {}
+
     /// XOR over its slots, and its live holds, as of the last group.
     pub(crate) fn digest(&self) -> (u64, u64) {
         (self.hash, self.live_holds)
@@ -260,6 +299,8 @@ impl Shard {
     /// over one group.
     pub fn turn(&mut self) -> Wake {
         let _guard = AbortOnPanic("a turn");
+        #[cfg(usher_sim)]
+        self.judged.clear();
         while let Ok(finished) = self.finished.try_recv() {
             self.release(finished);
         }
@@ -272,7 +313,8 @@ impl Shard {
         self.turns += 1;
         self.door().turns.store(self.turns, Ordering::Relaxed);
         let more_due = self.expire();
-        let judged = if more_due { 0 } else { self.judge_waiting() };
+        let judged = if more_due { 0 } else { self.judge_all() };
+        self.carts.note_count();
         if slips(Slip::JudgedBeforeHanded) {
             self.door().mailbox.judged(judged);
         }
@@ -282,11 +324,12 @@ impl Shard {
             self.door().mailbox.judged(judged);
         }
         self.door().judged.fetch_add(judged as u64, Ordering::Relaxed);
-        let waits = !self.queue.is_empty() || !self.door().mailbox.is_empty();
+        let offer_at = self.carts.put_out(self.now);
+        let waits = !self.queue.is_empty() || !self.door().mailbox.is_empty() || self.carts.is_busy();
         Wake {
             // After a group, the committer's wake brings the next turn.
             again: !handed && (waits || more_due),
-            at: self.slots.iter().filter_map(|state| state.due).min(),
+            at: self.slots.iter().filter_map(|state| state.due).chain(offer_at).min(),
         }
     }
 
@@ -346,14 +389,22 @@ impl Shard {
                         let (due, ended) = match &change {
                             Change::Expired(holds) => (holds.len(), holds.len()),
                             Change::PaymentsLapsed(holds) => (holds.len(), 0),
+                            Change::CartReleased(_) => (1, 1),
                             _ => (1, 0),
                         };
                         left = left.saturating_sub(due);
                         self.door().expired.fetch_add(ended as u64, Ordering::Relaxed);
-                        self.make(at, event, change);
+                        let cart = if let Change::CartReleased(part) = &change { Some(part.cart_id) } else { None };
+                        let place = self.make(at, event, change);
+                        if let Some(cart_id) = cart {
+                            self.note_cart_deadline(at, event, place, cart_id);
+                        }
                     }
                     // What stood there is done; when the next is due is known again.
                     None => {
+                        for due in self.slots[at].slot.take_due_parts(self.now) {
+                            self.carts.ask(due);
+                        }
                         self.slots[at].due = self.slots[at].slot.next_due();
                         if self.slots[at].due.is_some_and(|due| due <= self.now) {
                             // Nothing can be done about it now: look again in the next turn.
@@ -366,6 +417,36 @@ impl Shard {
         false
     }
 
+    /// When the decision of a cart's deadline is durable, its other events are told.
+    fn note_cart_deadline(&mut self, at: usize, event: EventNumber, place: Place, cart_id: HoldId) {
+        let slot = &self.slots[at].slot;
+        let key = slot.event(event).expect("a change is applied to an event that is there").key();
+        if let Some(decided) = slot.decided(key, cart_id) {
+            let reply = self.carts.deadline_passed(decided);
+            let result = Ok(Done::Event { key, replayed: false });
+            self.open.replies.push(Pending { place, time: self.now, result, reply });
+        }
+    }
+
+    /// Judges what carts need and what waits. How many commands from the mailbox are settled.
+    fn judge_all(&mut self) -> usize {
+        // Before, so that a full mailbox does not keep carts from their end; and after, for what was just called.
+        self.judge_cart_steps();
+        let judged = self.judge_waiting();
+        self.judge_cart_steps();
+        judged
+    }
+
+    fn judge_cart_steps(&mut self) {
+        for _ in 0..COMMANDS_PER_TURN_MAX {
+            if self.builder.bytes() >= GROUP_BYTES_MAX || self.open.moves.len() >= MOVES_PER_TURN_MAX {
+                break;
+            }
+            let Some(envelope) = self.carts.next() else { break };
+            self.judge(envelope);
+        }
+    }
+
     /// Judges what waits, up to the turn's bounds. How many commands are settled.
     fn judge_waiting(&mut self) -> usize {
         let mut judged = 0;
@@ -375,7 +456,11 @@ impl Shard {
             && self.open.moves.len() < MOVES_PER_TURN_MAX
         {
             let Some(envelope) = self.next_envelope() else { break };
-            self.judge(envelope);
+            if Carts::is_call(&envelope.command) {
+                self.carts.call(envelope, self.now, self.durable_position);
+            } else {
+                self.judge(envelope);
+            }
             judged += 1;
         }
         judged
@@ -409,6 +494,8 @@ impl Shard {
 
     fn judge(&mut self, envelope: Envelope) {
         let Envelope { key, command, deadline, reply } = envelope;
+        #[cfg(usher_sim)]
+        self.judged.push(Judged { key, command: command.clone(), result: None });
         if deadline.is_some_and(|deadline| deadline <= self.now) {
             sometimes!("turn: a command is dropped, its deadline passed");
             self.door().dropped.fetch_add(1, Ordering::Relaxed);
@@ -447,10 +534,14 @@ impl Shard {
             Ok(Decision::Change(event, change)) => {
                 let hold_id = hold_of(&change);
                 let touched = Touched::of(&change);
+                // A part of a refused cart is forgotten at once, the first one when it is settled.
+                let may_be_forgotten = matches!(&change, Change::CartReleased(part) if part.cause == CartEnd::Refused);
                 let place = self.make(at, event, change);
                 if matches!(reply, Reply::Nobody) {
                     return;
                 }
+                let hold_id =
+                    hold_id.filter(|&id| !may_be_forgotten || self.slots[at].slot.hold_view(event, id).is_some());
                 let done = match (hold_id, touched) {
                     (Some(hold_id), _) => Done::Hold { view: self.hold_view(at, event, hold_id), replayed: false },
                     (None, Some(touched)) => {
@@ -458,7 +549,9 @@ impl Shard {
                     }
                     (None, None) => Done::Event { key, replayed: false },
                 };
-                self.open.replies.push(Pending { place, time: now, result: Ok(done), reply });
+                let result = Ok(done);
+                self.note_result(&result);
+                self.open.replies.push(Pending { place, time: now, result, reply });
             }
             Ok(Decision::Hold { event, view, replayed }) => {
                 self.answer_about(at, event, reply, Ok(Done::Hold { view, replayed }));
@@ -487,6 +580,9 @@ impl Shard {
             Ok(Decision::Touched { event, touched, replayed }) => {
                 let plan_revision = self.plan_revision(at, event);
                 self.answer_about(at, event, reply, Ok(Done::Touched { plan_revision, touched, replayed }));
+            }
+            Ok(Decision::Verdict { event, verdict }) => {
+                self.answer_about(at, event, reply, Ok(Done::Verdict(verdict)));
             }
             Ok(Decision::Event { event, replayed }) => {
                 self.answer_about(at, event, reply, Ok(Done::Event { key, replayed }));
@@ -602,6 +698,7 @@ impl Shard {
         reply: Reply,
         result: Result<Done, Refused>,
     ) {
+        self.note_result(&result);
         let is_durable = looked_at.group <= self.durable_group;
         sometimes!("turn: an answer waits for what it looked at", !is_durable);
         if is_durable || planted!(RejectWithoutBarrier) {
@@ -618,7 +715,8 @@ impl Shard {
     }
 
     /// Answers something that looked at nothing.
-    fn answer_now(&self, reply: Reply, result: Result<Done, Refused>) {
+    fn answer_now(&mut self, reply: Reply, result: Result<Done, Refused>) {
+        self.note_result(&result);
         reply.send(Answer { result, position: self.durable_position, time: self.now });
     }
 
@@ -767,12 +865,17 @@ impl EventMeta {
 
 /// Whether a command may wait until there is space: it makes the state grow.
 fn needs_room(command: &Command) -> bool {
+    if let Command::Cart(step) = command {
+        return matches!(step, CartStep::Prepare(_));
+    }
     !matches!(
         command,
         Command::Confirm(_)
             | Command::Release(_)
             | Command::EndPayment(_)
             | Command::ReturnPlaces(_)
+            | Command::ConfirmMany(_)
+            | Command::ReleaseMany(_)
             | Command::GetOrder(_)
             | Command::List(_)
             | Command::ListAllocations
@@ -796,7 +899,11 @@ fn hold_of(change: &Change) -> Option<HoldId> {
             Taken::Sale(sold) => sold.hold_id,
             Taken::Hold(confirmed) => confirmed.hold_id,
         }),
-        Change::EventCreated(_)
+        Change::CartHeld(part) => Some(part.held.hold_id),
+        Change::CartConfirmed(part) => Some(part.cart_id),
+        Change::CartReleased(part) => Some(part.cart_id),
+        Change::CartSettled(_)
+        | Change::EventCreated(_)
         | Change::EventUpdated(_)
         | Change::Returned(_)
         | Change::Killed(_)
@@ -837,6 +944,10 @@ fn fingerprint(key: EventKey, command: &Command) -> u64 {
         Command::ListAllocations => {}
         Command::GetOrder(order) => order.hash(&mut hasher),
         Command::List(list) => (list.what, list.from, list.count_max).hash(&mut hasher),
+        Command::HoldMany(many) => (many.cart_id, many.fingerprint()).hash(&mut hasher),
+        Command::ConfirmMany(confirm) => (confirm.cart_id, &confirm.order).hash(&mut hasher),
+        Command::ReleaseMany(cart_id) => cart_id.hash(&mut hasher),
+        Command::Cart(step) => step.fingerprint().hash(&mut hasher),
         Command::CreateEvent(create) => create.fingerprint().hash(&mut hasher),
         Command::UpdateEvent(update) => (update.request_id, update.fingerprint()).hash(&mut hasher),
     }

@@ -85,6 +85,10 @@ impl Slot {
             Change::PriceLevelSet(set) => self.set_price_level(now, number, set, plans),
             Change::Rested(rested) => self.wake(number, rested, &mut moves),
             Change::AllocationRemoved(removed) => self.remove_allocation(now, number, removed, &mut moves),
+            Change::CartHeld(part) => self.hold_part(now, number, part, &mut moves),
+            Change::CartConfirmed(part) => self.confirm_part(now, number, part, &mut moves),
+            Change::CartReleased(part) => self.release_part(now, number, *part, &mut moves),
+            Change::CartSettled(cart_id) => self.settle(now, number, *cart_id),
             Change::PaymentBegan(began) => self.begin_payment(number, *began),
             Change::PaymentEnded(ended) => self.end_payment(number, ended.hold_id, ended.expires_at),
             Change::PaymentsLapsed(ids) => {
@@ -159,7 +163,9 @@ impl Slot {
             self.remember_longer(number, window - before);
         }
         if cancelled {
-            for at in self.live_of(number) {
+            // A part of a cart ends with its cart.
+            let live = self.live_of(number).into_iter().filter(|&at| self.holds[at].cart().is_none());
+            for at in live.collect::<Vec<u32>>() {
                 self.end(now, at, HoldState::Released, HoldCause::Cancelled, moves);
             }
         }
@@ -245,7 +251,7 @@ impl Slot {
         }
     }
 
-    fn hold(&mut self, now: TimestampMs, number: EventNumber, held: &Held, moves: &mut Moves<'_>) {
+    pub(crate) fn hold(&mut self, now: TimestampMs, number: EventNumber, held: &Held, moves: &mut Moves<'_>) {
         if let Some(old) = held.replaced {
             probe::sometimes!("hold: it takes the place of another");
             let at = self.live(number, old);
@@ -468,7 +474,7 @@ impl Slot {
     fn resume(&mut self, number: EventNumber, resumed: Resumed) {
         for at in self.live_of(number) {
             let before = self.holds[at].hash();
-            self.deadlines.remove(&mut self.holds, at);
+            self.take_out_deadline(at);
             let entry = &mut self.holds[at];
             let times = 1 + u64::from(probe::planted!(ResumedTwice));
             entry.until = entry.until.plus_ms(times * resumed.shift_ms);
@@ -499,7 +505,7 @@ impl Slot {
     }
 
     /// End a live hold: what it has unsold is opened; it stays as a tombstone, or for its sold places.
-    fn end(&mut self, now: TimestampMs, at: u32, state: HoldState, cause: HoldCause, moves: &mut Moves<'_>) {
+    pub(crate) fn end(&mut self, now: TimestampMs, at: u32, state: HoldState, cause: HoldCause, moves: &mut Moves<'_>) {
         let entry = &self.holds[at];
         let (number, before) = (entry.event, entry.hash());
         self.event_mut(number).hash ^= before;
@@ -516,7 +522,7 @@ impl Slot {
         moves: &mut Moves<'_>,
     ) {
         let number = self.holds[at].event;
-        self.deadlines.remove(&mut self.holds, at);
+        self.take_out_deadline(at);
         let entry = &self.holds[at];
         let (customer, places) = (entry.customer, unsold_count(entry));
         let is_abandoned = state == HoldState::Expired && !entry.ever_paid() && !entry.has_sold();
@@ -577,7 +583,7 @@ impl Slot {
         }
     }
 
-    fn forget(&mut self, at: u32) {
+    pub(crate) fn forget(&mut self, at: u32) {
         let number = self.holds[at].event;
         assert!(self.holds[at].is_tombstone(), "only an ended hold with nothing sold is forgotten");
         self.forgetting.remove(&mut self.holds, at);

@@ -7,6 +7,7 @@ use alloc::{boxed::Box, vec::Vec};
 
 use crate::{
     best_available::Arrangement,
+    cart::{Cart, CartConfirmed, CartHeld, CartReleased},
     command::{PaymentOutcome, Remainder},
     giving_back::ReturnTo,
     ids::{CustomerKey, EventId, EventKey, EventNumber, HoldId, OrderRef, PlanDigest, RequestId, TimestampMs},
@@ -74,6 +75,14 @@ pub enum Change {
     PriceLevelSet(Box<PriceLevelSet>),
     /// Places that had rested are open, at most 64.
     Rested(Rested),
+    /// A part of a cart was made.
+    CartHeld(Box<CartHeld>),
+    /// A part of a cart was sold.
+    CartConfirmed(Box<CartConfirmed>),
+    /// A part of a cart was given back.
+    CartReleased(CartReleased),
+    /// Every other event of a cart has applied what this one decided.
+    CartSettled(HoldId),
 }
 
 /// Places have another price level. The plan revision stays.
@@ -387,6 +396,10 @@ pub enum HoldCause {
     Killed = 4,
     /// The event was cancelled.
     Cancelled = 5,
+    /// Another event would not make its part of the cart.
+    CartRefused = 6,
+    /// Another event had no part of the cart.
+    PartMissing = 7,
 }
 
 /// A hold as a caller may see it.
@@ -426,4 +439,6 @@ pub struct HoldView {
     pub orders: Vec<OrderRef>,
     /// How the chosen seats lie.
     pub arrangement: Arrangement,
+    /// The cart it is a part of.
+    pub cart: Option<Cart>,
 }

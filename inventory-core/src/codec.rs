@@ -36,11 +36,16 @@
 //! kind 17 AllocationSet  request, key bytes u8, 0 u8, runs u16, areas u16, opens_at u64, closes_at u64, key, runs, areas
 //! kind 18 AllocationRemoved  request, key bytes u8, whole u8, runs u16, areas u16, key, runs, areas
 //! kind 19 PriceLevelSet  request, plan digest 32, runs u16, areas u16, runs, areas
+//! kind 21 CartHeld      body of Held (nothing replaced, no attempts used), role u8 (1 first, 2 part), events u8, 0 u16,
+//!                       event keys u64: the others, in order; of a part the first
+//! kind 22 CartConfirmed hold id u128, order bytes u8, order
+//! kind 23 CartReleased  hold id u128, cause u8
 //! kind 24 PaymentsLapsed  count u16, hold ids u128
 //! kind 25 PaidForgotten time u64
+//! kind 26 CartSettled   hold id u128
 //! kind 27 Rested        seats u8, admissions u8, seats: until u64, index u32; admissions: until u64, word u32
 //!
-//! kinds 20 to 23 are reserved: EventRetired, CartHeld, CartConfirmed, CartReleased
+//! kind 20 is reserved: EventRetired
 //!
 //! request    request id u128, fingerprint u64
 //! runs       stretches of seats, sorted, never touching: the first u32, how many u32
@@ -70,6 +75,7 @@ use crate::{
     allocation::is_key,
     best_available::Arrangement,
     bytes::{Put, Reader},
+    cart::{Cart, CartConfirmed, CartEnd, CartHeld, CartReleased},
     change::{
         AllocationRemoved, AllocationSet, Change, Confirmed, EventCreated, EventUpdated, Exchanged, Extended, Held,
         Killed, PaymentBegan, PaymentEnded, PriceLevelSet, Record, Released, Rested, ResumeCause, Resumed, Returned,
@@ -80,10 +86,10 @@ use crate::{
     ids::{CustomerKey, EventId, EventKey, EventNumber, HoldId, OrderRef, PlanDigest, RequestId, TimestampMs},
     kill::check_reason,
     limits::{
-        AREAS_PER_PLAN_MAX, EVENT_ID_BYTES_MAX, EVENT_LABEL_BYTES_MAX, EVENT_TEXT_BYTES_MAX,
-        EXPIRED_HOLDS_PER_CHANGE_MAX, HOLDS_PER_KILL_MAX, ORDER_REF_BYTES_MAX, PLACES_PER_EVENT_MAX,
-        PLACES_PER_HOLD_MAX, PLAN_TEXT_BYTES_MAX, RECORD_BYTES_MAX, RETURNED_ADMISSIONS_MAX, SEAT_RUNS_PER_CHANGE_MAX,
-        policy::PAYMENT_ATTEMPTS_MAX,
+        AREAS_PER_PLAN_MAX, CART_EVENTS_MAX, CART_EVENTS_MIN, EVENT_ID_BYTES_MAX, EVENT_LABEL_BYTES_MAX,
+        EVENT_TEXT_BYTES_MAX, EXPIRED_HOLDS_PER_CHANGE_MAX, HOLDS_PER_KILL_MAX, ORDER_REF_BYTES_MAX,
+        PLACES_PER_EVENT_MAX, PLACES_PER_HOLD_MAX, PLAN_TEXT_BYTES_MAX, RECORD_BYTES_MAX, RETURNED_ADMISSIONS_MAX,
+        SEAT_RUNS_PER_CHANGE_MAX, policy::PAYMENT_ATTEMPTS_MAX,
     },
     place::{Admission, Admissions, Seat, SeatIndexes, Seats},
     place_set::runs_of,
@@ -144,8 +150,12 @@ fn kind(change: &Change) -> u8 {
         Change::AllocationSet(_) => 17,
         Change::AllocationRemoved(_) => 18,
         Change::PriceLevelSet(_) => 19,
+        Change::CartHeld(_) => 21,
+        Change::CartConfirmed(_) => 22,
+        Change::CartReleased(_) => 23,
         Change::PaymentsLapsed(_) => 24,
         Change::PaidForgotten(_) => 25,
+        Change::CartSettled(_) => 26,
         Change::Rested(_) => 27,
     }
 }
@@ -168,31 +178,23 @@ fn encode_body(change: &Change, out: &mut Vec<u8>) {
             }
             put_settings(out, &updated.settings);
         }
-        Change::Held(held) => {
-            let counts = counts_of(held.seats.len(), held.admissions.len());
-            let mut fixed = [0; 56];
-            fixed[..16].copy_from_slice(&held.hold_id.0.to_le_bytes());
-            fixed[16..24].copy_from_slice(&held.fingerprint.to_le_bytes());
-            fixed[24..32].copy_from_slice(&held.customer.0.to_le_bytes());
-            fixed[32..40].copy_from_slice(&held.created_at.0.to_le_bytes());
-            fixed[40..48].copy_from_slice(&held.expires_at.0.to_le_bytes());
-            fixed[48] = u8::from(held.replaced.is_some()) | u8::from(!held.tags.is_empty()) << 2;
-            fixed[49] = held.renewals;
-            fixed[50] = held.arrangement as u8;
-            fixed[51..53].copy_from_slice(&counts);
-            fixed[53] = held.attempts;
-            out.put(&fixed);
-            if let Some(replaced) = held.replaced {
-                out.put_u128(replaced.0);
-            }
-            if !held.tags.is_empty() {
-                // One for each of at most 64 seats.
-                out.put_u8(held.tags.len() as u8);
-                out.put(&held.tags);
-            }
-            held.seats.iter().for_each(|seat| out.put_u32(seat.word()));
-            held.admissions.iter().for_each(|admission| out.put_u32(admission.word()));
+        Change::Held(held) => put_held(out, held),
+        Change::CartHeld(part) => {
+            put_held(out, &part.held);
+            put_cart(out, &part.cart, 0);
         }
+        Change::CartConfirmed(part) => {
+            out.put_u128(part.cart_id.0);
+            let order = part.order.as_str().as_bytes();
+            // At most 64 by its type.
+            out.put_u8(order.len() as u8);
+            out.put(order);
+        }
+        Change::CartReleased(part) => {
+            out.put_u128(part.cart_id.0);
+            out.put_u8(part.cause as u8);
+        }
+        Change::CartSettled(cart_id) => out.put_u128(cart_id.0),
         Change::Extended(extended) => {
             out.put_u128(extended.hold_id.0);
             put_request(out, Some(extended.request));
@@ -307,6 +309,45 @@ fn encode_body(change: &Change, out: &mut Vec<u8>) {
             out.put_u64(ended.expires_at.0);
         }
     }
+}
+
+fn put_held(out: &mut Vec<u8>, held: &Held) {
+    let counts = counts_of(held.seats.len(), held.admissions.len());
+    let mut fixed = [0; 56];
+    fixed[..16].copy_from_slice(&held.hold_id.0.to_le_bytes());
+    fixed[16..24].copy_from_slice(&held.fingerprint.to_le_bytes());
+    fixed[24..32].copy_from_slice(&held.customer.0.to_le_bytes());
+    fixed[32..40].copy_from_slice(&held.created_at.0.to_le_bytes());
+    fixed[40..48].copy_from_slice(&held.expires_at.0.to_le_bytes());
+    fixed[48] = u8::from(held.replaced.is_some()) | u8::from(!held.tags.is_empty()) << 2;
+    fixed[49] = held.renewals;
+    fixed[50] = held.arrangement as u8;
+    fixed[51..53].copy_from_slice(&counts);
+    fixed[53] = held.attempts;
+    out.put(&fixed);
+    if let Some(replaced) = held.replaced {
+        out.put_u128(replaced.0);
+    }
+    if !held.tags.is_empty() {
+        // One for each of at most 64 seats.
+        out.put_u8(held.tags.len() as u8);
+        out.put(&held.tags);
+    }
+    held.seats.iter().for_each(|seat| out.put_u32(seat.word()));
+    held.admissions.iter().for_each(|admission| out.put_u32(admission.word()));
+}
+
+/// Append what a part is to its cart.
+pub(crate) fn put_cart(out: &mut Vec<u8>, cart: &Cart, more: u16) {
+    let (role, events) = match cart {
+        Cart::First { others, .. } => (1, others.as_slice()),
+        Cart::Part { first } => (2, core::slice::from_ref(first)),
+    };
+    out.put_u8(role);
+    // At most 15.
+    out.put_u8(events.len() as u8);
+    out.put_u16(more);
+    events.iter().for_each(|key| out.put_u64(key.0));
 }
 
 fn put_confirmed(out: &mut Vec<u8>, confirmed: &Confirmed) {
@@ -535,8 +576,25 @@ fn decode_after_length(reader: &mut Reader<'_>) -> Result<Record, DecodeError> {
             Change::PriceLevelSet(Box::new(PriceLevelSet { request, plan, seats, areas: read_areas(reader, areas)? }))
         }
         27 => Change::Rested(decode_rested(reader)?),
+        21 => {
+            let held = decode_held(reader)?;
+            if held.replaced.is_some() || held.attempts > 0 {
+                return Err(reader.error("a part of a cart that replaces a hold, or was paying"));
+            }
+            Change::CartHeld(Box::new(CartHeld { held, cart: cart(reader)? }))
+        }
+        22 => {
+            let cart_id = hold_id(reader)?;
+            let order_bytes = usize::from(reader.u8()?);
+            Change::CartConfirmed(Box::new(CartConfirmed { cart_id, order: order(reader, order_bytes)? }))
+        }
+        23 => Change::CartReleased(CartReleased {
+            cart_id: hold_id(reader)?,
+            cause: CartEnd::from_number(reader.u8()?).ok_or(reader.error("an unknown cause of a cart's end"))?,
+        }),
         24 => Change::PaymentsLapsed(decode_hold_ids(reader)?),
         25 => Change::PaidForgotten(TimestampMs(reader.u64()?)),
+        26 => Change::CartSettled(hold_id(reader)?),
         _ => return Err(reader.error("a kind of record that this server does not know")),
     };
     if reader.left() > 0 {
@@ -665,6 +723,32 @@ fn decode_allocation_removed(reader: &mut Reader<'_>) -> Result<AllocationRemove
     let key = allocation_key(reader, key_bytes)?;
     let seats = read_runs(reader, runs)?;
     Ok(AllocationRemoved { request, key, whole, seats, areas: read_areas(reader, areas)? })
+}
+
+fn cart(reader: &mut Reader<'_>) -> Result<Cart, DecodeError> {
+    match read_cart(reader)? {
+        (cart, 0) => Ok(cart),
+        _ => Err(reader.error("a reserved field that is not zero")),
+    }
+}
+
+/// What a part is to its cart, not settled, and the two bytes beside it.
+pub(crate) fn read_cart(reader: &mut Reader<'_>) -> Result<(Cart, u16), DecodeError> {
+    let (role, events, more) = (reader.u8()?, usize::from(reader.u8()?), reader.u16()?);
+    let fits = match role {
+        1 => (CART_EVENTS_MIN - 1..CART_EVENTS_MAX).contains(&events),
+        2 => events == 1,
+        _ => false,
+    };
+    if !fits {
+        return Err(reader.error("events that a part of a cart cannot have"));
+    }
+    let mut others = Vec::with_capacity(events);
+    for _ in 0..events {
+        others.push(EventKey(reader.u64()?));
+    }
+    let cart = if role == 1 { Cart::First { others, is_settled: false } } else { Cart::Part { first: others[0] } };
+    Ok((cart, more))
 }
 
 fn decode_confirmed(reader: &mut Reader<'_>) -> Result<Confirmed, DecodeError> {

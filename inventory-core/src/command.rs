@@ -7,6 +7,7 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use crate::{
     allocation::{AllocationKeys, RemoveAllocation, SetAllocation},
+    cart::{CartStep, ConfirmMany, HoldMany},
     digest::Hasher,
     direct_sale::SellDirect,
     giving_back::{Exchange, ReturnPlaces},
@@ -67,6 +68,14 @@ pub enum Command {
     SetPriceLevel(Box<SetPriceLevel>),
     /// All allocations. Changes nothing.
     ListAllocations,
+    /// open -> held in several events: a cart. Sent to the first of them.
+    HoldMany(Box<HoldMany>),
+    /// held -> sold, all of a cart.
+    ConfirmMany(Box<ConfirmMany>),
+    /// held -> open, all of a cart.
+    ReleaseMany(HoldId),
+    /// What the events of a cart ask of each other.
+    Cart(CartStep),
     /// A new event.
     CreateEvent(Box<CreateEvent>),
     /// Policies, windows, state, plan.

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use crate::{
     allocation::AllocationKeys,
     best_available::{Arrangement, Taken, Wanted},
+    cart::{CartStep, not_in_open_cart},
     change::{
         Change, Confirmed, EventCreated, EventUpdated, Extended, Held, HoldCause, HoldState, HoldView, PaymentBegan,
         PaymentEnded, Released,
@@ -65,6 +66,14 @@ impl Slot {
             Command::SetPriceLevel(set) => set.check()?,
             Command::RemoveAllocation(remove) => remove.check()?,
             Command::GetOrder(_) | Command::List(_) | Command::ListAllocations => {}
+            Command::HoldMany(many) => {
+                many.check()?;
+                if many.parts[0].0 != key {
+                    return Err(Reject::invalid(Field::Parts, "the first must be of the event that is asked"));
+                }
+            }
+            Command::Cart(CartStep::Prepare(prepare)) => prepare.hold.check()?,
+            Command::ConfirmMany(_) | Command::ReleaseMany(_) | Command::Cart(_) => {}
             Command::BeginPayment(_) | Command::EndPayment(_) | Command::GetHold(_) | Command::UpdateEvent(_) => {}
         }
         let event = self.find(key).and_then(|number| self.event(number)).ok_or(Reject::EventNotFound)?;
@@ -93,6 +102,10 @@ impl Slot {
             Command::RemoveAllocation(remove) => self.decide_remove_allocation(now, event, remove),
             Command::SetPriceLevel(set) => self.decide_set_price_level(now, event, set),
             Command::ListAllocations => Ok(self.decide_list_allocations(event)),
+            Command::HoldMany(many) => self.decide_hold_many(now, event, many),
+            Command::ConfirmMany(confirm) => self.decide_confirm_many(now, event, confirm),
+            Command::ReleaseMany(cart_id) => self.decide_release_many(now, event, *cart_id),
+            Command::Cart(step) => self.decide_cart_step(now, event, step),
             Command::CreateEvent(_) => Err(Reject::EventNotFound),
         }
     }
@@ -133,17 +146,22 @@ impl Slot {
             };
         }
         self.judge_age(now, event, hold.hold_id.time())?;
-        let held = self.take(now, event, hold)?;
-        if self.memory_is_full(now) {
-            probe::sometimes!("hold: refused, what ends cannot be remembered");
-            probe::tell!("no room", (hold.hold_id.0 >> 64) as u64, hold.hold_id.0 as u64);
-            return Err(Reject::CapacityBudget);
-        }
+        let held = self.judge_memory(now, self.take(now, event, hold)?)?;
         Ok(Decision::Change(event.number, Change::Held(held)))
     }
 
+    /// A hold that could not be remembered after its end is not made.
+    pub(crate) fn judge_memory(&self, now: TimestampMs, held: Held) -> Result<Held, Reject> {
+        if self.memory_is_full(now) {
+            probe::sometimes!("hold: refused, what ends cannot be remembered");
+            probe::tell!("no room", (held.hold_id.0 >> 64) as u64, held.hold_id.0 as u64);
+            return Err(Reject::CapacityBudget);
+        }
+        Ok(held)
+    }
+
     /// What a hold takes whose id is new and of a right age.
-    fn take(&self, now: TimestampMs, event: &Event, hold: &Hold) -> Result<Held, Reject> {
+    pub(crate) fn take(&self, now: TimestampMs, event: &Event, hold: &Hold) -> Result<Held, Reject> {
         let policies = &event.settings.policies;
         let limited = policies.limit_customers() || !event.settings.limits.by_level.is_empty();
         if limited && !hold.customer.is_some() {
@@ -301,7 +319,7 @@ impl Slot {
     }
 
     /// An id that is not known must be young enough that it cannot have been forgotten.
-    fn judge_age(&self, now: TimestampMs, event: &Event, time: TimestampMs) -> Result<(), Reject> {
+    pub(crate) fn judge_age(&self, now: TimestampMs, event: &Event, time: TimestampMs) -> Result<(), Reject> {
         let oldest = now.minus_ms(event.settings.policies.retry_window_ms());
         if time <= oldest || time <= event.id_floor {
             return Err(Reject::HoldIdTooOld { now });
@@ -314,6 +332,7 @@ impl Slot {
 
     fn replaceable(&self, now: TimestampMs, event: &Event, id: HoldId, by: &Hold) -> Result<&Entry, Reject> {
         let entry = self.remembered(now, event, id).ok_or(Reject::HoldNotFound)?;
+        not_in_open_cart(entry)?;
         match live_or_ended(now, entry) {
             HoldState::Active => {}
             HoldState::Paying => return Err(Reject::PaymentInProgress),
@@ -368,6 +387,7 @@ impl Slot {
 
     fn decide_extend(&self, now: TimestampMs, event: &Event, extend: &Extend) -> Result<Decision, Reject> {
         let entry = self.remembered(now, event, extend.hold_id).ok_or(Reject::HoldNotFound)?;
+        not_in_open_cart(entry)?;
         let fingerprint = extend.fingerprint();
         if answered_before(entry, Some(extend.request_id), fingerprint)? && !probe::planted!(ExtendExecutedAgain) {
             return Ok(self.known(event, entry, true));
@@ -388,6 +408,7 @@ impl Slot {
 
     fn decide_confirm(&self, now: TimestampMs, event: &Event, confirm: &Confirm) -> Result<Decision, Reject> {
         let entry = self.remembered(now, event, confirm.hold_id).ok_or(Reject::HoldNotFound)?;
+        not_in_open_cart(entry)?;
         let whole = confirm.part.is_whole();
         let fingerprint = confirm.fingerprint();
         if !whole && answered_before(entry, confirm.request_id, fingerprint)? {
@@ -403,7 +424,9 @@ impl Slot {
         if event.settings.state == EventState::Cancelled {
             return Err(Reject::EventCancelled);
         }
-        if state == HoldState::Expired && !entry.is_live() && whole && confirm.allow_reclaim {
+        // A part of a cart is not sold without the others.
+        let may_reclaim = whole && confirm.allow_reclaim && entry.cart().is_none();
+        if state == HoldState::Expired && !entry.is_live() && may_reclaim {
             probe::sometimes!("confirm: after the expiry, to be reclaimed");
             return self.decide_reclaim(event, entry, confirm, fingerprint);
         }
@@ -437,6 +460,7 @@ impl Slot {
 
     /// Whether all of a hold can be sold, by a command that is no Confirm.
     pub(crate) fn must_sell_whole(&self, now: TimestampMs, event: &Event, entry: &Entry) -> Result<(), Reject> {
+        not_in_open_cart(entry)?;
         match live_or_ended(now, entry) {
             HoldState::Active | HoldState::Paying => nothing_lost(event, entry),
             HoldState::Confirmed => Err(Reject::HoldAlreadyConfirmed { executed: false }),
@@ -513,6 +537,7 @@ impl Slot {
 
     fn decide_release(&self, now: TimestampMs, event: &Event, release: &Release) -> Result<Decision, Reject> {
         let entry = self.remembered(now, event, release.hold_id).ok_or(Reject::HoldNotFound)?;
+        not_in_open_cart(entry)?;
         let whole = release.part.is_whole();
         let fingerprint = release.fingerprint();
         if !whole && answered_before(entry, release.request_id, fingerprint)? {
@@ -543,6 +568,7 @@ impl Slot {
 
     fn decide_begin_payment(&self, now: TimestampMs, event: &Event, begin: &BeginPayment) -> Result<Decision, Reject> {
         let entry = self.remembered(now, event, begin.hold_id).ok_or(Reject::HoldNotFound)?;
+        not_in_open_cart(entry)?;
         if entry.knows_attempt(begin.attempt_id) {
             return Ok(self.known(event, entry, true));
         }
@@ -558,6 +584,7 @@ impl Slot {
 
     fn decide_end_payment(&self, now: TimestampMs, event: &Event, end: &EndPayment) -> Result<Decision, Reject> {
         let entry = self.remembered(now, event, end.hold_id).ok_or(Reject::HoldNotFound)?;
+        not_in_open_cart(entry)?;
         let expires_at = left_after_payment(now, event, entry);
         let is_open = entry.open_attempt() == Some(end.attempt_id) && live_or_ended(now, entry) == HoldState::Paying;
         let (Some(expires_at), true) = (expires_at, is_open) else {
@@ -631,7 +658,7 @@ impl Slot {
     }
 }
 
-fn check_ttl(ttl_ms: u32) -> Result<(), Reject> {
+pub(crate) fn check_ttl(ttl_ms: u32) -> Result<(), Reject> {
     let (ttl_ms_min, ttl_ms_max) = (bounds::HOLD_TTL_S_MIN * 1_000, bounds::HOLD_TTL_S_MAX * 1_000);
     if ttl_ms == 0 || (ttl_ms_min..=ttl_ms_max).contains(&ttl_ms) {
         Ok(())
@@ -643,6 +670,10 @@ fn check_ttl(ttl_ms: u32) -> Result<(), Reject> {
 /// A live hold past its deadline is expired, whether or not its turn to be swept has come.
 fn live_or_ended(now: TimestampMs, entry: &Entry) -> HoldState {
     let lives_on = probe::planted!(ConfirmAtDeadline) && now == entry.until;
+    // A part of a cart waits for the cart's decision.
+    if entry.is_open_cart() {
+        return HoldState::Paying;
+    }
     // An open payment that has lapsed leaves the hold active, which its sweep will say; until then it may be confirmed.
     let lives_on = lives_on || now < entry.expires_at();
     if entry.is_live() && now >= entry.until && !lives_on { HoldState::Expired } else { entry.state() }
@@ -1065,6 +1096,7 @@ pub(crate) fn view(event: &Event, entry: &Entry) -> HoldView {
         plan_revision: event.plan_revision,
         orders: entry.orders().cloned().collect(),
         arrangement: entry.arrangement(),
+        cart: entry.cart().cloned(),
     }
 }
 

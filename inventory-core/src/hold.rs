@@ -20,6 +20,7 @@ use smallvec::SmallVec;
 
 use crate::{
     best_available::Arrangement,
+    cart::Cart,
     change::{HoldCause, HoldState},
     decide::unsold_count,
     digest::{Hasher, mix},
@@ -129,6 +130,7 @@ struct Extras {
     sold_in_part: bool,
     /// Allocations that seats of it were of when it was made, sorted.
     tags: Vec<u8>,
+    cart: Option<Cart>,
 }
 
 /// Which places of a hold were sold to which of its orders, by number.
@@ -197,19 +199,21 @@ struct Marks(u8);
 impl Marks {
     const STATES: [HoldState; 5] =
         [HoldState::Active, HoldState::Paying, HoldState::Confirmed, HoldState::Released, HoldState::Expired];
-    const CAUSES: [HoldCause; 6] = [
+    const CAUSES: [HoldCause; 8] = [
         HoldCause::None,
         HoldCause::Requested,
         HoldCause::Replaced,
         HoldCause::Deadline,
         HoldCause::Killed,
         HoldCause::Cancelled,
+        HoldCause::CartRefused,
+        HoldCause::PartMissing,
     ];
     const ARRANGEMENTS: [Arrangement; 5] =
         [Arrangement::None, Arrangement::Contiguous, Arrangement::Stranding, Arrangement::Split, Arrangement::General];
 
     const fn new(state: HoldState, cause: HoldCause, arrangement: Arrangement) -> Marks {
-        Marks(state as u8 + 5 * (cause as u8 + 6 * arrangement as u8))
+        Marks(state as u8 + 5 * (cause as u8 + 8 * arrangement as u8))
     }
 
     fn state(self) -> HoldState {
@@ -217,12 +221,12 @@ impl Marks {
     }
 
     fn cause(self) -> HoldCause {
-        Self::CAUSES[usize::from(self.0 / 5 % 6)]
+        Self::CAUSES[usize::from(self.0 / 5 % 8)]
     }
 
     fn arrangement(self) -> Arrangement {
         // The remainder is for the compiler: no number made here is that large.
-        Self::ARRANGEMENTS[usize::from(self.0 / 30 % 5)]
+        Self::ARRANGEMENTS[usize::from(self.0 / 40 % 5)]
     }
 }
 
@@ -330,9 +334,9 @@ impl Entry {
         matches!(self.state(), HoldState::Active | HoldState::Paying)
     }
 
-    /// Whether the entry is forgotten one day: ended, nothing sold.
+    /// Whether the entry is forgotten one day: ended, nothing sold, and no other event needs it.
     pub(crate) fn is_tombstone(&self) -> bool {
-        !self.is_live() && !self.has_sold()
+        !self.is_live() && !self.has_sold() && !self.is_unsettled()
     }
 
     /// Whether any of its places is sold.
@@ -642,6 +646,18 @@ impl Entry {
         }
     }
 
+    /// The cart it is a part of.
+    pub(crate) fn cart(&self) -> Option<&Cart> {
+        self.extras.as_ref().and_then(|extras| extras.cart.as_ref())
+    }
+
+    /// Sets the cart it is a part of.
+    pub(crate) fn set_cart(&mut self, cart: Option<Cart>) {
+        if cart.is_some() || self.extras.is_some() {
+            self.extras_mut().cart = cart;
+        }
+    }
+
     fn extras_mut(&mut self) -> &mut Extras {
         self.extras.get_or_insert_default()
     }
@@ -670,7 +686,7 @@ impl Entry {
 
     /// Whether a payment was ever open: late payments need its places.
     pub(crate) fn ever_paid(&self) -> bool {
-        self.payments().is_some_and(|payments| !payments.attempts.is_empty())
+        self.cart().is_some() || self.payments().is_some_and(|payments| !payments.attempts.is_empty())
     }
 
     /// Whether this attempt is one of its own.
@@ -750,7 +766,7 @@ impl Entry {
     /// What this hold adds to its event's hash: nothing when it is only remembered.
     pub(crate) fn hash(&self) -> u64 {
         let (state, is_live, words) = (self.state(), self.is_live(), self.words());
-        if !is_live && words.iter().all(|word| word & SOLD == 0) {
+        if !is_live && !self.is_unsettled() && words.iter().all(|word| word & SOLD == 0) {
             return 0;
         }
         let mut hasher = Hasher::new(20);
@@ -786,6 +802,8 @@ impl Entry {
                 hasher.word(extras.tags.len() as u64 | 1 << 33);
                 extras.tags.iter().for_each(|&tag| hasher.word(u64::from(tag)));
             }
+            // Without a cart the hash is what it was before there were any.
+            extras.cart.iter().for_each(|cart| cart.hash_into(&mut hasher));
         }
         hasher.finish()
     }

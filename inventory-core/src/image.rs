@@ -15,11 +15,12 @@
 //!          area quotas u8: allocation number u8 (0: free), quota u32
 //! hold     hold id u128, fingerprint u64, customer u64, created_at u64, until u64, ended_at u64,
 //!          state u8, cause u8, renewals u8, arrangement u8, flags u8 (1 request, 2 payments, 4 lost, 8 sales,
-//!          16 last sold in part, 64 tags),
+//!          16 last sold in part, 32 cart, 64 tags),
 //!          seats u8, admissions u8, orders u8, last order u8, [request], [payments], [lost], [sales],
-//!          [tags u8: allocation number u8], orders: text, seat words u32, admission words u32
+//!          [tags u8: allocation number u8], [cart], orders: text, seat words u32, admission words u32
 //! lost     seats u8, seats that are in no plan now u8, seat indexes u32
 //! sales    seats u8, admissions u8, seats: order u8, index u32; admissions: order u8, word u32
+//! cart     role u8 (1 first, 2 part), events u8, settled u16 (0, 1), event keys u64: the others, in order; of a part the first
 //! payments attempts used by a hold before it u8, attempts u8, flags u8 (1 the last is open, 2 one paid),
 //!          expires_at u64, [the one that paid u128], attempt ids u128
 //! ```
@@ -38,8 +39,9 @@ use crate::{
     allocation::{Allocations, is_key},
     best_available::Arrangement,
     bytes::{DecodeError, Put, Reader},
+    cart::Cart,
     change::{HoldCause, HoldState},
-    codec::{hold_id, put_settings, request, request_id, settings, tags},
+    codec::{hold_id, put_cart, put_settings, read_cart, request, request_id, settings, tags},
     decide::unsold_count,
     event::{AreaCounts, Event, OpsRequest},
     hold::{Entry, Payments, Sales},
@@ -218,6 +220,7 @@ fn encode_hold(entry: &Entry, out: &mut Vec<u8>) {
             | u8::from(entry.lost_count() > 0) << 2
             | u8::from(entry.sales().is_some()) << 3
             | u8::from(entry.sold_in_part()) << 4
+            | u8::from(entry.cart().is_some()) << 5
             | u8::from(!entry.tags().is_empty()) << 6,
     );
     // At most 64 seats, 128 admission words and as many orders as places.
@@ -261,6 +264,9 @@ fn encode_hold(entry: &Entry, out: &mut Vec<u8>) {
         // One for each of at most 64 seats.
         out.put_u8(entry.tags().len() as u8);
         out.put(entry.tags());
+    }
+    if let Some(cart) = entry.cart() {
+        put_cart(out, cart, u16::from(matches!(cart, Cart::First { is_settled: true, .. })));
     }
     entry.orders().for_each(|order| out.put_text(order.as_str()));
     entry.words().iter().for_each(|&word| out.put_u32(word));
@@ -625,12 +631,14 @@ fn read_hold(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
         3 => HoldCause::Deadline,
         4 => HoldCause::Killed,
         5 => HoldCause::Cancelled,
+        6 => HoldCause::CartRefused,
+        7 => HoldCause::PartMissing,
         _ => return Err(reader.error("an unknown cause of a hold's end")),
     };
     let renewals = reader.u8()?;
     let arrangement = Arrangement::from_number(reader.u8()?).ok_or(reader.error("an unknown arrangement"))?;
     let flags = reader.u8()?;
-    if flags & !(31 | 64) != 0 {
+    if flags > 127 {
         return Err(reader.error("a flag that this server does not know"));
     }
     let (seats, admissions, orders) = (reader.u8()?, reader.u8()?, reader.u8()?);
@@ -643,7 +651,10 @@ fn read_hold(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     }
     let last_request = (flags & 1 != 0).then(|| request(reader)).transpose()?;
     let payments = (flags & 2 != 0).then(|| read_payments(reader)).transpose()?;
-    if (state == HoldState::Paying) != payments.as_ref().is_some_and(|payments| payments.is_open) {
+    let pays = payments.as_ref().is_some_and(|payments| payments.is_open);
+    // A part of a cart is paying without an attempt.
+    let in_cart = flags & 32 != 0;
+    if if in_cart { pays || state == HoldState::Active } else { pays != (state == HoldState::Paying) } {
         return Err(reader.error("a paying hold without an open payment, or another with one"));
     }
     let (mut lost, mut lost_gone) = (Vec::new(), 0);
@@ -657,6 +668,7 @@ fn read_hold(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     }
     let sales = (flags & 8 != 0).then(|| read_sales(reader, orders)).transpose()?;
     let tags = if flags & 64 != 0 { tags(reader)? } else { Vec::new() };
+    let cart = in_cart.then(|| read_cart_of_hold(reader, state)).transpose()?;
     // The event's number is set when the slot takes the hold in.
     let event = crate::ids::EventNumber(0);
     let mut entry = Entry::new(event, id, fingerprint, customer, created_at, until, renewals, arrangement);
@@ -667,6 +679,7 @@ fn read_hold(reader: &mut Reader<'_>) -> Result<Entry, DecodeError> {
     entry.set_lost(lost, lost_gone);
     entry.set_sold_in_part(flags & 16 != 0);
     entry.set_tags(tags);
+    entry.set_cart(cart);
     for _ in 0..orders {
         let order = reader.text(ORDER_REF_BYTES_MAX)?;
         entry.add_order(&OrderRef::parse(&order).ok_or(reader.error("no order reference"))?);
@@ -714,6 +727,14 @@ fn read_sales(reader: &mut Reader<'_>, orders: u8) -> Result<Sales, DecodeError>
         return Err(reader.error("a sale to an order that is not there"));
     }
     Ok(sales)
+}
+
+fn read_cart_of_hold(reader: &mut Reader<'_>, state: HoldState) -> Result<Cart, DecodeError> {
+    match read_cart(reader)? {
+        (cart, 0) => Ok(cart),
+        (Cart::First { others, .. }, 1) if state != HoldState::Paying => Ok(Cart::First { others, is_settled: true }),
+        _ => Err(reader.error("a cart that is settled, and cannot be")),
+    }
 }
 
 fn read_payments(reader: &mut Reader<'_>) -> Result<Payments, DecodeError> {

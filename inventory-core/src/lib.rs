@@ -25,6 +25,7 @@ pub mod price_level;
 pub mod place_set;
 pub mod direct_sale;
 pub mod giving_back;
+pub mod cart;
 pub mod kill;
 pub mod order;
 pub mod openings;

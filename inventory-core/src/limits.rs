@@ -61,6 +61,10 @@ pub const QUOTAS_PER_AREA_MAX: usize = 15;
 pub const ALLOCATION_KEY_BYTES_MAX: usize = 64;
 /// Keys of allocations that one command brings.
 pub const ALLOCATION_KEYS_MAX: usize = 16;
+/// Events of one cart at least.
+pub const CART_EVENTS_MIN: usize = 2;
+/// Events of one cart at most.
+pub const CART_EVENTS_MAX: usize = 16;
 
 /// Holds that one `Expired` change names.
 pub const EXPIRED_HOLDS_PER_CHANGE_MAX: usize = 64;

@@ -47,6 +47,8 @@ pub enum Field {
     ClosesAt,
     /// `price_level`
     PriceLevel,
+    /// `parts` of a cart
+    Parts,
     /// `state`
     State,
     /// A field of the event's settings, by its name.

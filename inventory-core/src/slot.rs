@@ -21,6 +21,7 @@ use hashbrown::HashTable;
 use crate::{
     allocation::AllocationView,
     best_available::Arrangement,
+    cart::{Asking, DueCart, Verdict},
     change::{Change, Held, HoldView, ResumeCause, Resumed},
     decide::view,
     digest::mix,
@@ -110,6 +111,13 @@ pub enum Decision {
         touched: Touched,
         /// Whether the command took effect before.
         replayed: bool,
+    },
+    /// Nothing: what the first part of a cart has decided.
+    Verdict {
+        /// The event.
+        event: EventNumber,
+        /// Nothing when it has not decided.
+        verdict: Option<Verdict>,
     },
     /// Nothing: the event is as asked already, or only validation was asked.
     Event {
@@ -251,6 +259,7 @@ pub struct Slot {
     pub(crate) tombstones: u32,
     /// When something that rests wakes first, of each event in which something does.
     pub(crate) resting: BTreeSet<(TimestampMs, EventNumber)>,
+    pub(crate) asking: Asking,
 }
 
 impl Slot {
@@ -268,6 +277,7 @@ impl Slot {
             forgetting: Wheel::new(),
             tombstones: 0,
             resting: BTreeSet::new(),
+            asking: Asking::default(),
         }
     }
 
@@ -335,11 +345,18 @@ impl Slot {
         Some(view(event, self.remembered(self.now, event, id)?))
     }
 
-    /// The next `Expired`, `PaymentsLapsed` or `Rested` change that is due at `now`: up to 64 holds, or places, of one event.
-    /// Apply it, then ask again until there is none.
+    /// The next `Expired`, `PaymentsLapsed`, `CartReleased` or `Rested` change that is due at `now`: up to 64 holds, or
+    /// places, of one event, or one cart. Apply it, then ask again until there is none, then for [`Slot::take_due_parts`].
     pub fn decide_due(&mut self, now: TimestampMs) -> Option<(EventNumber, Change)> {
         let by = if probe::planted!(ConfirmAtDeadline) { now.minus_ms(1) } else { now };
-        let Some(mut at) = self.deadlines.due(&mut self.holds, by) else { return self.decide_rested(now) };
+        let mut at = loop {
+            let Some(at) = self.deadlines.due(&mut self.holds, by) else { return self.decide_rested(now) };
+            match self.decide_due_cart(at, now) {
+                DueCart::Hold => break at,
+                DueCart::Decides(change) => return Some((self.holds[at].event, change)),
+                DueCart::Asks => {}
+            }
+        };
         let number = self.holds[at].event;
         // A payment that was open too long leaves the hold what it has left.
         let lapses = |entry: &Entry| entry.expires_at() > now;
@@ -347,7 +364,7 @@ impl Slot {
         let mut ids = Vec::new();
         while at != NIL && ids.len() < EXPIRED_HOLDS_PER_CHANGE_MAX {
             let entry = &self.holds[at];
-            if entry.event == number && lapses(entry) == first_lapses {
+            if entry.event == number && entry.cart().is_none() && lapses(entry) == first_lapses {
                 ids.push(entry.hold_id());
             }
             at = entry.next;
@@ -355,11 +372,11 @@ impl Slot {
         Some((number, if first_lapses { Change::PaymentsLapsed(ids) } else { Change::Expired(ids) }))
     }
 
-    /// A time before which `decide_due` has nothing.
+    /// A time before which `decide_due` and `take_due_parts` have nothing.
     #[must_use]
     pub fn next_due(&self) -> Option<TimestampMs> {
         let first_rested = self.resting.first().map(|(until, _)| *until);
-        self.deadlines.next_due().into_iter().chain(first_rested).min()
+        self.deadlines.next_due().into_iter().chain(first_rested).chain(self.asking.next()).min()
     }
 
     /// Ended holds that are remembered.
@@ -450,6 +467,7 @@ impl Slot {
         }
         let tombstones = self.holds.iter().filter(|(_, entry)| entry.is_tombstone()).count();
         assert_eq!(tombstones as u32, self.tombstones, "tombstones are counted");
+        self.assert_carts_valid();
         for (at, entry) in self.holds.iter() {
             // Without the index there is nothing to contradict, and every look would read all holds.
             for order in entry.orders().filter(|_| self.holds.has_order_index()) {

@@ -7,6 +7,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use inventory_core::{
     best_available::Arrangement,
+    cart::{Cart, CartConfirmed, CartEnd, CartHeld, CartReleased},
     change::{
         AllocationRemoved, AllocationSet, Change, Confirmed, EventCreated, EventUpdated, Exchanged, Extended, Held,
         Killed, PaymentBegan, PaymentEnded, PriceLevelSet, Record, Released, Rested, ResumeCause, Resumed, Returned,
@@ -307,9 +308,43 @@ fn records() -> Vec<(&'static str, Record)> {
                 areas: vec![(7, 10)],
             })),
         ),
+        ("cart_held_first", Change::CartHeld(Box::new(cart_held(7, first())))),
+        ("cart_held_part", Change::CartHeld(Box::new(cart_held(8, part())))),
+        (
+            "cart_confirmed",
+            Change::CartConfirmed(Box::new(CartConfirmed { cart_id: hold_id(7), order: order("A-1018") })),
+        ),
+        ("cart_released", Change::CartReleased(CartReleased { cart_id: hold_id(7), cause: CartEnd::Missing })),
+        ("cart_settled", Change::CartSettled(hold_id(7))),
     ];
     let record = |change| Record { event: EventNumber(3), event_seq: 9, digest: 0xdead_beef, change };
     changes.into_iter().map(|(name, change)| (name, record(change))).collect()
+}
+
+fn first() -> Cart {
+    Cart::First { others: vec![EventKey(0x88), EventKey(0xfedc_ba98_7654_3210)], is_settled: false }
+}
+
+fn part() -> Cart {
+    Cart::Part { first: EventKey(0x1122_3344_5566_7788) }
+}
+
+fn cart_held(number: u64, cart: Cart) -> CartHeld {
+    let held = Held {
+        tags: Box::default(),
+        hold_id: hold_id(number),
+        fingerprint: number,
+        customer: CustomerKey(1),
+        created_at: TimestampMs(1_700_000_001_000),
+        expires_at: TimestampMs(1_700_000_901_000),
+        renewals: 0,
+        attempts: 0,
+        replaced: None,
+        arrangement: Arrangement::None,
+        seats: vec![Seat { index: number as u32 + 44, ticket_type: 1 }].into(),
+        admissions: vec![Admission { source: 0, area: 0, ticket_type: 2, quantity: 1 }].into(),
+    };
+    CartHeld { held, cart }
 }
 
 fn sold_direct() -> SoldDirect {
@@ -702,6 +737,64 @@ fn a_slot_with_expiries_comes_back_whole_and_wakes_in_time() {
     assert_eq!(back.hash(), slot.hash());
 }
 
+/// The same with carts in every state.
+fn slot_of_carts(plans: &OnePlan) -> Slot {
+    let mut slot = later_slot(plans);
+    let start = slot.now().0;
+    let mut step = 0;
+    let mut apply = |change: Change| {
+        step += 1;
+        slot.apply(TimestampMs(start + step * 1_000), EventNumber(0), &change, plans, None);
+    };
+    for number in 7..=12 {
+        let cart = if number % 2 == 1 { first() } else { part() };
+        apply(Change::CartHeld(Box::new(cart_held(number, cart))));
+    }
+    let sold =
+        |number| Change::CartConfirmed(Box::new(CartConfirmed { cart_id: hold_id(number), order: order("A-1018") }));
+    let cancelled = |number, cause| Change::CartReleased(CartReleased { cart_id: hold_id(number), cause });
+    // 7 and 8 stay undecided, 9 is sold and settled, 10 is a part that was sold, 11 is not settled, 12 is remembered.
+    apply(sold(9));
+    apply(Change::CartSettled(hold_id(9)));
+    apply(sold(10));
+    apply(cancelled(11, CartEnd::Missing));
+    apply(cancelled(12, CartEnd::Deadline));
+    slot.assert_valid();
+    slot
+}
+
+#[test]
+fn a_slot_with_carts_comes_back_whole() {
+    let plans = plan();
+    let slot = slot_of_carts(&plans);
+    let mut bytes = Vec::new();
+    encode_slot(&slot, &mut bytes);
+    golden("slot_v2_carts.bin", &bytes);
+    let mut back = decode_slot(&bytes, slot.index(), CONFIG, &plans).expect("the image is ours");
+    back.assert_valid();
+    assert_eq!((back.hash(), back.unsettled()), (slot.hash(), slot.unsettled()));
+    assert_eq!(back.unsettled().len(), 1, "the first part that has decided");
+    for number in 1..=12 {
+        let view = slot.hold_view(EventNumber(0), hold_id(number));
+        assert_eq!(back.hold_view(EventNumber(0), hold_id(number)), view, "hold {number}");
+        assert_eq!(view.is_some_and(|view| view.cart.is_some()), number >= 7, "hold {number}");
+    }
+    let mut again = Vec::new();
+    encode_slot(&back, &mut again);
+    assert_eq!(again, bytes, "one state has one image");
+
+    // What is decided is let go, and then forgotten.
+    let now = slot.now().plus_ms(1_000);
+    back.apply(now, EventNumber(0), &Change::CartSettled(hold_id(11)), &plans, None);
+    back.assert_valid();
+    assert!(back.unsettled().is_empty());
+    let later = now.plus_ms(25 * 3_600_000);
+    back.apply(later, EventNumber(0), &Change::FloorRaised(TimestampMs(1)), &plans, None);
+    back.assert_valid();
+    assert_eq!(back.hold_view(EventNumber(0), hold_id(11)), None);
+    assert!(back.hold_view(EventNumber(0), hold_id(10)).is_some(), "it is sold");
+}
+
 #[test]
 fn a_slot_with_kills_has_the_bytes_of_the_second_version_and_comes_back_whole() {
     let plans = plan();
@@ -767,7 +860,13 @@ fn a_slot_has_the_bytes_it_always_had_and_comes_back_whole() {
 #[test]
 fn a_damaged_image_is_refused_or_is_another_valid_state() {
     let plans = plan();
-    for slot in [slot(&plans), later_slot(&plans), slot_with_allocations(&plans), slot_with_expiries(&plans)] {
+    for slot in [
+        slot(&plans),
+        later_slot(&plans),
+        slot_with_allocations(&plans),
+        slot_with_expiries(&plans),
+        slot_of_carts(&plans),
+    ] {
         no_damage_is_believed(&slot, &plans);
     }
 }

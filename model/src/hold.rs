@@ -273,6 +273,7 @@ impl Hold {
             plan_revision,
             orders: self.orders.clone(),
             arrangement: self.arrangement,
+            cart: None,
         }
     }
 }

@@ -142,10 +142,17 @@ impl Model {
             | Command::ListAllocations
             | Command::SetPriceLevel(_) => todo!("not judged yet"),
             Command::GetOrder(_) | Command::List(_) => {}
+            // Carts are not modelled yet.
+            Command::HoldMany(_) | Command::ConfirmMany(_) | Command::ReleaseMany(_) | Command::Cart(_) => {
+                return Err(Reject::HoldNotFound);
+            }
         }
         let event = self.events.get_mut(&key).ok_or(Reject::EventNotFound)?;
         match command {
             Command::CreateEvent(_) => unreachable!("answered above"),
+            Command::HoldMany(_) | Command::ConfirmMany(_) | Command::ReleaseMany(_) | Command::Cart(_) => {
+                unreachable!("answered above")
+            }
             Command::Hold(hold) => event.hold(now, hold),
             Command::Extend(extend) => event.extend(now, extend),
             Command::Confirm(confirm) => event.confirm(now, confirm),

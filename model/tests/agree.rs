@@ -790,6 +790,7 @@ impl Run {
                 1 => unkill.validate_only = !unkill.validate_only,
                 _ => unkill.expected_state = Some(EventState::Paused),
             },
+            Command::HoldMany(_) | Command::ConfirmMany(_) | Command::ReleaseMany(_) | Command::Cart(_) => {}
             Command::GetHold(_) | Command::GetOrder(_) | Command::List(_) => {}
         }
     }

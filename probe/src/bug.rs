@@ -59,6 +59,8 @@ pub enum Bug {
     OrphanJudgedTwice,
     /// Best available takes what is set aside for others.
     AllocationIgnored,
+    /// A cart is sold, and its last event is never told.
+    CartHalfApplied,
 }
 
 impl Bug {
@@ -92,5 +94,6 @@ impl Bug {
         Bug::AllowanceKept,
         Bug::OrphanJudgedTwice,
         Bug::AllocationIgnored,
+        Bug::CartHalfApplied,
     ];
 }

@@ -66,6 +66,7 @@ pub(crate) struct Judged {
 
 /// What the answer must be.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one for each command, and most are of the large kind")]
 pub(crate) enum Expected {
     /// As the model says.
     Model(Result<model::Answer, Reject>),
@@ -147,7 +148,7 @@ impl World {
     }
 }
 
-fn as_model(done: &Done) -> model::Answer {
+pub(crate) fn as_model(done: &Done) -> model::Answer {
     match done {
         Done::Hold { view, replayed } => model::Answer::Hold { view: view.clone(), replayed: *replayed },
         Done::Event { replayed, .. } => model::Answer::Event { replayed: *replayed },
@@ -155,6 +156,7 @@ fn as_model(done: &Done) -> model::Answer {
             model::Answer::Touched { touched: touched.clone(), replayed: *replayed }
         }
         Done::Allocations { allocations, .. } => model::Answer::Allocations { allocations: allocations.clone() },
+        Done::Cart { .. } | Done::Verdict(_) => unreachable!("answers to carts are judged by themselves"),
         Done::Order { parts, .. } => model::Answer::Order { parts: parts.clone() },
         Done::Page { page, .. } => model::Answer::Page { holds: page.holds.clone(), parts: page.parts.clone() },
         Done::Suggested { options, .. } => model::Answer::Suggested { options: options.clone() },
@@ -169,7 +171,7 @@ fn as_model(done: &Done) -> model::Answer {
     }
 }
 
-fn same_reject(expected: &Result<model::Answer, Reject>, reject: &Reject) -> bool {
+pub(crate) fn same_reject(expected: &Result<model::Answer, Reject>, reject: &Reject) -> bool {
     match (expected, reject) {
         // Etags are opaque: each has its own.
         (Err(Reject::StateMismatch { .. }), Reject::StateMismatch { .. }) => true,
@@ -209,6 +211,10 @@ fn kind_of(command: &Command, answer: &Answer) -> String {
         Command::List(_) => "List",
         Command::Suggest(_) => "Suggest",
         Command::Explain(_) => "Explain",
+        Command::HoldMany(_) => "HoldMany",
+        Command::ConfirmMany(_) => "ConfirmMany",
+        Command::ReleaseMany(_) => "ReleaseMany",
+        Command::Cart(_) => "Cart",
         Command::CreateEvent(_) => "CreateEvent",
         Command::UpdateEvent(update) if update.plan.is_some() => "UpdateEvent (plan)",
         Command::UpdateEvent(_) => "UpdateEvent",
@@ -224,6 +230,8 @@ fn kind_of(command: &Command, answer: &Answer) -> String {
             };
             format!("{state}{}", if *replayed { " again" } else { "" })
         }
+        Ok(Done::Cart { replayed, .. }) => format!("cart{}", if *replayed { " again" } else { "" }),
+        Ok(Done::Verdict(_)) => "verdict".to_owned(),
         Ok(Done::Suggested { .. }) => "options".to_owned(),
         Ok(Done::Touched { replayed, .. }) => format!("touched{}", if *replayed { " again" } else { "" }),
         Ok(Done::Order { .. } | Done::Page { .. } | Done::Allocations { .. }) => "told".to_owned(),

@@ -21,6 +21,7 @@ pub mod reference;
 pub mod disk;
 pub mod damage;
 pub mod world;
+mod carts;
 mod faults;
 mod fall;
 mod restore;

@@ -35,6 +35,8 @@ pub enum Profile {
     Plans,
     /// Many holds end in the same moment.
     MassExpiry,
+    /// Carts over several events, and power that fails. All of a cart is sold or none of it.
+    Carts,
     /// Everything that the design must survive, at once.
     Mixed,
 }
@@ -55,6 +57,7 @@ impl Profile {
         Profile::Forget,
         Profile::Plans,
         Profile::MassExpiry,
+        Profile::Carts,
         Profile::Mixed,
     ];
 
@@ -75,6 +78,7 @@ impl Profile {
             Profile::Forget => "forget",
             Profile::Plans => "plans",
             Profile::MassExpiry => "mass-expiry",
+            Profile::Carts => "carts",
             Profile::Mixed => "mixed",
         }
     }
@@ -287,6 +291,7 @@ impl Options {
     fn adapt(&mut self, random: &mut Random) {
         match self.profile {
             Profile::Crash | Profile::Repeat => {}
+            Profile::Carts => self.may_restore = false,
             Profile::Error | Profile::Misdirect | Profile::Lost | Profile::Liar | Profile::Plans => {
                 self.fault_permille = *random.pick(&[20, 60, 150]);
             }

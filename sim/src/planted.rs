@@ -19,6 +19,7 @@ fn profiles(bug: Bug) -> &'static [Profile] {
     match bug {
         Bug::TailAtFirstBad | Bug::LogRemovedEarly => &[P::Rot],
         Bug::SyncRetried => &[P::Error],
+        Bug::CartHalfApplied => &[P::Carts],
         Bug::PlanNotSynced => &[P::Plans, P::Crash],
         Bug::TimeGoesBack => &[P::Clock],
         Bug::FloorOffByOne => &[P::Forget],

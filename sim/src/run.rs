@@ -2,12 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, UnwindSafe, catch_unwind},
 };
 
 use probe::Bug;
 
 use crate::{
+    carts::CartWorld,
     options::{Options, Profile},
     violation::Violation,
     world::{Counts, World},
@@ -75,6 +76,9 @@ pub struct Outcome {
 #[must_use]
 pub fn run(plan: &Plan) -> Outcome {
     arm(plan);
+    if plan.profile == Profile::Carts {
+        return run_carts(plan);
+    }
     let mut world = World::new(plan.seed, plan.options());
     if plan.is_told {
         world.be_told();
@@ -86,11 +90,7 @@ pub fn run(plan: &Plan) -> Outcome {
         }
         world.finish()
     });
-    let result = catch_unwind(body).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Err(Violation { claim: "nothing panics", seen: text.unwrap_or_default() })
-    });
+    let result = caught(body);
     let outcome = Outcome {
         counts: world.counts().clone(),
         digest: world.digest(),
@@ -105,6 +105,40 @@ pub fn run(plan: &Plan) -> Outcome {
     }
     disarm();
     outcome
+}
+
+/// As [`run`], for a world of carts.
+fn run_carts(plan: &Plan) -> Outcome {
+    let mut world = CartWorld::new(plan.seed, plan.options(), plan.is_told);
+    let steps = plan.step_numbers();
+    let result = caught(AssertUnwindSafe(|| {
+        for &step in &steps {
+            world.step(step)?;
+        }
+        world.finish()
+    }));
+    let outcome = Outcome {
+        counts: world.counts().clone(),
+        digest: world.digest(),
+        violation: result.err(),
+        coverage: coverage(),
+        faults: world.faults(),
+        answers: world.answers_by_kind().clone(),
+    };
+    if outcome.violation.is_some() {
+        std::mem::forget(world)
+    }
+    disarm();
+    outcome
+}
+
+/// What came of a world, panics included.
+fn caught(body: impl FnOnce() -> Result<(), Violation> + UnwindSafe) -> Result<(), Violation> {
+    catch_unwind(body).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(Violation { claim: "nothing panics", seen: text.unwrap_or_default() })
+    })
 }
 
 #[cfg(usher_sim)]

@@ -14,6 +14,7 @@ use std::{
 
 use engine::{Checkpointer, Committer, Engine, ManualClock, Refused, Reply, Shard};
 use inventory_core::{
+    cart::CartStep,
     command::Command,
     ids::{EventKey, TimestampMs},
     plan_codec::encode_plan,
@@ -673,15 +674,15 @@ fn may_be_batched(a: &Wish, b: &Wish) -> bool {
     a.key == b.key && kind(a).is_some() && kind(a) == kind(b)
 }
 
-type Told = (&'static str, u64, u64);
+pub(crate) type Told = (&'static str, u64, u64);
 
 #[cfg(usher_sim)]
-fn told() -> Vec<Told> {
+pub(crate) fn told() -> Vec<Told> {
     probe::told()
 }
 
 #[cfg(not(usher_sim))]
-fn told() -> Vec<Told> {
+pub(crate) fn told() -> Vec<Told> {
     Vec::new()
 }
 
@@ -702,6 +703,9 @@ fn needs_room(command: &Command) -> bool {
         Command::ListAllocations => false,
         Command::GetHold(_) | Command::Suggest(_) | Command::Explain(_) => false,
         Command::Hold(_) | Command::Extend(_) | Command::BeginPayment(_) => true,
+        Command::HoldMany(_) => true,
+        Command::Cart(step) => matches!(step, CartStep::Prepare(_)),
+        Command::ConfirmMany(_) | Command::ReleaseMany(_) => false,
         Command::CreateEvent(_) | Command::UpdateEvent(_) => true,
     }
 }

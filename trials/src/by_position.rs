@@ -248,6 +248,9 @@ impl<'a> Walk<'a> {
             | Change::AllocationSet(_)
             | Change::PriceLevelSet(_)
             | Change::AllocationRemoved(_) => return Err("the house acted, and nobody asked it to".to_owned()),
+            Change::CartHeld(_) | Change::CartConfirmed(_) | Change::CartReleased(_) | Change::CartSettled(_) => {
+                return Err("a cart, and nobody asked for one".to_owned());
+            }
             Change::EventUpdated(_) => return Err("the event was updated, and nobody asked for it".to_owned()),
             Change::Rested(_) => return Err("a place had rested, and no event lets places rest".to_owned()),
             Change::Resumed(_) | Change::Expired(_) => {}

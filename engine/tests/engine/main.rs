@@ -1,5 +1,6 @@
 //! The engine on one thread, over a disk and a clock in memory: no sleeping, no real time.
 
+mod carts;
 mod corpus;
 mod crash;
 mod damage;

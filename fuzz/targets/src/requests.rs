@@ -160,7 +160,8 @@ fn ask(kind: u8, message: &[u8]) {
             | Decision::Allocations { .. }
             | Decision::Order { .. }
             | Decision::Page { .. }
-            | Decision::Touched { .. },
+            | Decision::Touched { .. }
+            | Decision::Verdict { .. },
         ) => {}
         Ok(Decision::Explained { outcome: Err(reject), .. }) | Err(reject) => server::fuzz::rejected(reject),
     });

@@ -328,7 +328,9 @@ fn event_of(engine: &Engine, answer: &Answer) -> Refusable<(Arc<EventView>, bool
             | Done::Order { .. }
             | Done::Page { .. }
             | Done::Allocations { .. }
-            | Done::Touched { .. },
+            | Done::Touched { .. }
+            | Done::Cart { .. }
+            | Done::Verdict(_),
         ) => Err(Refusal::of_refused(Refused::Internal, Asked::default())),
         Err(refused) => {
             let mut refusal = Refusal::of_refused(refused.clone(), Asked::default());

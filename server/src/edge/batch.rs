@@ -91,7 +91,9 @@ impl Batch {
                 | Done::Order { .. }
                 | Done::Page { .. }
                 | Done::Allocations { .. }
-                | Done::Touched { .. },
+                | Done::Touched { .. }
+                | Done::Cart { .. }
+                | Done::Verdict(_),
             ) => self.note(at, &Refusal::of_refused(engine::Refused::Internal, Asked::default())),
             Err(refused) => {
                 let asked = self.asked.get(at as usize).copied().unwrap_or_default();

@@ -513,6 +513,8 @@ fn hold_cause(cause: HoldCause) -> wire::HoldCause {
         HoldCause::Deadline => wire::HoldCause::Deadline,
         HoldCause::Killed => wire::HoldCause::Killed,
         HoldCause::Cancelled => wire::HoldCause::EventCancelled,
+        // The wire has no word for them yet.
+        HoldCause::CartRefused | HoldCause::PartMissing => wire::HoldCause::Unspecified,
     }
 }
 

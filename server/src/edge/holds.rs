@@ -160,7 +160,9 @@ impl Question {
                 | Done::Order { .. }
                 | Done::Page { .. }
                 | Done::Allocations { .. }
-                | Done::Touched { .. },
+                | Done::Touched { .. }
+                | Done::Cart { .. }
+                | Done::Verdict(_),
             ) => Refused::Internal,
             Err(refused) => refused,
         };

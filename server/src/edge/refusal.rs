@@ -198,6 +198,7 @@ impl Refusal {
     pub(crate) fn of_refused(refused: Refused, asked: Asked) -> Box<Refusal> {
         match refused {
             Refused::Reject(reject) => Refusal::of_reject(reject, asked),
+            Refused::InEvent { reject, .. } => Refusal::of_reject(reject, asked),
             Refused::DeadlinePassed { executed_unknown } => {
                 Refusal::deadline(if executed_unknown { Executed::Unknown } else { Executed::False })
             }
@@ -350,6 +351,7 @@ fn say(reject: Reject, asked: Asked) -> Box<Refusal> {
                 | Field::AllocationKey
                 | Field::ClosesAt
                 | Field::PriceLevel
+                | Field::Parts
                 | Field::Options
                 | Field::Customer
                 | Field::ReplaceHoldId
@@ -563,6 +565,7 @@ fn field_path(field: Field) -> Cow<'static, str> {
         Field::AllocationKey => "allocation_key",
         Field::ClosesAt => "closes_at",
         Field::PriceLevel => "price_level",
+        Field::Parts => "parts",
         Field::State => "state",
         Field::Setting(name) => name,
     })

@@ -473,7 +473,9 @@ fn message_of(engine: &Engine, command: InFlight, answer: Answer) -> wire::Sessi
             | Done::Order { .. }
             | Done::Page { .. }
             | Done::Allocations { .. }
-            | Done::Touched { .. },
+            | Done::Touched { .. }
+            | Done::Cart { .. }
+            | Done::Verdict(_),
         ) => Refused::Internal,
         Err(refused) => refused,
     };

@@ -25,7 +25,7 @@ struct State {
 
 fn empty() -> State {
     State {
-        tags: Box::default(),
+        tags: Vec::new(),
         meta: CheckpointMeta {
             identity: IDENTITY,
             batch_seq: 0,
