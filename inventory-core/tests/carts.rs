@@ -76,6 +76,7 @@ fn order(text: &str) -> OrderRef {
 
 fn hold(hold_id: HoldId, seats: &[u32]) -> Hold {
     Hold {
+        allocations: Default::default(),
         hold_id,
         seats: seats.into(),
         seat_keys: Vec::new(),
