@@ -93,14 +93,15 @@ impl HoldRequest {
         self
     }
 
-    /// With the keys of these allocations.
+    /// With the keys of these allocations, at most 16. Admissions are drawn from them in this order, then from general sale.
     #[must_use]
     pub fn allocation_keys(mut self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.allocation_keys.extend(keys.into_iter().map(Into::into));
         self
     }
 
-    /// With allocation keys, let the server choose from general sale as well.
+    /// With allocation keys, let the server choose from general sale as well. Named seats and admissions may be of either
+    /// anyway.
     #[must_use]
     pub fn include_unallocated(mut self) -> Self {
         self.include_unallocated = true;
