@@ -6,11 +6,11 @@ use engine::{ClockSource, Engine, EngineConfig, ManualClock, Opened, Reply, open
 use inventory_core::{
     allocation::SetAllocation,
     change::Change,
-    command::{AreaName, Command, CreateEvent, Hold},
+    command::{Command, CreateEvent, Hold},
     direct_sale::{NamedPlaces, SellDirect},
     ids::{CustomerKey, EventId, HoldId, OrderRef, RequestId, TimestampMs},
     kill::Kill,
-    place_set::{AdmissionsNamed, PlaceSet},
+    place_set::PlaceSet,
     plan_codec::encode_plan,
     policy::Settings,
     slot::{Decision, Plans, Slot, SlotConfig},
@@ -105,11 +105,10 @@ fn judge_of_a_sold_house() -> Slot {
         expected_state: None,
         validate_only: false,
     };
-    let floor = AdmissionsNamed { area: AreaName::Index(0), ticket_type: 0, quantity: 3 };
     let set = SetAllocation {
         request_id: RequestId(HOLD.0 + 4),
         key: "fans".into(),
-        places: PlaceSet { seats: vec![60, 61, 62, 63], admissions: vec![floor], ..PlaceSet::default() },
+        places: PlaceSet { seats: vec![60, 61, 62, 63], ..PlaceSet::default() },
         opens_at: None,
         closes_at: None,
         expected_state: None,

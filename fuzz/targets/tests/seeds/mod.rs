@@ -256,13 +256,8 @@ fn requests() -> Vec<Seed> {
         ..unkill.clone()
     };
     let keys = || vec!["fans".to_owned(), "press".to_owned()];
-    let hold_with_keys = wire::HoldRequest {
-        ga: vec![wire::GaItem { quantity: 2, ..Default::default() }],
-        seats: vec![60],
-        allocation_keys: keys(),
-        include_unallocated: true,
-        ..best.clone()
-    };
+    let hold_with_keys =
+        wire::HoldRequest { seats: vec![60], allocation_keys: keys(), include_unallocated: true, ..best.clone() };
     let sell_with_keys = wire::SellDirectRequest { seats: vec![61], allocation_keys: keys(), ..sell_direct.clone() };
     let set_allocation = admin::SetAllocationRequest {
         event_id: event_id(),
@@ -271,7 +266,6 @@ fn requests() -> Vec<Seed> {
         places: Some(wire::PlaceSet {
             seats: vec![70],
             selectors: vec!["Stalls/C/8-10".to_owned()],
-            ga: vec![wire::GaItem { quantity: 5, ..Default::default() }],
             ..Default::default()
         }),
         opens_at: Some(prost_types::Timestamp { seconds: 1_789_990_000, nanos: 0 }),
