@@ -16,7 +16,7 @@ use crate::name::{Admissions, EventName};
 use crate::orders::{Conditions, Done, refused, touched_report};
 use crate::place_words::PlaceWords;
 use crate::report::Report;
-use crate::table::{Side, columns, grouped};
+use crate::table::{Side, columns, fields, grouped};
 
 const SET_EXAMPLES: &str = "Examples:
   usherctl allocation set concert-1 fans-2027 Stalls/A Stalls/B/1-8 --ga FLOOR=50
@@ -137,8 +137,22 @@ async fn set(client: &Client, options: &SetOptions) -> Result<Report, Failure> {
     let only = options.conditions.validate_only;
     let word = if only { "would be set aside" } else { "set aside" };
     let done = Done { replayed: answer.replayed, position: answer.position, incarnation: answer.incarnation };
-    let report = touched_report(client, event, &request_id, word, &answer.touched.unwrap_or_default(), done).await;
+    let mut report = touched_report(client, event, &request_id, word, &answer.touched.unwrap_or_default(), done).await;
+    if options.places.is_empty() && options.ga.is_empty() && !answer.replayed {
+        report.text = window_text(options);
+    }
     Ok(if only { report } else { report.next(format!("usherctl allocation list {event}")) })
+}
+
+/// Of a command that is about no places.
+fn window_text(options: &SetOptions) -> String {
+    let said = |bound: Option<Bound>| match bound {
+        None => String::new(),
+        Some(Bound::At(at)) => at.to_string(),
+        Some(Bound::Unbounded) => "as the event".to_owned(),
+    };
+    let word = if options.conditions.validate_only { "would be set" } else { "set" };
+    fields(&[(word, options.key.clone()), ("opens", said(options.opens_at)), ("closes", said(options.closes_at))])
 }
 
 async fn remove(client: &Client, options: &RemoveOptions) -> Result<Report, Failure> {
@@ -264,6 +278,19 @@ mod tests {
         assert_eq!(bound(None), None);
         assert_eq!(bound(Some(Bound::At(at))), Some(at));
         assert_eq!(bound(Some(Bound::Unbounded)), Some(Timestamp::default()));
+    }
+
+    #[test]
+    fn a_command_without_places_tells_the_bounds_it_sets() {
+        let told = |line: &str| match parsed(line) {
+            Ok(AllocationCommand::Set(options)) => window_text(&options),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(told("set e fans"), "set  fans\n");
+        assert_eq!(
+            told("set e fans --opens-at 1809079200 --closes-at none --validate-only"),
+            "would be set  fans\nopens         2027-04-30T10:00:00Z\ncloses        as the event\n"
+        );
     }
 
     #[test]

@@ -181,7 +181,8 @@ fn places_are_set_aside_for_those_who_bring_the_key() {
     assert_eq!(listed_one["quotas"], json!([{ "area": "FLOOR", "quota": 5, "held": 5, "sold": 0 }]));
     let early = server.run(&[&["hold", "gala", "S-B-1"], &key[..]].concat());
     assert_eq!(early.beside, "refused: SALE_NOT_OPEN: the sale has not begun (opens at 2127-05-01T10:00:00Z)\n");
-    server.run(&["allocation", "set", "gala", "fans", "--opens-at", "none"]).done();
+    let freed = server.run(&["allocation", "set", "gala", "fans", "--opens-at", "none"]).done();
+    assert_eq!(freed.data, "set    fans\nopens  as the event\n");
     let used = server.run(&["allocation", "remove", "gala", "fans", "--ga", "FLOOR=1"]);
     assert_eq!((used.code, used.beside.as_str()), (1, "refused: PLACES_IN_USE: FLOOR lacks 1\n"));
     let part = server.run(&["allocation", "remove", "gala", "fans", "S/B"]).done();
