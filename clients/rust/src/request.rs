@@ -704,3 +704,19 @@ pub struct PaymentEnded {
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_allocations_travel_on_both_lanes_in_their_order() {
+        let request = HoldRequest::new("e").best_available(2).allocation_keys(["fans", "press"]).include_unallocated();
+        assert!(!request.needs_unary());
+        let id: HoldId = "01934b2e-7f00-7abc-8def-0123456789ab".parse().expect("an id");
+        let (session, unary) = (request.to_session(id), request.to_unary(id));
+        assert_eq!(session.allocation_keys, ["fans", "press"]);
+        assert_eq!((&unary.allocation_keys, unary.include_unallocated), (&session.allocation_keys, true));
+        assert!(session.include_unallocated);
+    }
+}
