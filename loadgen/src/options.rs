@@ -106,6 +106,10 @@ pub(crate) struct Options {
     /// picky).
     #[arg(long, value_enum, conflicts_with = "event")]
     pub(crate) orphan_rule: Option<OrphanRuleName>,
+    /// Set about so many percent of an event of our own aside, the nearest, for as many percent of the buyers, who bring
+    /// the key (best).
+    #[arg(long, value_name = "PERCENT", conflicts_with = "event", value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub(crate) presale: Option<u32>,
     /// Percent of holds that are confirmed instead of released (churn).
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub(crate) confirm_share: u32,
@@ -305,6 +309,9 @@ impl Options {
         if self.orphan_rule.is_some() && !matches!(self.scenario, Scenario::Sale | Scenario::Best | Scenario::Picky) {
             return Err("--orphan-rule is for --scenario sale, best and picky".to_owned());
         }
+        if self.presale.is_some() && self.scenario != Scenario::Best {
+            return Err("--presale is for --scenario best".to_owned());
+        }
         if self.until == Until::Duration && self.time_limit().is_none() {
             return Err("--until duration needs --duration".to_owned());
         }
@@ -352,6 +359,8 @@ mod tests {
         assert_eq!(payments.hold_ttl(), Duration::from_secs(2)..=Duration::from_secs(2));
         assert_eq!(payments.time_limit(), Some(Duration::from_secs(20)));
         assert!(of(&["churn", "--orphan-rule", "strict"]).check().is_err());
+        assert!(of(&["best", "--presale", "20"]).check().is_ok());
+        assert!(of(&["sale", "--presale", "20"]).check().is_err());
     }
 
     #[test]

@@ -25,7 +25,7 @@ use super::{
 };
 
 /// How many request types there are.
-pub const KINDS: u8 = 25;
+pub const KINDS: u8 = 28;
 
 /// A command for the engine, when one comes of the bytes.
 pub type Asking = Option<(EventKey, Command)>;
@@ -93,6 +93,12 @@ fn decoded(engine: &Engine, plan: &Arc<Plan>, kind: u8, bytes: &[u8]) -> Option<
         }
         22 => kill(message(bytes)?),
         23 => unkill(message(bytes)?),
+        25 => set_allocation(message(bytes)?),
+        26 => remove_allocation(message(bytes)?),
+        27 => {
+            let request: admin::ListAllocationsRequest = message(bytes)?;
+            list_allocations(&request)
+        }
         _ => {
             let request: admin::ListHoldsRequest = message(bytes)?;
             list(Listed::Holds, &request.event_id, request.page_size, &request.page_token)
@@ -180,6 +186,20 @@ fn kill(request: admin::KillRequest) -> Refusable<Asking> {
 fn unkill(request: admin::UnkillRequest) -> Refusable<Asking> {
     let key = convert::event_key(&convert::event_id(&request.event_id)?);
     Ok(Some((key, Command::Unkill(Box::new(convert_orders::unkill(request)?)))))
+}
+
+fn set_allocation(request: admin::SetAllocationRequest) -> Refusable<Asking> {
+    let key = convert::event_key(&convert::event_id(&request.event_id)?);
+    Ok(Some((key, Command::SetAllocation(Box::new(convert_orders::set_allocation(request)?)))))
+}
+
+fn remove_allocation(request: admin::RemoveAllocationRequest) -> Refusable<Asking> {
+    let key = convert::event_key(&convert::event_id(&request.event_id)?);
+    Ok(Some((key, Command::RemoveAllocation(Box::new(convert_orders::remove_allocation(request)?)))))
+}
+
+fn list_allocations(request: &admin::ListAllocationsRequest) -> Refusable<Asking> {
+    Ok(Some((convert::event_key(&convert::event_id(&request.event_id)?), Command::ListAllocations)))
 }
 
 fn list(what: Listed, event_id: &str, size: u32, token: &str) -> Refusable<Asking> {
