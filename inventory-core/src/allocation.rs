@@ -47,8 +47,8 @@ impl AllocationKeys {
     /// # Errors
     /// The first refusal, naming the field.
     pub fn check(&self) -> Result<(), Reject> {
-        let is_twice = |(at, key): (usize, &Box<str>)| self.keys[..at].contains(key);
-        if self.keys.len() > ALLOCATION_KEYS_MAX || self.keys.iter().enumerate().any(is_twice) {
+        let is_twice = (0..self.keys.len()).any(|at| self.keys[..at].contains(&self.keys[at]));
+        if self.keys.len() > ALLOCATION_KEYS_MAX || is_twice {
             return Err(Reject::invalid(Field::AllocationKeys, "must be at most 16, each once"));
         }
         if self.keys.iter().any(|key| !is_key(key)) {
@@ -731,6 +731,16 @@ impl Event {
         }
     }
 
+    /// All places of an allocation.
+    pub(crate) fn touched_whole(&self, key: &str) -> Option<Touched> {
+        let all = self.allocations.as_deref()?;
+        let number = all.find(key)?;
+        let seats = (0..self.plan.seat_count()).filter(|&seat| all.tag(seat) == number).collect();
+        let quota = |area| Some((area, all.quota(area, all.source_of(area, number)?).quota));
+        let areas = (0..self.areas.len() as u16).filter_map(quota).collect();
+        Some(Touched { seats, areas, holds: Vec::new() })
+    }
+
     /// All allocations, by number.
     fn allocation_views(&self) -> Vec<AllocationView> {
         let Some(all) = &self.allocations else { return Vec::new() };
@@ -856,8 +866,10 @@ impl Slot {
             return Err(Reject::PlacesInUse { places: in_the_way });
         }
         if command.validate_only {
-            let touched =
-                if whole { touched_whole(event, all, number) } else { Touched { seats, areas, holds: Vec::new() } };
+            let touched = match whole {
+                true => event.touched_whole(&command.key).unwrap_or_default(),
+                false => Touched { seats, areas, holds: Vec::new() },
+            };
             return Ok(Decision::Touched { event: event.number, touched, replayed: false });
         }
         let (request, key) = ((command.request_id, fingerprint), command.key.clone());
@@ -949,11 +961,4 @@ impl Slot {
         event.hash ^= all.get(one).hash(one);
         all.all[usize::from(one) - 1] = None;
     }
-}
-
-/// All of an allocation.
-fn touched_whole(event: &Event, all: &Allocations, number: u8) -> Touched {
-    let seats = (0..event.plan.seat_count()).filter(|&seat| all.tag(seat) == number).collect();
-    let quota = |area| Some((area, all.quota(area, all.source_of(area, number)?).quota));
-    Touched { seats, areas: (0..event.areas.len() as u16).filter_map(quota).collect(), holds: Vec::new() }
 }

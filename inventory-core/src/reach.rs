@@ -51,7 +51,7 @@ impl<'a> Access<'a> {
             Some(all) => keys.keys.iter().filter_map(|key| all.find(key)).collect(),
             None => Numbers::new(),
         };
-        let best_general = brought.is_empty() || keys.include_unallocated;
+        let best_general = keys.keys.is_empty() || keys.include_unallocated;
         let keyed = (!brought.is_empty()).then(|| Box::new(Keyed { usable: brought.clone(), all: brought }));
         Self { event, all, keyed, general: true, best_general }
     }
@@ -136,7 +136,8 @@ impl<'a> Access<'a> {
         }
         if has_best {
             let mut sources = Numbers::from_slice(self.brought());
-            if self.best_general {
+            // With keys of no allocation there is nothing to draw on; the window of the event is judged all the same.
+            if self.best_general || sources.is_empty() {
                 sources.push(GENERAL);
             }
             self.judge_sources(now, &sources)?;

@@ -62,7 +62,7 @@ fn rest_ms(now: TimestampMs, hold_id: HoldId, what: Rest, rest_ms_max: u64) -> u
     let of_place = what.hash(now);
     let drawn = mix(mix(of_place ^ hold_id.0 as u64) ^ (hold_id.0 >> 64) as u64);
     // A product's upper half: nearly the same chance for each, and no division.
-    (u128::from(drawn) * u128::from(rest_ms_max + 1) >> 64) as u64
+    ((u128::from(drawn) * u128::from(rest_ms_max + 1)) >> 64) as u64
 }
 
 impl Event {

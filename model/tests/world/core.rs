@@ -113,7 +113,7 @@ impl Core {
             Decision::Verdict { .. } => panic!("only a part of a cart asks for a verdict"),
             Decision::Page { .. } => panic!("only a list has pages"),
             Decision::Change(number, change) => {
-                let touched = Touched::of(&change);
+                let touched = self.slot.touched_by(number, &change);
                 self.apply(now, number, change);
                 if let Some(touched) = touched {
                     return Ok(Answer::Touched { touched, replayed: false });
