@@ -14,7 +14,7 @@ use inventory_core::{
     place::{Move, Moved, PlaceState},
     plan::Plan,
     reject::Reject,
-    slot::{Decision, Plans, Slot, SlotConfig, Touched},
+    slot::{Decision, Plans, Slot, SlotConfig},
 };
 use model::{Answer, Grant, normal};
 
