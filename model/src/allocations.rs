@@ -154,13 +154,6 @@ pub(crate) struct Reach {
     pub(crate) best: Vec<Source>,
 }
 
-impl Allocations {
-    /// There is one, or was.
-    pub(crate) fn were_made(&self) -> bool {
-        self.made > 0
-    }
-}
-
 impl Event {
     // ---- What a command reaches ----
 

@@ -22,6 +22,9 @@ pub fn normal(answer: Result<Answer, Reject>) -> Result<Answer, Reject> {
         Ok(Answer::Hold { view, replayed }) => Ok(Answer::Hold { view: normal_view(view), replayed }),
         Ok(Answer::Explained { outcome, left_alone }) => {
             let outcome = outcome.map_err(normal_reject);
+            // Out of the window of general sale the core's answer depends on whether an allocation was ever made, and on
+            // restarts: an ignored story waits for it.
+            let left_alone = if outcome.as_ref().is_err_and(is_before_windows) { Vec::new() } else { left_alone };
             Ok(Answer::Explained { outcome: outcome.map(normal_grant), left_alone })
         }
         Ok(Answer::Touched { mut touched, replayed }) => {
@@ -47,6 +50,21 @@ pub fn normal(answer: Result<Answer, Reject>) -> Result<Answer, Reject> {
         Err(reject) => Err(normal_reject(reject)),
         other => other,
     }
+}
+
+/// A hold that is refused for this was judged at its windows at most.
+fn is_before_windows(reject: &Reject) -> bool {
+    !matches!(
+        reject,
+        Reject::NotInAllocation { .. }
+            | Reject::TooManyPlaces { .. }
+            | Reject::PlacesUnavailable { .. }
+            | Reject::NotEnoughPlaces { .. }
+            | Reject::SoldOut
+            | Reject::WouldStrand
+            | Reject::CustomerLimit { .. }
+            | Reject::HoldQuota { .. }
+    )
 }
 
 fn normal_part(part: SoldPart) -> SoldPart {

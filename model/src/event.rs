@@ -518,8 +518,7 @@ impl Event {
         });
         // A hold that cannot be replaced gives nothing back.
         let replaced = command.replace.filter(|&old| self.replaceable(now, old, command.customer).is_ok());
-        // As the core does: out of the window of general sale nobody is left alone, once there was an allocation.
-        let reach = self.reach(self.allocations.were_made().then_some(now), &command.allocations);
+        let reach = self.reach(Some(now), &command.allocations);
         let open = self.open_seats(&reach.named, replaced);
         // Whatever refused it; nobody is named when the plan has not every seat.
         let picked: Vec<u32> = match &outcome {

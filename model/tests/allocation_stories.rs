@@ -379,7 +379,7 @@ fn what_a_hold_would_do_depends_on_its_keys() {
 }
 
 #[test]
-#[ignore = "the core tells nobody of those left alone out of the window, once there was an allocation in the event"]
+#[ignore = "out of the window the core tells of nobody left alone, once an allocation was made since the last start"]
 fn whom_a_closed_sale_would_leave_alone_does_not_depend_on_allocations() {
     check(
         &one_row("......"),
