@@ -547,7 +547,8 @@ impl Allocations {
         expected.index_openings(&event.plan, &event.planes);
         assert!(expected == *self, "planes and openings of the allocations of {} are what its tags say", event.id);
         for area in 0..self.quotas.len() as u16 {
-            assert!(self.quotas(area).all(|(_, quota)| quota.used() <= quota.quota), "quotas of {}", event.id);
+            let fits = |(_, quota): (u8, Quota)| quota.quota > 0 && quota.used() <= quota.quota;
+            assert!(self.quotas(area).all(fits), "quotas of {}", event.id);
             assert!(self.unused(area) <= event.area_open(area), "what is unused of quotas of {} is open", event.id);
         }
     }
@@ -930,23 +931,50 @@ impl Slot {
                 let quota = event.allocations.as_ref().expect("it is there").quota(area, source).quota;
                 event.set_quota(area, source, quota - less, moves);
             }
-            return;
+            return self.free_emptied(number, moves);
         }
         let seats: Vec<u32> = (0..event.plan.seat_count()).filter(|&seat| all.tag(seat) == one).collect();
         event.set_tags(&seats, 0, moves);
-        // Its holds and sales are of general sale now, and of what they remember it is gone.
+        self.free_sources(number, one, &sources, moves);
+        let event = self.event_mut(number);
+        let all = event.allocations.as_mut().expect("it is there");
+        event.hash ^= all.get(one).hash(one);
+        all.all[usize::from(one) - 1] = None;
+        if all.is_empty() {
+            event.allocations = None;
+        }
+    }
+
+    /// Quotas of nothing go.
+    pub(crate) fn free_emptied(&mut self, number: EventNumber, moves: &mut Moves<'_>) {
+        let Some(all) = self.event(number).and_then(|event| event.allocations.as_deref()) else { return };
+        let of_area = |area: u16| {
+            let emptied = all.quotas(area).filter(|(_, quota)| quota.quota == 0);
+            emptied.map(move |(source, _)| (area, source))
+        };
+        let emptied: Vec<(u16, u8)> = (0..all.quotas.len() as u16).flat_map(of_area).collect();
+        self.free_sources(number, 0, &emptied, moves);
+    }
+
+    /// Quotas (areas and sources) are gone: their holds and sales are of general sale now. Allocation `number` is gone
+    /// from what holds remember; 0: none is.
+    fn free_sources(&mut self, event_number: EventNumber, number: u8, sources: &[(u16, u8)], moves: &mut Moves<'_>) {
+        if number == 0 && sources.is_empty() {
+            return;
+        }
         let of_event: Vec<u32> =
-            self.holds.iter().filter(|(_, entry)| entry.event == number).map(|(at, _)| at).collect();
+            self.holds.iter().filter(|(_, entry)| entry.event == event_number).map(|(at, _)| at).collect();
         for at in of_event {
             let entry = &mut self.holds[at];
             let before = entry.hash();
-            entry.forget_allocation(one, &sources);
+            entry.forget_allocation(number, sources);
             let after = entry.hash();
-            self.event_mut(number).hash ^= before ^ after;
+            self.event_mut(event_number).hash ^= before ^ after;
         }
-        let event = self.event_mut(number);
-        for &(area, source) in &sources {
-            let all = event.allocations.as_mut().expect("it is there");
+        let event = self.event_mut(event_number);
+        event.rest_in_general(sources);
+        for &(area, source) in sources {
+            let all = event.allocations.as_mut().expect("it has quotas");
             let unused = all.quota(area, source).unused();
             event.hash ^= all.change_quota(area, source, |quota| *quota = Quota::default());
             if let Some(moves) = moves
@@ -957,8 +985,5 @@ impl Slot {
                 moves.push(Move { what, from: PlaceState::Killed, to: state, state });
             }
         }
-        let all = event.allocations.as_mut().expect("it is there");
-        event.hash ^= all.get(one).hash(one);
-        all.all[usize::from(one) - 1] = None;
     }
 }

@@ -62,7 +62,8 @@ impl<'a> Access<'a> {
         let settings = &event.settings;
         let general = is_open((settings.opens_at, settings.closes_at), now);
         if event.allocations.is_none() {
-            return Self { event, all: None, keyed: None, general, best_general: true };
+            let best_general = keys.keys.is_empty() || keys.include_unallocated;
+            return Self { event, all: None, keyed: None, general, best_general };
         }
         let mut access = Self::without_window(event, keys);
         access.general = general;
@@ -89,6 +90,11 @@ impl<'a> Access<'a> {
     /// The event.
     pub(crate) fn event(&self) -> &'a Event {
         self.event
+    }
+
+    /// Whether best available searches all seats.
+    pub(crate) fn best_reaches_all(&self) -> bool {
+        self.all.is_none() && self.general && self.best_general
     }
 
     /// When an allocation, or general sale, opens and closes; zero: never.
@@ -227,8 +233,8 @@ impl<'a> Access<'a> {
     fn seats_of(&self, general: bool) -> Reached<'a> {
         let event = self.event;
         let Some(all) = self.all else {
-            let index = Some(&event.openings);
-            return Reached { event, planes: Vec::new(), outside: None, is_every: true, index };
+            let index = general.then_some(&event.openings);
+            return Reached { event, planes: Vec::new(), outside: None, is_every: general, index };
         };
         let planes: Vec<&'a [u64]> = self.usable().iter().map(|&number| all.get(number).plane()).collect();
         let index = match (self.usable(), general) {

@@ -109,6 +109,27 @@ impl Event {
         }
     }
 
+    /// Admissions that rest are of general sale, of whatever gone quota they were.
+    pub(crate) fn rest_in_general(&mut self, sources: &[(u16, u8)]) {
+        let of_source = |what: &Rest| match what {
+            Rest::Admissions(admission) => sources.contains(&(admission.area, admission.source)),
+            Rest::Seat(_) => false,
+        };
+        let drawn: Vec<(TimestampMs, Rest, u32)> = self
+            .resting
+            .iter()
+            .filter(|((_, what), _)| of_source(what))
+            .map(|((until, what), &count)| (*until, *what, count))
+            .collect();
+        for (until, what, count) in drawn {
+            let Rest::Admissions(admission) = what else { continue };
+            for _ in 0..count {
+                self.change_rest(until, what, false);
+                self.change_rest(until, Rest::Admissions(Admission { source: 0, ..admission }), true);
+            }
+        }
+    }
+
     /// Whether a seat rests.
     pub(crate) fn is_resting(&self, seat: u32) -> bool {
         self.owner[seat as usize] == RESTING
