@@ -16,6 +16,7 @@ mod crew;
 mod damages;
 mod directory;
 mod engine;
+mod event_file;
 #[doc(hidden)]
 pub mod fuzz;
 mod group;
@@ -50,6 +51,7 @@ pub use clock::{Clock, ClockSource, ManualClock, SystemClock};
 pub use committer::Committer;
 pub use damages::{FoundDamage, damages};
 pub use directory::Directory;
+pub use event_file::{EventFile, EventFileError, RETIRED_DIR, event_file};
 pub use engine::{DurableLog, Engine, EngineConfig, NewestCheckpoint};
 pub use new_folder::{NewFolderError, Origin, check_unused, in_a_new_folder};
 pub use plan_store::{PLANS_DIR, PlanStore, PlanStoreError, digest_of};

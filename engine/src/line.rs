@@ -170,6 +170,7 @@ impl ChangeLine<'_> {
             Change::Exchanged(_) => "exchanged",
             Change::Killed(_) => "killed",
             Change::Unkilled(_) => "unkilled",
+            Change::EventRetired(_) => "event_retired",
         }
     }
 
@@ -192,6 +193,7 @@ impl ChangeLine<'_> {
             Change::Killed(killed) => &killed.holds,
             Change::EventCreated(_)
             | Change::EventUpdated(_)
+            | Change::EventRetired(_)
             | Change::Returned(_)
             | Change::Unkilled(_)
             | Change::Resumed(_)
@@ -297,6 +299,7 @@ impl ChangeLine<'_> {
             | Change::Exchanged(_)
             | Change::EventUpdated(_) => None,
             Change::EventCreated(_)
+            | Change::EventRetired(_)
             | Change::Extended(_)
             | Change::Resumed(_)
             | Change::FloorRaised(_)

@@ -66,6 +66,15 @@ pub enum Change {
     Killed(Box<Killed>),
     /// Withdrawn places are open again.
     Unkilled(Box<Unkilled>),
+    /// The event left memory.
+    EventRetired(EventRetired),
+}
+
+/// The event left memory. Its image is archived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventRetired {
+    /// The request, with the fingerprint of its content.
+    pub request: (RequestId, u64),
 }
 
 /// Open places were sold without a hold: a hold that is born confirmed.

@@ -33,10 +33,11 @@
 //! kind 14 Exchanged     taken u8 (0 sale, 1 hold), body of Returned, body of SoldDirect or Confirmed
 //! kind 15 Killed        request, reason bytes u8, 0 u8, runs u16, areas u16, holds u16, reason, runs, areas, hold ids
 //! kind 16 Unkilled      request, runs u16, areas u16, runs, areas
+//! kind 20 EventRetired  request
 //! kind 24 PaymentsLapsed  count u16, hold ids u128
 //! kind 25 PaidForgotten time u64
 //!
-//! kinds 17 to 23 are reserved: AllocationSet, AllocationRemoved, PriceLevelSet, EventRetired, CartHeld, CartConfirmed,
+//! kinds 17 to 19 and 21 to 23 are reserved: AllocationSet, AllocationRemoved, PriceLevelSet, CartHeld, CartConfirmed,
 //! CartReleased
 //!
 //! request    request id u128, fingerprint u64
@@ -65,7 +66,7 @@ use crate::{
     best_available::Arrangement,
     bytes::{Put, Reader},
     change::{
-        Change, Confirmed, EventCreated, EventUpdated, Exchanged, Extended, Held, Killed, PaymentBegan, PaymentEnded,
+        Change, Confirmed, EventCreated, EventRetired, EventUpdated, Exchanged, Extended, Held, Killed, PaymentBegan, PaymentEnded,
         Record, Released, ResumeCause, Resumed, Returned, SoldDirect, Taken, Unkilled,
     },
     command::{PaymentOutcome, Remainder},
@@ -133,6 +134,7 @@ fn kind(change: &Change) -> u8 {
         Change::Exchanged(_) => 14,
         Change::Killed(_) => 15,
         Change::Unkilled(_) => 16,
+        Change::EventRetired(_) => 20,
         Change::PaymentsLapsed(_) => 24,
         Change::PaidForgotten(_) => 25,
     }
@@ -212,6 +214,7 @@ fn encode_body(change: &Change, out: &mut Vec<u8>) {
             put_runs(out, &unkilled.seats);
             put_areas(out, &unkilled.areas);
         }
+        Change::EventRetired(retired) => put_request(out, Some(retired.request)),
         Change::Released(released) => {
             let counts = counts_of(released.seats.len(), released.admissions.len());
             let mut fixed = [0; 20];
@@ -445,6 +448,7 @@ fn decode_after_length(reader: &mut Reader<'_>) -> Result<Record, DecodeError> {
             let seats = read_runs(reader, runs)?;
             Change::Unkilled(Box::new(Unkilled { request, seats, areas: read_areas(reader, areas)? }))
         }
+        20 => Change::EventRetired(EventRetired { request: request(reader)? }),
         24 => Change::PaymentsLapsed(decode_hold_ids(reader)?),
         25 => Change::PaidForgotten(TimestampMs(reader.u64()?)),
         _ => return Err(reader.error("a kind of record that this server does not know")),

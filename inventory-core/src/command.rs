@@ -17,6 +17,7 @@ use crate::{
     plan::Plan,
     policy::{EventState, Settings},
     reject::{Field, Reject},
+    retire::RetireEvent,
 };
 
 /// Names that one filter of best available may list: the shard looks each of them up.
@@ -61,6 +62,8 @@ pub enum Command {
     CreateEvent(Box<CreateEvent>),
     /// Policies, windows, state, plan.
     UpdateEvent(Box<UpdateEvent>),
+    /// Out of memory.
+    RetireEvent(RetireEvent),
 }
 
 /// Take places for a limited time.

@@ -58,7 +58,7 @@ impl Slot {
             Command::Exchange(exchange) => exchange.check()?,
             Command::Kill(kill) => kill.check()?,
             Command::Unkill(unkill) => unkill.check()?,
-            Command::GetOrder(_) | Command::List(_) => {}
+            Command::GetOrder(_) | Command::List(_) | Command::RetireEvent(_) => {}
             Command::BeginPayment(_) | Command::EndPayment(_) | Command::GetHold(_) | Command::UpdateEvent(_) => {}
         }
         let event = self.find(key).and_then(|number| self.event(number)).ok_or(Reject::EventNotFound)?;
@@ -83,6 +83,7 @@ impl Slot {
             Command::List(list) => Ok(self.decide_list(event, *list)),
             Command::Kill(kill) => self.decide_kill(now, event, kill),
             Command::Unkill(unkill) => self.decide_unkill(now, event, unkill),
+            Command::RetireEvent(retire) => self.decide_retire(now, event, retire),
             Command::CreateEvent(_) => Err(Reject::EventNotFound),
         }
     }
@@ -520,6 +521,9 @@ impl Slot {
             } else {
                 Err(Reject::EventExists)
             };
+        }
+        if self.is_retired(create.key) {
+            return Err(Reject::EventExists);
         }
         let created = EventCreated {
             id: create.id.clone(),

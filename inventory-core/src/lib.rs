@@ -20,6 +20,7 @@ pub mod place_set;
 pub mod direct_sale;
 pub mod giving_back;
 pub mod kill;
+pub mod retire;
 pub mod order;
 pub mod openings;
 pub mod best_available;

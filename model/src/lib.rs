@@ -13,6 +13,7 @@ mod contract;
 mod event;
 mod hold;
 mod place_set;
+mod retired;
 mod house;
 mod orders;
 pub mod orphans;
@@ -21,7 +22,7 @@ pub mod pick;
 #[cfg(test)]
 mod drawn;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use inventory_core::{
     best_available::Arrangement,
@@ -100,6 +101,8 @@ pub struct Grant {
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     events: BTreeMap<EventKey, Event>,
+    /// Keys of events that were retired.
+    retired: BTreeSet<EventKey>,
 }
 
 impl Model {
@@ -131,7 +134,7 @@ impl Model {
             Command::Kill(kill) => kill.check()?,
             Command::Unkill(unkill) => unkill.check()?,
             Command::BeginPayment(_) | Command::EndPayment(_) | Command::GetHold(_) | Command::UpdateEvent(_) => {}
-            Command::GetOrder(_) | Command::List(_) => {}
+            Command::GetOrder(_) | Command::List(_) | Command::RetireEvent(_) => {}
         }
         let event = self.events.get_mut(&key).ok_or(Reject::EventNotFound)?;
         match command {
@@ -153,6 +156,15 @@ impl Model {
             Command::Kill(kill) => event.kill(now, kill),
             Command::Unkill(unkill) => event.unkill(now, unkill),
             Command::UpdateEvent(update) => event.update(now, update),
+            Command::RetireEvent(retire) => {
+                event.may_retire(now, retire)?;
+                // With a number the image is archived, which is true in whoever calls.
+                if !retire.validate_only && retire.archived_seq.is_some() {
+                    self.events.remove(&key);
+                    self.retired.insert(key);
+                }
+                Ok(Answer::Event { replayed: false })
+            }
         }
     }
 
@@ -165,6 +177,7 @@ impl Model {
         match self.events.get(&key) {
             Some(event) if event.is_made_of(&content) => Ok(Answer::Event { replayed: true }),
             Some(_) => Err(Reject::EventExists),
+            None if self.retired.contains(&key) => Err(Reject::EventExists),
             None => {
                 self.events.insert(key, Event::new(create, content));
                 Ok(Answer::Event { replayed: false })
@@ -210,6 +223,12 @@ impl Model {
     #[must_use]
     pub fn events(&self) -> Vec<EventKey> {
         self.events.keys().copied().collect()
+    }
+
+    /// How many events were retired.
+    #[must_use]
+    pub fn retired_count(&self) -> usize {
+        self.retired.len()
     }
 
     /// State of every seat of the event, by index; empty when there is no such event.

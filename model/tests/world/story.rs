@@ -34,6 +34,7 @@ use inventory_core::{
     plan::PlanSpec,
     policy::{EventState, OrphanRule, Policies, Settings},
     reject::{PlaceInTheWay, Reject},
+    retire::RetireEvent,
     slot::{SoldPart, Touched},
 };
 use model::{Answer, Model, normal};
@@ -250,6 +251,14 @@ impl Stage {
         match verb {
             "update" => {
                 return Command::UpdateEvent(Box::new(UpdateEvent { request_id: request, ..self.update(words) }));
+            }
+            "retire" => {
+                return Command::RetireEvent(RetireEvent {
+                    request_id: request.expect("a retire has a request="),
+                    archived_seq: (!words.has("image")).then_some(0),
+                    expected_state: words.value("expect").map(state),
+                    validate_only: words.has("validate"),
+                });
             }
             "order" => return Command::GetOrder(OrderRef::parse(words.0[0]).expect("a right order")),
             "holds" => return Command::List(List { what: Listed::Holds, from: 0, count_max: 3 }),
