@@ -15,6 +15,7 @@ use crate::plan_check::CheckOptions;
 use crate::repair::RepairOptions;
 use crate::report::Output;
 use crate::restore::RestoreOptions;
+use crate::retire::RetireOptions;
 use crate::seat_map::SeatMapOptions;
 use crate::snapshot::SnapshotCommand;
 use crate::verify::VerifyOptions;
@@ -80,6 +81,7 @@ pub(crate) enum Command {
     Holds(HoldsOptions),
     Kill(KillOptions),
     Unkill(UnkillOptions),
+    Retire(RetireOptions),
     Availability(AvailabilityOptions),
     #[command(name = "seatmap")]
     SeatMap(SeatMapOptions),

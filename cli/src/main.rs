@@ -22,6 +22,8 @@ mod payment;
 mod hold_card;
 mod orders;
 mod house;
+mod retire;
+mod event_file;
 mod place_words;
 mod place_list;
 mod availability;
@@ -150,6 +152,7 @@ fn run(arguments: Arguments) -> Result<Report, Failure> {
         Command::Holds(options) => online(&arguments.endpoint, async |client| house::holds(client, &options).await),
         Command::Kill(options) => online(&arguments.endpoint, async |client| house::kill(client, &options).await),
         Command::Unkill(options) => online(&arguments.endpoint, async |client| house::unkill(client, &options).await),
+        Command::Retire(options) => online(&arguments.endpoint, async |client| retire::retire(client, &options).await),
         Command::Availability(options) => {
             online(&arguments.endpoint, async |client| availability::availability(client, &options).await)
         }

@@ -28,13 +28,15 @@
 use std::{collections::HashMap, fmt, io, sync::Arc};
 
 use inventory_core::{
+    command::Command,
     event::Event,
     ids::{EventKey, SlotIndex, TimestampMs},
     image,
     limits::PLAN_BYTES_MAX,
+    order::{List, Listed},
     plan::Plan,
     retire::Image,
-    slot::{Slot, SlotConfig},
+    slot::{Decision, Slot, SlotConfig, SoldPart},
 };
 use wal::{ReadFile, Storage, write_file_atomically};
 
@@ -50,6 +52,7 @@ const MAGIC: [u8; 8] = *b"USHREVNT";
 const VERSION: u16 = 1;
 const HEADER_BYTES: usize = 72;
 const CHECKSUM_BYTES: usize = 32;
+const PAGE: u32 = 256;
 /// An event with a million places sold one by one has an image of less than a third of this.
 const FILE_BYTES_MAX: u64 = 1 << 30;
 /// Nothing is looked up by keys of others, and nothing is forgotten.
@@ -184,10 +187,20 @@ impl EventFile {
         self.slot.events().next().expect("the file was read with one event")
     }
 
-    /// What is left of its slot: the event with its holds.
+    /// What is sold, by hold and order.
     #[must_use]
-    pub fn slot(&self) -> &Slot {
-        &self.slot
+    pub fn sales(&self) -> Vec<SoldPart> {
+        let (mut sold, mut from) = (Vec::new(), 0);
+        loop {
+            let list = Command::List(List { what: Listed::Orders, from, count_max: PAGE });
+            // A list of an event that is there is not refused.
+            let Ok(Decision::Page { page, .. }) = self.slot.decide(self.time(), self.key, &list) else { return sold };
+            sold.extend(page.parts);
+            from = page.next;
+            if from == 0 {
+                return sold;
+            }
+        }
     }
 
     /// Time of the last change in its slot.

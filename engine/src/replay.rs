@@ -147,9 +147,7 @@ fn replay_record(
         return Err(ReplayError::NoPlan(missing));
     }
     let fits = match &record.change {
-        Change::EventCreated(created) => {
-            record.event == slot.next_event_number() && !slot.is_retired(created.key)
-        }
+        Change::EventCreated(created) => record.event == slot.next_event_number() && !slot.is_retired(created.key),
         _ => slot.event(record.event).is_some(),
     };
     if !fits {

@@ -241,7 +241,8 @@ impl<'p> Salvage<'p> {
             let number = self.slots[index].next_event_number();
             let known = &mut self.events[index][at];
             known.name = Some(name);
-            let fits = created.key.slot() == slot && self.slots[index].find(created.key).is_none()
+            let fits = created.key.slot() == slot
+                && self.slots[index].find(created.key).is_none()
                 && !self.slots[index].is_retired(created.key);
             let stop = Stop { slot, event: record.event, event_seq: record.event_seq };
             let result = match self.plans.lacks(&created.plan) {

@@ -697,7 +697,8 @@ impl Shard {
         }
         for (at, number) in self.touched.drain(..) {
             let state = &mut self.slots[at];
-            let meta = state.events[number.0 as usize].as_mut().expect("what is touched is not gone before it is durable");
+            let meta =
+                state.events[number.0 as usize].as_mut().expect("what is touched is not gone before it is durable");
             self.hash ^= meta.hash;
             self.live_holds -= meta.live_holds;
             meta.read(&state.slot, number);

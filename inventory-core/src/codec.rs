@@ -66,8 +66,8 @@ use crate::{
     best_available::Arrangement,
     bytes::{Put, Reader},
     change::{
-        Change, Confirmed, EventCreated, EventRetired, EventUpdated, Exchanged, Extended, Held, Killed, PaymentBegan, PaymentEnded,
-        Record, Released, ResumeCause, Resumed, Returned, SoldDirect, Taken, Unkilled,
+        Change, Confirmed, EventCreated, EventRetired, EventUpdated, Exchanged, Extended, Held, Killed, PaymentBegan,
+        PaymentEnded, Record, Released, ResumeCause, Resumed, Returned, SoldDirect, Taken, Unkilled,
     },
     command::{PaymentOutcome, Remainder},
     giving_back::ReturnTo,

@@ -78,7 +78,10 @@ impl Slot {
         }
         event.judge_state(retire.expected_state)?;
         if !matches!(event.settings.state, EventState::OffSale | EventState::Cancelled) {
-            return Err(Reject::invalid(Field::State, "an event is taken off sale, or cancelled, before it is retired"));
+            return Err(Reject::invalid(
+                Field::State,
+                "an event is taken off sale, or cancelled, before it is retired",
+            ));
         }
         if event.live_holds > 0 {
             return Err(Reject::PlacesInUse { places: held_places(event) });

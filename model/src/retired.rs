@@ -33,7 +33,10 @@ impl Event {
         }
         for (area, counts) in (0..).zip(self.area_counts(None)) {
             if counts.held > 0 {
-                places.push(PlaceInTheWay { place: Moved::Area { area, quantity: counts.held }, state: PlaceState::Held });
+                places.push(PlaceInTheWay {
+                    place: Moved::Area { area, quantity: counts.held },
+                    state: PlaceState::Held,
+                });
             }
         }
         places.truncate(EVIDENCE_MAX);

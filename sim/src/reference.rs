@@ -248,6 +248,7 @@ fn only_asks(command: &Command) -> bool {
         Command::Exchange(exchange) => exchange.validate_only,
         Command::Kill(kill) => kill.validate_only,
         Command::Unkill(unkill) => unkill.validate_only,
+        Command::RetireEvent(retire) => retire.validate_only,
         _ => false,
     }
 }

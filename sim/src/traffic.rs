@@ -177,6 +177,7 @@ impl Asker<'_> {
                 Command::List(list) => list.what = Listed::Holds,
                 Command::CreateEvent(create) => create.settings.display_name = "another".into(),
                 Command::UpdateEvent(update) => update.display_name = Some("another".into()),
+                Command::RetireEvent(retire) => retire.validate_only = !retire.validate_only,
                 Command::GetHold(_) => {}
             }
         }

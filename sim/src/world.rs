@@ -698,7 +698,7 @@ fn needs_room(command: &Command) -> bool {
         Command::Confirm(_) | Command::Release(_) | Command::EndPayment(_) => false,
         Command::ReturnPlaces(_) | Command::GetOrder(_) | Command::List(_) => false,
         Command::SellDirect(_) | Command::Exchange(_) | Command::Kill(_) | Command::Unkill(_) => true,
-        Command::GetHold(_) | Command::Suggest(_) | Command::Explain(_) => false,
+        Command::GetHold(_) | Command::Suggest(_) | Command::Explain(_) | Command::RetireEvent(_) => false,
         Command::Hold(_) | Command::Extend(_) | Command::BeginPayment(_) => true,
         Command::CreateEvent(_) | Command::UpdateEvent(_) => true,
     }

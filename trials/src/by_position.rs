@@ -246,6 +246,7 @@ impl<'a> Walk<'a> {
             | Change::Killed(_)
             | Change::Unkilled(_) => return Err("the house acted, and nobody asked it to".to_owned()),
             Change::EventUpdated(_) => return Err("the event was updated, and nobody asked for it".to_owned()),
+            Change::EventRetired(_) => return Err("the event was retired, and nobody asked for it".to_owned()),
             Change::Resumed(_) | Change::Expired(_) => {}
             Change::Held(_) | Change::Extended(_) | Change::Confirmed(_) | Change::Released(_) => {
                 self.wish_comes_true(logged, own)?;

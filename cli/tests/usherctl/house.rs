@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::program::text;
+use crate::program::{text, usherctl};
 use crate::sale::{HALL, Server, hold_name, plan_file};
 
 /// A server with the event `gala` in the hall: row A and row B of six seats each, and a floor of 50.
@@ -113,4 +113,41 @@ fn places_are_killed_and_opened_by_key_and_by_selector() {
     let opened = server.run(&["unkill", "gala", "S", "--ga", "FLOOR=2"]).done();
     assert!(opened.data.starts_with("opened  5 places\nplaces  S-A-2, S-A-3, S-B-1, 2 × FLOOR\n"), "{opened:?}");
     assert_eq!(server.json(&["availability", "gala"])["totals"]["killed"], 0);
+}
+
+#[test]
+fn an_event_that_is_over_is_retired_and_its_file_is_read_without_a_server() {
+    let Some(server) = gala() else { return };
+    server.run(&["sell", "gala", "S-A-1", "S-A-2", "--ga", "FLOOR=2", "--order", "O-1"]).done();
+    server.run(&["kill", "gala", "S-B-6", "--ga", "FLOOR=3", "--reason", "camera"]).done();
+    let early = server.run(&["retire", "gala"]);
+    assert!(early.code == 1 && early.beside.starts_with("refused: VALIDATION_FAILED"), "{early:?}");
+    server.run(&["event", "close", "gala"]).done();
+    let would = server.run(&["retire", "gala", "--validate-only"]).done();
+    assert_eq!(would.data, "gala would be retired, 4 places sold\n");
+    let done = server.json(&["retire", "gala"]);
+    assert_eq!((&done["event"]["event_id"], &done["event"]["counts"]["sold"]), (&json!("gala"), &json!(4)));
+    let again = server.run(&["retire", "gala"]);
+    assert!(again.code == 1 && again.beside.starts_with("refused: EVENT_NOT_FOUND"), "{again:?}");
+
+    let file = server.folder.path().join(done["archive_file"].as_str().expect("a file"));
+    let shown = usherctl(["inspect", text(&file)]).done().data;
+    let lines: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let [event, sale, seat, area] = lines.as_slice() else { panic!("four lines, not {shown}") };
+    assert_eq!(
+        (&event["line"], &event["event"], &event["state"]),
+        (&json!("event"), &json!("gala"), &json!("off_sale"))
+    );
+    assert_eq!(event["counts"], json!({ "open": 54, "held": 0, "sold": 4, "killed": 4 }));
+    assert_eq!((listed(&sale["seats"]), &sale["order_ref"]), (vec!["S-A-1", "S-A-2"], &json!("O-1")));
+    assert_eq!(sale["ga"], json!([{ "key": "FLOOR", "quantity": 2, "ticket_type": 0 }]));
+    assert_eq!((&seat["seat"], &seat["reason"]), (&json!("S-B-6"), &json!("camera")));
+    assert_eq!((&area["area"], &area["quantity"]), (&json!("FLOOR"), &json!(3)));
+
+    let mut bytes = std::fs::read(&file).expect("it is there");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).expect("it can be written");
+    let damaged = usherctl(["inspect", text(&file)]);
+    assert!(damaged.code == 3 && damaged.beside.contains("checksum"), "{damaged:?}");
 }

@@ -54,6 +54,7 @@ tells_time!(
         inventory::SellDirectResponse, inventory::ReturnPlacesResponse, inventory::ExchangeResponse,
         inventory::GetOrderResponse, inventory::ListOrdersResponse;
     timestamp: admin::CreatePlanResponse, admin::CreateEventResponse, admin::UpdateEventResponse,
+        admin::RetireEventResponse,
         admin::ListEventsResponse, admin::ServerStatusResponse, admin::KillResponse, admin::UnkillResponse,
         admin::ListHoldsResponse
 );
@@ -129,6 +130,8 @@ calls!(AdminServiceClient:
     create_event(admin::CreateEventRequest) -> admin::CreateEventResponse;
     /// Changes an event.
     update_event(admin::UpdateEventRequest) -> admin::UpdateEventResponse;
+    /// Archives an event and takes it out of memory.
+    retire_event(admin::RetireEventRequest) -> admin::RetireEventResponse;
     /// Lists events by id.
     list_events(admin::ListEventsRequest) -> admin::ListEventsResponse;
     /// Withdraws places from sale.
@@ -247,6 +250,7 @@ needs_request_id!(
     inventory::ReturnPlacesRequest,
     inventory::ExchangeRequest,
     admin::UpdateEventRequest,
+    admin::RetireEventRequest,
     admin::KillRequest,
     admin::UnkillRequest
 );

@@ -411,6 +411,41 @@ pub struct ListEventsResponse {
     #[prost(message, optional, tag = "3")]
     pub server_time: ::core::option::Option<::prost_types::Timestamp>,
 }
+/// An event that is over.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetireEventRequest {
+    /// The event.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// UUID of version 7, new for every request. Required.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// The state the caller expects of the event. Another one is refused with STATE_MISMATCH. Unspecified: any.
+    #[prost(enumeration = "super::super::inventory::v1::EventState", tag = "3")]
+    pub expected_state: i32,
+    /// Check only: nothing is written, and the event stays.
+    #[prost(bool, tag = "4")]
+    pub validate_only: bool,
+}
+/// What has left memory.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RetireEventResponse {
+    /// The event as it was.
+    #[prost(message, optional, tag = "1")]
+    pub event: ::core::option::Option<Event>,
+    /// The file with its last state, as a path in the data folder. Empty when only checked.
+    #[prost(string, tag = "2")]
+    pub archive_file: ::prost::alloc::string::String,
+    /// Position of the change in the log.
+    #[prost(uint64, tag = "3")]
+    pub position: u64,
+    /// Incarnation the position belongs to.
+    #[prost(uint64, tag = "4")]
+    pub incarnation: u64,
+    /// The server's time.
+    #[prost(message, optional, tag = "5")]
+    pub server_time: ::core::option::Option<::prost_types::Timestamp>,
+}
 /// Places to withdraw from sale. Sold ones are in the way and refused with PLACES_IN_USE and their list; held ones too,
 /// without `force`. What is killed already stays as it is. Of an area only open admissions can be killed.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -954,6 +989,33 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("usher.admin.v1.AdminService", "UpdateEvent"));
             self.inner.unary(req, path, codec).await
         }
+        /// Writes the last state of an event to a file and takes the event out of memory, for good. The event must be off sale or
+        /// cancelled (VALIDATION_FAILED), without a live hold (PLACES_IN_USE). Safe to send again: when it is done, the answer is
+        /// EVENT_NOT_FOUND.
+        pub async fn retire_event(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RetireEventRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RetireEventResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/usher.admin.v1.AdminService/RetireEvent",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("usher.admin.v1.AdminService", "RetireEvent"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Lists events by id.
         pub async fn list_events(
             &mut self,
@@ -1138,6 +1200,16 @@ pub mod admin_service_server {
             request: tonic::Request<super::UpdateEventRequest>,
         ) -> std::result::Result<
             tonic::Response<super::UpdateEventResponse>,
+            tonic::Status,
+        >;
+        /// Writes the last state of an event to a file and takes the event out of memory, for good. The event must be off sale or
+        /// cancelled (VALIDATION_FAILED), without a live hold (PLACES_IN_USE). Safe to send again: when it is done, the answer is
+        /// EVENT_NOT_FOUND.
+        async fn retire_event(
+            &self,
+            request: tonic::Request<super::RetireEventRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RetireEventResponse>,
             tonic::Status,
         >;
         /// Lists events by id.
@@ -1387,6 +1459,51 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = UpdateEventSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/usher.admin.v1.AdminService/RetireEvent" => {
+                    #[allow(non_camel_case_types)]
+                    struct RetireEventSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::RetireEventRequest>
+                    for RetireEventSvc<T> {
+                        type Response = super::RetireEventResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RetireEventRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::retire_event(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RetireEventSvc(inner);
                         let codec = crate::codec::LeanCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -90,6 +90,8 @@ impl Batch {
                 | Done::Explained { .. }
                 | Done::Order { .. }
                 | Done::Page { .. }
+                | Done::Image(_)
+                | Done::Retired
                 | Done::Touched { .. },
             ) => self.note(at, &Refusal::of_refused(engine::Refused::Internal, Asked::default())),
             Err(refused) => {

@@ -12,6 +12,7 @@ use inventory_core::{
     order::{List, Listed},
     place_set::{AdmissionsNamed, PlaceSet},
     reject::Reject,
+    retire::RetireEvent,
     slot::{SoldPart, Touched},
 };
 use proto::{
@@ -94,6 +95,16 @@ pub(crate) fn sell_direct(request: wire::SellDirectRequest) -> Refusable<SellDir
             ticket_types: request.ticket_types,
         })?,
         customer: customer_key(&request.customer),
+        expected_state: known_state("expected_state", request.expected_state)?,
+        validate_only: request.validate_only,
+    })
+}
+
+/// A RetireEvent that asks for the image.
+pub(crate) fn retire_event(request: &admin::RetireEventRequest) -> Refusable<RetireEvent> {
+    Ok(RetireEvent {
+        request_id: required_request_id(&request.request_id)?,
+        archived_seq: None,
         expected_state: known_state("expected_state", request.expected_state)?,
         validate_only: request.validate_only,
     })
