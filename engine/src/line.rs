@@ -111,6 +111,30 @@ impl FrozenEvent {
     }
 }
 
+/// Who made a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Actor {
+    /// A buyer, by way of a booking frontend.
+    Buyer = 0,
+    /// The house: box office and operators.
+    House = 1,
+    /// The server itself: time has passed, or memory is full.
+    Server = 2,
+}
+
+impl Actor {
+    /// As a word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Actor::Buyer => "buyer",
+            Actor::House => "house",
+            Actor::Server => "server",
+        }
+    }
+}
+
 /// A change of the log.
 #[derive(Debug)]
 pub struct ChangeLine<'a> {
@@ -240,6 +264,33 @@ impl ChangeLine<'_> {
                 ResumeCause::Restored => "restored",
             }),
             _ => None,
+        }
+    }
+
+    /// Who it was, as far as the log tells: buyers and the house have their own commands, and what nobody asked for the
+    /// server did.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        match &self.record.change {
+            Change::Held(_)
+            | Change::Extended(_)
+            | Change::Confirmed(_)
+            | Change::Released(_)
+            | Change::PaymentBegan(_)
+            | Change::PaymentEnded(_) => Actor::Buyer,
+            Change::EventCreated(_)
+            | Change::EventUpdated(_)
+            | Change::EventRetired(_)
+            | Change::SoldDirect(_)
+            | Change::Returned(_)
+            | Change::Exchanged(_)
+            | Change::Killed(_)
+            | Change::Unkilled(_) => Actor::House,
+            Change::Expired(_)
+            | Change::Resumed(_)
+            | Change::FloorRaised(_)
+            | Change::PaidForgotten(_)
+            | Change::PaymentsLapsed(_) => Actor::Server,
         }
     }
 

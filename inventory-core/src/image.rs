@@ -87,7 +87,7 @@ pub(crate) fn encode_alone(slot: &Slot, event: &Event, out: &mut Vec<u8>) {
 
 fn encode(slot: &Slot, events: &[&Event], retired: &[(EventNumber, EventKey)], out: &mut Vec<u8>) {
     let has_kills = events.iter().any(|event| !event.kill_reasons.is_empty());
-    let features = u8::from(has_kills) * KILLS | u8::from(!retired.is_empty()) * RETIRED;
+    let features = (u8::from(has_kills) * KILLS) | (u8::from(!retired.is_empty()) * RETIRED);
     out.put_u32(MAGIC);
     out.put_u16(version_of(features));
     out.put_u8(slot.index.0);

@@ -23,7 +23,7 @@ use crate::{
     event::Event,
     expiry::{NO_BUCKET, Wheel},
     hold::{Entry, Holds, NIL},
-    ids::{EventKey, EventNumber, HoldId, OrderRef, PlanDigest, SlotIndex, TimestampMs},
+    ids::{CustomerKey, EventKey, EventNumber, HoldId, OrderRef, PlanDigest, SlotIndex, TimestampMs},
     limits::{EXPIRED_HOLDS_PER_CHANGE_MAX, ID_FLOOR_LAG_MS_MIN},
     openings::Openings,
     place::{Admissions, PlaceState, SOLD, Seat, Seats},
@@ -385,6 +385,12 @@ impl Slot {
     pub fn hold_view(&self, number: EventNumber, id: HoldId) -> Option<HoldView> {
         let event = self.event(number)?;
         Some(view(event, self.remembered(self.now, event, id)?))
+    }
+
+    /// For whom a hold is, live or remembered; nobody where none was named.
+    #[must_use]
+    pub fn customer_of(&self, number: EventNumber, id: HoldId) -> Option<CustomerKey> {
+        self.holds.find(number, id).map(|at| self.holds[at].customer)
     }
 
     /// The next `Expired` or `PaymentsLapsed` change that is due at `now`: up to 64 holds of one event. Apply it, then

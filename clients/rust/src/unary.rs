@@ -54,7 +54,7 @@ tells_time!(
         inventory::SellDirectResponse, inventory::ReturnPlacesResponse, inventory::ExchangeResponse,
         inventory::GetOrderResponse, inventory::ListOrdersResponse;
     timestamp: admin::CreatePlanResponse, admin::CreateEventResponse, admin::UpdateEventResponse,
-        admin::RetireEventResponse,
+        admin::RetireEventResponse, admin::GetHistoryResponse,
         admin::ListEventsResponse, admin::ServerStatusResponse, admin::KillResponse, admin::UnkillResponse,
         admin::ListHoldsResponse
 );
@@ -140,6 +140,8 @@ calls!(AdminServiceClient:
     unkill(admin::UnkillRequest) -> admin::UnkillResponse;
     /// Lists the live holds of an event, one page of them.
     list_holds(admin::ListHoldsRequest) -> admin::ListHoldsResponse;
+    /// What happened to a seat, a hold or an order, one page of it.
+    get_history(admin::GetHistoryRequest) -> admin::GetHistoryResponse;
     /// Tells how the server is.
     server_status(admin::ServerStatusRequest) -> admin::ServerStatusResponse;
 );
@@ -269,6 +271,7 @@ impl NeedsIds for admin::CreatePlanRequest {}
 impl NeedsIds for admin::CreateEventRequest {}
 impl NeedsIds for admin::ListEventsRequest {}
 impl NeedsIds for admin::ListHoldsRequest {}
+impl NeedsIds for admin::GetHistoryRequest {}
 impl NeedsIds for admin::ServerStatusRequest {}
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use tonic::{Request, Response, Status};
 use super::{
     convert, convert_admin,
     deadline::CallTime,
-    house,
+    history, house,
     inventory::{find, submit},
     refusal::{Asked, Refusable, Refusal},
     retire, snapshot,
@@ -429,6 +429,13 @@ impl AdminService for Admin {
         request: Request<wire::ListHoldsRequest>,
     ) -> Result<Response<wire::ListHoldsResponse>, Status> {
         said(house::list_holds(&self.edge, time_of(&request), request.into_inner()).await)
+    }
+
+    async fn get_history(
+        &self,
+        request: Request<wire::GetHistoryRequest>,
+    ) -> Result<Response<wire::GetHistoryResponse>, Status> {
+        said(history::get_history(&self.edge, request.into_inner()).await)
     }
 
     async fn server_status(
