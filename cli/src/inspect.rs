@@ -339,6 +339,7 @@ pub(crate) fn change_json(change: &ChangeLine<'_>, places: Option<&[PlaceMoved]>
         "event_number": change.record.event.0,
         "event_seq": change.record.event_seq,
         "kind": change.kind(),
+        "actor": change.actor().word(),
         "hold_ref": if hold_refs.len() == 1 { hold_refs[0].as_str().into() } else { Value::Null },
         "hold_refs": hold_refs,
         "replaced_ref": change.replaced().map(|id| hold(&id).hold_ref().to_string()),

@@ -119,7 +119,10 @@ fn usage(error: &clap::Error) -> ExitCode {
 fn run(arguments: Arguments) -> Result<Report, Failure> {
     match arguments.command {
         Command::Verify(options) => Ok(verify::verify(&options)),
-        Command::History(options) => Ok(history::history(&options)),
+        Command::History(options) => match &options.data_dir {
+            Some(folder) => Ok(history::history(&options, folder)),
+            None => online(&arguments.endpoint, async |client| history::online(client, &options).await),
+        },
         Command::Inspect(_) | Command::Repair(_) => unreachable!("they write their lines themselves, see main"),
         Command::Plan(PlanCommand::Check(options)) => plan_check::check(&options),
         Command::Event(command) => online(&arguments.endpoint, async |client| event::run(client, command).await),

@@ -237,3 +237,88 @@ impl Index {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use engine::inspect::Actor;
+    use inventory_core::place::PlaceState;
+
+    use super::*;
+    use crate::row::Place;
+
+    fn found(position: u64) -> Found {
+        let place = Place { is_area: false, index: 3, quantity: 1, to: PlaceState::Sold, key: "A-3".into() };
+        let row = Row {
+            position,
+            time_ms: 5,
+            event_seq: 1,
+            plan_revision: 1,
+            kind: "confirmed".into(),
+            cause: "".into(),
+            actor: Actor::Buyer,
+            customer: 0,
+            replaced: None,
+            order: "O-1".into(),
+            hold_refs: vec![[4; 8]],
+            places: vec![place.clone()],
+            places_more: 0,
+        };
+        Found { row, places: vec![place], holds: vec![[4; 8]] }
+    }
+
+    fn index(folder: &Path) -> Index {
+        let index = Index::open(folder, 1, 0).expect("an empty folder opens");
+        let mut writer = Writer::default();
+        for position in [7, 300] {
+            index.add(&mut writer, 9, &found(position)).expect("it is written");
+        }
+        index.write(&mut writer).expect("it is written");
+        index
+    }
+
+    fn asked() -> [Of; 3] {
+        [Of::Seat("A-3".into()), Of::Hold([4; 8]), Of::Order("O-1".into())]
+    }
+
+    #[test]
+    fn rows_are_found_by_seat_hold_and_order_in_order() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let index = index(folder.path());
+        for of in asked() {
+            let (rows, more) = index.rows(9, &of, 0, 9).expect("it reads");
+            assert_eq!((rows, more), (vec![found(7).row, found(300).row], false), "{of:?}");
+            assert_eq!(index.rows(9, &of, 0, 1).expect("it reads"), (vec![found(7).row], true));
+            assert_eq!(index.rows(9, &of, 7, 1).expect("it reads"), (vec![found(300).row], false));
+            assert_eq!(index.rows(8, &of, 0, 9).expect("it reads"), (vec![], false));
+        }
+        // A name is no beginning of another.
+        assert_eq!(index.rows(9, &Of::Seat("A-".into()), 0, 9).expect("it reads"), (vec![], false));
+    }
+
+    #[test]
+    fn a_row_that_is_missing_or_changed_or_of_another_place_is_a_doubt() {
+        let row = |position| key(b'r', 9, None, Some(position));
+        let damages: [&dyn Fn(&sled::Db); 5] = [
+            &|db| drop(db.remove(row(7))),
+            &|db| drop(db.insert(row(7), checked(&row(7), b"no row"))),
+            &|db| drop(db.insert(row(7), b"".to_vec())),
+            &|db| drop(db.get(row(300)).map(|stored| stored.map(|stored| db.insert(row(7), stored)))),
+            &|db| drop(db.insert(row(7), checked(&row(7), &encode_row(&found(300).row)))),
+        ];
+        for (nth, damage) in damages.iter().enumerate() {
+            let folder = tempfile::tempdir().expect("a folder");
+            let index = index(folder.path());
+            damage(&index.db);
+            for of in asked() {
+                assert!(index.rows(9, &of, 0, 9).is_err(), "damage {nth}, {of:?}");
+                assert!(index.rows(9, &of, 7, 9).is_ok(), "damage {nth}, {of:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_of_the_store_is_a_doubt() {
+        let doubted = guarded(|| -> Result<(), Doubt> { panic!("planted by a test") });
+        assert_eq!(doubted, Err(Doubt("the store panicked".to_owned())));
+    }
+}

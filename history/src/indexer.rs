@@ -97,10 +97,15 @@ impl History {
         match read {
             Ok((knows_event, (rows, has_more))) => Ok(Page { rows, has_more, knows_event, complete_from, complete_to }),
             Err(Doubt(why)) => {
-                *locked(&self.shared.doubted) = Some(why.clone());
+                self.doubt(&why);
                 Err(NotNow { why, comes_back: true })
             }
         }
+    }
+
+    /// What it told cannot be right: it is made again.
+    pub fn doubt(&self, why: &str) {
+        *locked(&self.shared.doubted) = Some(why.to_owned());
     }
 
     fn not_now(&self) -> NotNow {

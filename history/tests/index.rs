@@ -17,7 +17,10 @@ use engine::{
 };
 use history::{History, Indexer, Of, Page, Place, Row, Turn, hold_ref};
 use inventory_core::{
-    command::{Command, Confirm, CreateEvent, Extend, Hold, Part, Release, Remainder, UpdateEvent},
+    command::{
+        AdmissionWanted, AreaName, BeginPayment, Command, Confirm, CreateEvent, Extend, Hold, Part, Release, Remainder,
+        UpdateEvent,
+    },
     direct_sale::{NamedPlaces, SellDirect},
     giving_back::{ReturnPlaces, ReturnTo},
     ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, TimestampMs},
@@ -44,7 +47,8 @@ struct World {
     random: u64,
 }
 
-fn plan() -> PlanSpec {
+/// Both have the same seats.
+fn plan(is_turned: bool) -> PlanSpec {
     let seat = |at: u32| SeatSpec {
         key: format!("A-{at}").into(),
         label: at.to_string().into(),
@@ -53,7 +57,11 @@ fn plan() -> PlanSpec {
         attributes: 0,
         aisle_after: false,
     };
-    let row = RowSpec { label: "A".into(), kind: RowKind::Row, seats: (0..SEATS).map(seat).collect() };
+    let mut seats: Vec<SeatSpec> = (0..SEATS).map(seat).collect();
+    if is_turned {
+        seats.reverse();
+    }
+    let row = RowSpec { label: "A".into(), kind: RowKind::Row, seats };
     let section = SectionSpec { key: "s".into(), label: "S".into(), zone: None, rows: vec![row] };
     let centre = Point { x: 0, y: 9_000 };
     let area = Area { key: "floor".into(), label: "Floor".into(), zone: None, level: 0, capacity: 30, centre };
@@ -76,7 +84,7 @@ impl World {
     fn with_segments(segment_bytes: u64) -> World {
         let mut world = World::open(&MemoryStorage::new(), START, segment_bytes);
         for id in EVENTS {
-            let plan = world.engine.plans().put(encode_plan(&plan())).unwrap();
+            let plan = world.engine.plans().put(encode_plan(&plan(false))).unwrap();
             let policies = Policies { hold_ttl_s: 60, orphan_rule: OrphanRule::Off, ..Policies::default() };
             let settings = Settings { policies, ..Settings::default() };
             let create = CreateEvent { id: EventId::parse(id).unwrap(), key: event_key(id), plan, settings };
@@ -143,7 +151,7 @@ impl World {
             let order = OrderRef::parse(&format!("O-{}", self.below(6))).unwrap();
             let places = PlaceSet { seats: self.seats(), ..PlaceSet::default() };
             let (expected_state, validate_only) = (None, false);
-            let command = match self.below(14) {
+            let command = match self.below(18) {
                 0..=4 => {
                     let hold_id = HoldId(self.uuid());
                     holds.push(hold_id);
@@ -151,7 +159,12 @@ impl World {
                         hold_id,
                         seats: self.seats().into(),
                         seat_keys: Vec::new(),
-                        admissions: Vec::new(),
+                        admissions: if self.below(3) == 0 {
+                            let area = AreaName::Index(0);
+                            vec![AdmissionWanted { area, quantity: 2, quantity_min: 0, ticket_type: 0 }]
+                        } else {
+                            Vec::new()
+                        },
                         best: None,
                         ticket_types: Vec::new(),
                         customer: CustomerKey(self.below(3)),
@@ -207,6 +220,12 @@ impl World {
                         expected_state,
                         validate_only,
                     }))
+                }
+                13 => Command::BeginPayment(BeginPayment { hold_id, attempt_id: request_id }),
+                14 => {
+                    let spec = plan(self.below(2) == 0);
+                    let plan = self.engine.plans().put(encode_plan(&spec)).unwrap();
+                    Command::UpdateEvent(Box::new(UpdateEvent { plan: Some(plan), ..UpdateEvent::default() }))
                 }
                 12 => Command::Unkill(Box::new(Unkill { request_id, places, expected_state, validate_only })),
                 _ => {
@@ -371,6 +390,21 @@ fn the_index_tells_what_the_log_tells_while_things_are_sold() {
     }
     let status = indexer.history().status();
     assert_eq!((status.complete_to, status.wiped), (world.engine.position(), 1));
+    let kinds: BTreeSet<String> =
+        world.told_by_the_log().into_iter().map(|(_, _, row)| row.kind.into_owned()).collect();
+    let expected = [
+        "confirmed",
+        "expired",
+        "extended",
+        "held",
+        "killed",
+        "payment_began",
+        "released",
+        "returned",
+        "sold_direct",
+        "unkilled",
+    ];
+    assert!(expected.iter().all(|kind| kinds.contains(*kind)), "{kinds:?}");
     let page = indexer.history().page(event_key("nothing").0, &Of::Seat("A-1".into()), 0, 9).unwrap();
     assert!(!page.knows_event && page.rows.is_empty());
 }
@@ -520,6 +554,18 @@ fn a_store_that_breaks_while_it_is_read_or_written_is_made_again() {
         // Whatever it was: from here on it is right.
         world.assert_told(&history);
     }
+}
+
+#[test]
+fn a_doubt_of_a_reader_makes_it_again() {
+    let (world, data) = closed();
+    let mut indexer = world.indexer(data.path());
+    catch_up(&mut indexer);
+    indexer.history().doubt("planted by a test");
+    assert_eq!(wiped(&catch_up(&mut indexer)), ["planted by a test"]);
+    let status = indexer.history().status();
+    assert_eq!((status.wiped, status.why.as_str()), (1, "planted by a test"));
+    world.assert_told(&indexer.history());
 }
 
 #[test]

@@ -787,7 +787,7 @@ pub struct GetHistoryRequest {
     /// The event. May have been retired.
     #[prost(string, tag = "1")]
     pub event_id: ::prost::alloc::string::String,
-    /// At most so many changes; 0: 50, at most 500.
+    /// At most so many changes: 1 to 256, 100 when not set.
     #[prost(uint32, tag = "5")]
     pub page_size: u32,
     /// The `next_page_token` of the page before. Empty: the first page.
