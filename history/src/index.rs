@@ -13,6 +13,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::Deref,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
@@ -50,9 +51,26 @@ impl Of {
     }
 }
 
+/// What sled has open. It may panic when it goes, too.
+struct Store(Option<sled::Db>);
+
+impl Deref for Store {
+    type Target = sled::Db;
+
+    fn deref(&self) -> &sled::Db {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        let _ = guarded(|| Ok(drop(self.0.take())));
+    }
+}
+
 /// The index of one log.
 pub(crate) struct Index {
-    db: sled::Db,
+    db: Store,
     from: AtomicU64,
     to: AtomicU64,
 }
@@ -129,7 +147,7 @@ impl Index {
         guarded(|| {
             // Nothing of it need be durable: what was not closed is made again.
             let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(None);
-            Ok(Index { db: config.open()?, from: from.into(), to: to.into() })
+            Ok(Index { db: Store(Some(config.open()?)), from: from.into(), to: to.into() })
         })
     }
 
@@ -228,11 +246,10 @@ impl Index {
         guarded(|| Ok(self.db.size_on_disk()?))
     }
 
-    /// Writes everything out and closes the store.
+    /// Writes everything out; the store is closed when this returns.
     pub(crate) fn close(self) -> Result<(), Doubt> {
         guarded(move || {
             self.db.flush()?;
-            drop(self.db);
             Ok(())
         })
     }

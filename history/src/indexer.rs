@@ -1,6 +1,7 @@
 //! Making the index: what is durable goes into it, and on any doubt it is wiped and made again.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -197,7 +198,9 @@ impl Indexer {
         let doubted = locked(&self.shared.doubted).take();
         let done = match doubted {
             Some(why) => Err(why),
-            None => self.work(),
+            // A contradiction in what is followed stops a start, and here the index alone.
+            None => catch_unwind(AssertUnwindSafe(|| self.work()))
+                .unwrap_or_else(|_| Err("following the log met a contradiction".to_owned())),
         };
         done.unwrap_or_else(|why| self.wipe(why))
     }

@@ -146,7 +146,9 @@ impl World {
         let mut holds = vec![HoldId(1)];
         for _ in 0..steps {
             let key = event_key(EVENTS[self.below(2) as usize]);
-            let hold_id = holds[self.below(holds.len() as u64) as usize];
+            // One of the latest: most of the others have ended.
+            let recent = self.below(holds.len().min(4) as u64) as usize;
+            let hold_id = holds[holds.len() - 1 - recent];
             let request_id = RequestId(self.uuid());
             let order = OrderRef::parse(&format!("O-{}", self.below(6))).unwrap();
             let places = PlaceSet { seats: self.seats(), ..PlaceSet::default() };

@@ -120,7 +120,6 @@ impl Slot {
             self.holds.remove(at);
         }
         if self.holds.len() == 0 {
-            probe::sometimes!("retire: the slot has no hold left");
             // Entries are used again and never given back one by one.
             let has_order_index = self.holds.has_order_index();
             self.holds = Holds::new(self.config.seed);

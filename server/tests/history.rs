@@ -82,7 +82,7 @@ async fn a_seat_a_hold_and_an_order_are_told_with_who_when_and_why() {
     assert!(hold_ref.len() == 16 && !hold_ref.contains(&first[..8]));
     assert_eq!(told(&server, of(Of::Hold(hold_ref.to_uppercase()))).await.unwrap().changes, by_id.changes);
     let by_order = told(&server, of(Of::OrderRef("O-1".into()))).await.unwrap();
-    assert_eq!(by_order.changes, [confirmed.clone()]);
+    assert_eq!(by_order.changes, std::slice::from_ref(confirmed));
 
     // Page by page.
     let mut request = admin::GetHistoryRequest { page_size: 3, ..seat("S-A-2") };

@@ -1,6 +1,8 @@
 //! Events that leave memory: what is left of them, in the folder and in every later start.
 
-use engine::{Done, EventFile, Refused, event_file, verify};
+use std::ops::ControlFlow;
+
+use engine::{Done, EventFile, Refused, Repair, event_file, inspect::walk, verify};
 use inventory_core::{
     command::{Command, UpdateEvent},
     direct_sale::{NamedPlaces, SellDirect},
@@ -102,7 +104,17 @@ fn a_retired_event_is_gone_in_every_later_start_and_its_file_tells_everything() 
         // From the log, then from a checkpoint, then from a checkpoint with log behind it.
         let mut disk = world.stop();
         for start in 0..3_u64 {
-            assert_eq!(verify(&disk).expect("it reads").verdict, engine::Verdict::Clean);
+            let verified = verify(&disk).expect("it reads");
+            assert_eq!(verified.verdict, engine::Verdict::Clean);
+            // Reading past holes comes to the same, and so does a repair of a folder without damage.
+            let walked = walk(&disk, 0, &mut |_| ControlFlow::Continue(())).expect("it reads");
+            assert_eq!((walked.state_hash, walked.changes_not_saved), (verified.state_hash, 0));
+            assert!(walked.frozen.is_empty(), "{:?}", walked.frozen);
+            let repair = Repair::read(&disk, &mut |loss| panic!("nothing is lost: {loss:?}")).expect("it reads");
+            let repaired = MemoryStorage::new();
+            repair.write(&disk, &repaired, START.plus_ms(start)).expect("the disk works");
+            let mut copy = World::open(&repaired, START.plus_ms(start), config(1)).expect("it starts");
+            assert_gone(&mut copy, key);
             world = World::open(&disk, START.plus_ms(start), config(1 + shards)).expect("it starts");
             assert_gone(&mut world, key);
             let named = format!("later-{start}");
@@ -130,6 +142,28 @@ fn an_event_that_has_changed_since_its_image_is_not_retired() {
     world.engine.archive_event(key, &new, position).expect("the disk works");
     assert_eq!(world.ask(key, retire(1, Some(new.event_seq))).result, Ok(Done::Retired));
     assert_eq!(file_of(&world.disk, key).sales().len(), 2);
+}
+
+#[test]
+fn what_is_asked_in_the_turn_of_a_retirement_is_answered_when_that_is_durable() {
+    let mut world = World::new(1);
+    let key = sold(&mut world);
+    let (image, position) = image(&mut world, key);
+    world.engine.archive_event(key, &image, position).expect("the disk works");
+    let again = create_command(&world.engine, OVER, without_orphan_rule());
+    let commands = [retire(1, Some(image.event_seq)), hold(hold_id(START, 9), &[0]), retire(2, None), again];
+    let mut asked: Vec<_> = commands.into_iter().map(|command| world.send(key, command)).collect();
+    world.turn_shards();
+    world.turn_shards();
+    assert!(asked.iter_mut().all(|receiver| receiver.try_take().is_none()), "nothing is durable yet");
+    assert!(world.engine.directory().find(OVER).is_some(), "what is shown is durable");
+    world.settle();
+    let answers = asked.iter_mut().map(|receiver| receiver.try_take().expect("settled").expect("answered"));
+    let (results, positions): (Vec<_>, Vec<_>) = answers.map(|answer| (answer.result, answer.position)).unzip();
+    let refused = |reject| Err(Refused::Reject(reject));
+    let gone = || refused(Reject::EventNotFound);
+    assert_eq!(results, [Ok(Done::Retired), gone(), gone(), refused(Reject::EventExists)]);
+    assert!(positions.iter().all(|position| *position == positions[0]), "{positions:?}");
 }
 
 #[test]
