@@ -23,7 +23,7 @@ const LOG_BYTES_PER_TURN: u64 = 256 << 10;
 /// An index that is larger is no index that a disk was meant for: it ends.
 const BYTES_MAX: u64 = 16 << 30;
 /// Turns between looks at its size.
-const TURNS_PER_LOOK: u32 = 4_096;
+const TURNS_PER_LOOK: u32 = 256;
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -222,8 +222,8 @@ impl Indexer {
         }
         if work.turns % TURNS_PER_LOOK == 1 {
             let bytes = work.index.bytes().map_err(|Doubt(why)| why)?;
-            if bytes > self.bytes_max {
-                return Ok(self.end(format!("it has {bytes} bytes on disk, more than {}", self.bytes_max)));
+            if bytes >= self.bytes_max {
+                return Ok(self.end(format!("it has {bytes} bytes on disk, of {} at most", self.bytes_max)));
             }
         }
         Ok(if busy { Turn::Busy } else { Turn::Idle })
