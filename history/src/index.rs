@@ -64,7 +64,11 @@ impl Deref for Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        let _ = guarded(|| Ok(drop(self.0.take())));
+        let db = self.0.take();
+        let _ = guarded(move || {
+            drop(db);
+            Ok(())
+        });
     }
 }
 
