@@ -16,6 +16,7 @@ use crate::plan_check::CheckOptions;
 use crate::repair::RepairOptions;
 use crate::report::Output;
 use crate::restore::RestoreOptions;
+use crate::retire::RetireOptions;
 use crate::seat_map::SeatMapOptions;
 use crate::snapshot::SnapshotCommand;
 use crate::verify::VerifyOptions;
@@ -87,6 +88,7 @@ pub(crate) enum Command {
         after_help = "Examples:\n  usherctl allocation set concert-1 fans-2027 Stalls/A --ga FLOOR=50\n  usherctl allocation list concert-1"
     )]
     Allocation(AllocationCommand),
+    Retire(RetireOptions),
     Availability(AvailabilityOptions),
     #[command(name = "seatmap")]
     SeatMap(SeatMapOptions),

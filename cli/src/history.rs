@@ -1,41 +1,61 @@
-//! `usherctl history`: what happened to a seat, a hold or an order, from the log in a data folder.
+//! `usherctl history`: what happened to a seat, a hold or an order, from the log in a data folder, or from the index of
+//! a server.
 //!
 //! Nothing is written, and a server may be running on the folder. Not here: reading the log (crate `engine`), its
-//! other lines (`inspect.rs`).
+//! other lines (`inspect.rs`), the index (crate `history`).
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
-use client::HoldId;
+use client::{Client, HoldId};
 use engine::inspect::{ChangeLine, Line, PlaceMoved, walk};
 use inventory_core::place::{Moved, PlaceState};
-use serde_json::Value;
+use proto::admin::v1::get_history_request::Of;
+use proto::admin::v1::{GetHistoryRequest, HistoryActor, HistoryChange, HistoryPlace};
+use proto::inventory::v1::PlaceState as WirePlaceState;
+use serde_json::{Value, json};
 use wal::FileStorage;
 
+use crate::event_card::moment_json;
+use crate::failure::Failure;
 use crate::inspect::{UNREADABLE_EXIT, change_json};
 use crate::instant;
 use crate::name::EventName;
 use crate::report::Report;
 use crate::table::{Side, columns};
 
+/// The largest page.
+const PAGE_SIZE: u32 = 256;
 /// Places of one change that a line names; the others are counted.
 const PLACES_SHOWN_MAX: usize = 6;
 
+const HEADER: [(&str, Side); 8] = [
+    ("POSITION", Side::Right),
+    ("TIME", Side::Left),
+    ("WHO", Side::Left),
+    ("WHAT", Side::Left),
+    ("CAUSE", Side::Left),
+    ("HOLD", Side::Left),
+    ("ORDER", Side::Left),
+    ("PLACES", Side::Left),
+];
+
 const EXAMPLES: &str = "Examples:
   usherctl history --data-dir /var/lib/usher --event concert-1 --seat A-12
-  usherctl history --data-dir /var/lib/usher --event concert-1 --order O-4711
+  usherctl history --event concert-1 --order O-4711
 
-As far back as the log in the folder goes: what an older checkpoint covers is in the archive. Exit codes: 0 shown, 3 not
-readable or wrong usage. Nothing is ever written.";
+With --data-dir from the log in that folder, as far back as it goes: what an older checkpoint covers is in the archive. Else
+from the index of the server, which must keep one (usherd --history on). Exit codes: 0 shown, 3 not readable or wrong
+usage; without --data-dir as of other commands. Nothing is ever written.";
 
-/// Tell what happened to a seat, a hold or an order, from the log of a data folder
+/// Tell what happened to a seat, a hold or an order
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, group = ArgGroup::new("of").required(true))]
 pub(crate) struct HistoryOptions {
-    /// The data folder of a server
+    /// The data folder of a server; without it the server is asked
     #[arg(long, value_name = "DIR")]
-    data_dir: PathBuf,
+    pub(crate) data_dir: Option<PathBuf>,
     /// Name of the event
     #[arg(long, value_name = "EVENT")]
     event: EventName,
@@ -50,9 +70,9 @@ pub(crate) struct HistoryOptions {
     order: Option<String>,
 }
 
-/// Runs the command.
-pub(crate) fn history(options: &HistoryOptions) -> Report {
-    let storage = match FileStorage::open_read_only(&options.data_dir) {
+/// Runs the command on a folder.
+pub(crate) fn history(options: &HistoryOptions, folder: &Path) -> Report {
+    let storage = match FileStorage::open_read_only(folder) {
         Ok(storage) => storage,
         Err(error) => return Report::default().note(format!("error: {error}")).exit(UNREADABLE_EXIT),
     };
@@ -75,16 +95,7 @@ pub(crate) fn history(options: &HistoryOptions) -> Report {
     if let Err(error) = walked {
         return Report::default().note(format!("error: {error}")).exit(UNREADABLE_EXIT);
     }
-    let header = [
-        ("POSITION", Side::Right),
-        ("TIME", Side::Left),
-        ("WHAT", Side::Left),
-        ("CAUSE", Side::Left),
-        ("HOLD", Side::Left),
-        ("ORDER", Side::Left),
-        ("PLACES", Side::Left),
-    ];
-    let report = Report::new(columns(&header, &rows), changes.into());
+    let report = Report::new(columns(&HEADER, &rows), changes.into());
     if is_damaged {
         return report.note("the folder has damaged places: something may be missing; see usherctl verify");
     }
@@ -119,6 +130,7 @@ fn row(change: &ChangeLine<'_>, places: &[PlaceMoved]) -> Vec<String> {
     vec![
         change.position.to_string(),
         instant::text_of_ms(change.time.0),
+        change.actor().word().to_owned(),
         change.kind().replace('_', " "),
         change.cause().unwrap_or_default().to_owned(),
         holds.join(" "),
@@ -148,4 +160,110 @@ fn places_text(change: &ChangeLine<'_>, places: &[PlaceMoved]) -> String {
         text.push(format!("and {} more", places.len() - PLACES_SHOWN_MAX));
     }
     text.join(", ")
+}
+
+/// Runs the command on a server.
+pub(crate) async fn online(client: &Client, options: &HistoryOptions) -> Result<Report, Failure> {
+    let of = match options {
+        HistoryOptions { seat: Some(key), .. } => Of::SeatKey(key.clone()),
+        HistoryOptions { hold: Some(name), .. } => Of::Hold(name.clone()),
+        HistoryOptions { order, .. } => Of::OrderRef(order.clone().unwrap_or_default()),
+    };
+    let (mut changes, mut page_token) = (Vec::new(), String::new());
+    let last = loop {
+        let request = GetHistoryRequest {
+            event_id: options.event.to_string(),
+            of: Some(of.clone()),
+            page_size: PAGE_SIZE,
+            page_token,
+        };
+        let mut page = client.unary().get_history(request).await?;
+        changes.append(&mut page.changes);
+        if page.next_page_token.is_empty() {
+            break page;
+        }
+        page_token = page.next_page_token;
+    };
+    let rows: Vec<Vec<String>> = changes.iter().map(told_row).collect();
+    let json = json!({
+        "changes": changes.iter().map(told_json).collect::<Value>(),
+        "complete_from": last.complete_from,
+        "complete_to": last.complete_to,
+        "incarnation": last.incarnation,
+    });
+    let text = if rows.is_empty() { String::new() } else { columns(&HEADER, &rows) };
+    Ok(Report::new(text, json).note(format!("complete from position {} to {}", last.complete_from, last.complete_to)))
+}
+
+fn actor_word(actor: HistoryActor) -> &'static str {
+    match actor {
+        HistoryActor::Unspecified => "unknown",
+        HistoryActor::Buyer => "buyer",
+        HistoryActor::House => "house",
+        HistoryActor::Server => "server",
+    }
+}
+
+fn told_row(change: &HistoryChange) -> Vec<String> {
+    let replaced = Some(change.replaced_ref.clone()).filter(|name| !name.is_empty());
+    let mut holds: Vec<String> = change.hold_refs.iter().cloned().chain(replaced).take(2).collect();
+    if change.hold_refs.len() > 2 {
+        holds = vec![format!("{} holds", change.hold_refs.len())];
+    }
+    let one = |place: &HistoryPlace| {
+        let to = place_word(place);
+        if place.is_area { format!("{} x {} {to}", place.quantity, place.key) } else { format!("{} {to}", place.key) }
+    };
+    let mut places: Vec<String> = change.places.iter().take(PLACES_SHOWN_MAX).map(one).collect();
+    let more = change.places.len().saturating_sub(PLACES_SHOWN_MAX) as u32 + change.places_more;
+    if more > 0 {
+        places.push(format!("and {more} more"));
+    }
+    vec![
+        change.position.to_string(),
+        instant::text_of_ms(change.time.map_or(0, instant::ms_of)),
+        actor_word(change.actor()).to_owned(),
+        change.kind.replace('_', " "),
+        change.cause.clone(),
+        holds.join(" "),
+        change.order_ref.clone(),
+        places.join(", "),
+    ]
+}
+
+fn place_word(place: &HistoryPlace) -> &'static str {
+    match place.to() {
+        WirePlaceState::Unspecified => "unknown",
+        WirePlaceState::Open => "open",
+        WirePlaceState::Held => "held",
+        WirePlaceState::Sold => "sold",
+        WirePlaceState::Unavailable => "killed",
+    }
+}
+
+fn told_json(change: &HistoryChange) -> Value {
+    let given = |text: &String| if text.is_empty() { Value::Null } else { text.as_str().into() };
+    let place = |place: &HistoryPlace| {
+        let to = place_word(place);
+        if place.is_area {
+            json!({ "kind": "area", "key": place.key, "index": place.index, "quantity": place.quantity, "to": to })
+        } else {
+            json!({ "kind": "seat", "key": place.key, "index": place.index, "to": to })
+        }
+    };
+    json!({
+        "position": change.position,
+        "time": moment_json(change.time.map_or(0, instant::ms_of)),
+        "actor": actor_word(change.actor()),
+        "customer_key": given(&change.customer_key),
+        "kind": change.kind,
+        "cause": given(&change.cause),
+        "hold_refs": change.hold_refs,
+        "replaced_ref": given(&change.replaced_ref),
+        "order_ref": given(&change.order_ref),
+        "places": change.places.iter().map(place).collect::<Value>(),
+        "places_more": change.places_more,
+        "plan_revision": change.plan_revision,
+        "event_seq": change.event_seq,
+    })
 }

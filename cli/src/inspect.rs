@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use wal::{BatchKind, FileStorage, ScannedBatch, ScannedSegment, Standing};
 
 use crate::event_card::moment_json;
+use crate::event_file;
 use crate::instant;
 use crate::name::EventName;
 
@@ -27,15 +28,17 @@ const EXAMPLES: &str = "Examples:
   usherctl inspect /var/lib/usher --what segments
   usherctl inspect /var/lib/usher --event concert-1 --seat A-12
   usherctl inspect /var/lib/usher --from 120000 --to 120500 --what changes
+  usherctl inspect /var/lib/usher/retired/00c0ffee00c0ffee.event
 
-One JSON object a line; `line` says of what: checkpoint, plan, segment, batch, change, damage, hole. Exit codes: 0
+One JSON object a line; `line` says of what: checkpoint, plan, segment, batch, change, damage, hole; of the file of a
+retired event: event, sale, killed. Exit codes: 0
 shown, 2 shown and acknowledged data is lost, 3 not readable or wrong usage. Nothing is ever written.";
 
 /// Show what a data folder holds, as JSON lines, without writing to it
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InspectOptions {
-    /// The data folder of a server
+    /// The data folder of a server, or the file of a retired event
     #[arg(value_name = "DIR")]
     dir: PathBuf,
     /// Only this much: segments (with checkpoints and plans), batches, changes; all without it
@@ -77,6 +80,9 @@ enum What {
 
 /// Runs the command, writing lines to `data` and remarks to `beside`. Gives what to end with.
 pub(crate) fn inspect(options: &InspectOptions, data: &mut dyn Write, beside: &mut dyn Write) -> io::Result<u8> {
+    if options.dir.is_file() {
+        return event_file::inspect(&options.dir, options.ids, data, beside);
+    }
     let storage = match FileStorage::open_read_only(&options.dir) {
         Ok(storage) => storage,
         Err(error) => {
@@ -333,6 +339,7 @@ pub(crate) fn change_json(change: &ChangeLine<'_>, places: Option<&[PlaceMoved]>
         "event_number": change.record.event.0,
         "event_seq": change.record.event_seq,
         "kind": change.kind(),
+        "actor": change.actor().word(),
         "hold_ref": if hold_refs.len() == 1 { hold_refs[0].as_str().into() } else { Value::Null },
         "hold_refs": hold_refs,
         "replaced_ref": change.replaced().map(|id| hold(&id).hold_ref().to_string()),

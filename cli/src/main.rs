@@ -23,6 +23,8 @@ mod hold_card;
 mod orders;
 mod house;
 mod allocation;
+mod retire;
+mod event_file;
 mod place_words;
 mod place_list;
 mod availability;
@@ -118,7 +120,10 @@ fn usage(error: &clap::Error) -> ExitCode {
 fn run(arguments: Arguments) -> Result<Report, Failure> {
     match arguments.command {
         Command::Verify(options) => Ok(verify::verify(&options)),
-        Command::History(options) => Ok(history::history(&options)),
+        Command::History(options) => match &options.data_dir {
+            Some(folder) => Ok(history::history(&options, folder)),
+            None => online(&arguments.endpoint, async |client| history::online(client, &options).await),
+        },
         Command::Inspect(_) | Command::Repair(_) => unreachable!("they write their lines themselves, see main"),
         Command::Plan(PlanCommand::Check(options)) => plan_check::check(&options),
         Command::Event(command) => online(&arguments.endpoint, async |client| event::run(client, command).await),
@@ -154,6 +159,7 @@ fn run(arguments: Arguments) -> Result<Report, Failure> {
         Command::Allocation(command) => {
             online(&arguments.endpoint, async |client| allocation::run(client, command).await)
         }
+        Command::Retire(options) => online(&arguments.endpoint, async |client| retire::retire(client, &options).await),
         Command::Availability(options) => {
             online(&arguments.endpoint, async |client| availability::availability(client, &options).await)
         }

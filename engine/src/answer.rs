@@ -8,6 +8,7 @@ use inventory_core::{
     change::{Held, HoldView},
     ids::{EventKey, TimestampMs},
     reject::Reject,
+    retire::Image,
     slot::{Page, SoldPart, Suggestion, Touched},
 };
 
@@ -55,6 +56,10 @@ pub enum Done {
         /// By hold, in order of their ids; at least one.
         parts: Vec<SoldPart>,
     },
+    /// The last state of an event, to be archived before it is retired.
+    Image(Image),
+    /// The event is retired.
+    Retired,
     /// A page of a list.
     Page {
         /// The plan that indexes belong to.

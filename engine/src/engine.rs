@@ -289,6 +289,8 @@ pub struct Engine {
     pub(crate) draining: AtomicBool,
     /// Places of all events.
     pub(crate) places: AtomicU64,
+    /// Held while the file of an event that is to be retired is written.
+    pub(crate) archiving: Mutex<()>,
 }
 
 /// Memory of a place when all are taken: its part of the event's tables, and half of a hold.

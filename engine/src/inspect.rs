@@ -22,7 +22,9 @@ use crate::{
     salvage::{Salvage, Stop, Taken},
 };
 
-pub use crate::line::{ChangeLine, CheckpointLine, DamageLine, FrozenEvent, HoleLine, Line, PlaceMoved, PlanLine};
+pub use crate::line::{
+    Actor, ChangeLine, CheckpointLine, DamageLine, FrozenEvent, HoleLine, Line, PlaceMoved, PlanLine,
+};
 
 /// What a walk came to.
 #[derive(Clone, Debug, PartialEq, Eq)]

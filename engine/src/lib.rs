@@ -17,6 +17,8 @@ mod crew;
 mod damages;
 mod directory;
 mod engine;
+mod event_file;
+mod follow;
 #[doc(hidden)]
 pub mod fuzz;
 mod group;
@@ -52,6 +54,8 @@ pub use committer::Committer;
 pub use damages::{FoundDamage, damages};
 pub use directory::Directory;
 pub use engine::{DurableLog, Engine, EngineConfig, NewestCheckpoint};
+pub use event_file::{EventFile, EventFileError, RETIRED_DIR, event_file};
+pub use follow::{BeginAt, FollowError, Followed, Follower};
 pub use new_folder::{NewFolderError, Origin, check_unused, in_a_new_folder};
 pub use plan_store::{PLANS_DIR, PlanStore, PlanStoreError, digest_of};
 pub use rebuild::{CheckpointContent, LoggedBatch, Rebuild, RebuildError, RebuiltState, Until, checkpoint_content};

@@ -112,6 +112,30 @@ impl FrozenEvent {
     }
 }
 
+/// Who made a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Actor {
+    /// A buyer, by way of a booking frontend.
+    Buyer = 0,
+    /// The house: box office and operators.
+    House = 1,
+    /// The server itself: time has passed, or memory is full.
+    Server = 2,
+}
+
+impl Actor {
+    /// As a word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Actor::Buyer => "buyer",
+            Actor::House => "house",
+            Actor::Server => "server",
+        }
+    }
+}
+
 /// A change of the log.
 #[derive(Debug)]
 pub struct ChangeLine<'a> {
@@ -179,6 +203,7 @@ impl ChangeLine<'_> {
             Change::CartConfirmed(_) => "cart_confirmed",
             Change::CartReleased(_) => "cart_released",
             Change::CartSettled(_) => "cart_settled",
+            Change::EventRetired(_) => "event_retired",
         }
     }
 
@@ -205,6 +230,7 @@ impl ChangeLine<'_> {
             Change::CartSettled(cart_id) => std::slice::from_ref(cart_id),
             Change::EventCreated(_)
             | Change::EventUpdated(_)
+            | Change::EventRetired(_)
             | Change::Returned(_)
             | Change::Unkilled(_)
             | Change::AllocationSet(_)
@@ -263,6 +289,42 @@ impl ChangeLine<'_> {
                 ResumeCause::Restored => "restored",
             }),
             _ => None,
+        }
+    }
+
+    /// Who it was, as far as the log tells: buyers and the house have their own commands, and what nobody asked for the
+    /// server did.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        match &self.record.change {
+            Change::Held(_)
+            | Change::Extended(_)
+            | Change::Confirmed(_)
+            | Change::Released(_)
+            | Change::PaymentBegan(_)
+            | Change::PaymentEnded(_)
+            | Change::CartHeld(_)
+            | Change::CartConfirmed(_) => Actor::Buyer,
+            Change::CartReleased(part) if part.cause == CartEnd::Requested => Actor::Buyer,
+            Change::EventCreated(_)
+            | Change::EventUpdated(_)
+            | Change::EventRetired(_)
+            | Change::SoldDirect(_)
+            | Change::Returned(_)
+            | Change::Exchanged(_)
+            | Change::Killed(_)
+            | Change::Unkilled(_)
+            | Change::AllocationSet(_)
+            | Change::AllocationRemoved(_)
+            | Change::PriceLevelSet(_) => Actor::House,
+            Change::Expired(_)
+            | Change::Resumed(_)
+            | Change::FloorRaised(_)
+            | Change::PaidForgotten(_)
+            | Change::PaymentsLapsed(_)
+            | Change::CartReleased(_)
+            | Change::CartSettled(_)
+            | Change::Rested(_) => Actor::Server,
         }
     }
 
@@ -334,6 +396,7 @@ impl ChangeLine<'_> {
                 Some([seats(&indexes, PlaceState::Open), areas(&admissions, PlaceState::Open)].concat())
             }
             Change::EventCreated(_)
+            | Change::EventRetired(_)
             | Change::Extended(_)
             | Change::Resumed(_)
             | Change::FloorRaised(_)

@@ -91,6 +91,11 @@ impl PlanStore {
         Ok(plan)
     }
 
+    /// Where the files are.
+    pub(crate) fn storage(&self) -> &dyn Storage {
+        self.storage.as_ref()
+    }
+
     /// The plan with this digest, if it was ever stored.
     #[must_use]
     pub fn get(&self, digest: &PlanDigest) -> Option<Arc<Plan>> {

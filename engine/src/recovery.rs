@@ -275,7 +275,8 @@ fn assemble(parts: Parts, report: StartReport) -> Opened {
     let shards = config.shards;
     let position = report.position;
     let views = state.slots.iter().flat_map(|slot| slot.events().map(|event| Arc::new(EventView::of(event, position))));
-    let directory = Directory::new(views);
+    let retired = state.slots.iter().flat_map(|slot| slot.retired().map(|(_, key)| key));
+    let directory = Directory::new(views, retired);
     let places = state.slots.iter().flat_map(Slot::events).map(|event| u64::from(event.plan().capacity())).sum();
     // One group of each shard may wait; the rest is for calls from outside, which may wait themselves. With bounds the
     // channels have their room from the start: sending allocates nothing.
@@ -298,6 +299,7 @@ fn assemble(parts: Parts, report: StartReport) -> Opened {
         files: Mutex::new(files),
         draining: AtomicBool::new(false),
         places: AtomicU64::new(places),
+        archiving: Mutex::new(()),
         config,
     });
     engine.log.position.store(position, Ordering::Release);

@@ -163,7 +163,7 @@ impl Repair {
             time: TimestampMs(scan.time_ms.max(now)),
         };
         let report = RepairReport {
-            events: salvage.slots.iter().map(|slot| slot.events().len()).sum(),
+            events: salvage.slots.iter().map(Slot::event_count).sum(),
             events_frozen: found.frozen.len(),
             changes_saved: salvage.saved,
             position: origin.position(),

@@ -148,7 +148,7 @@ fn replay_record(
         return Err(ReplayError::NoPlan(missing));
     }
     let fits = match &record.change {
-        Change::EventCreated(_) => record.event == slot.next_event_number(),
+        Change::EventCreated(created) => record.event == slot.next_event_number() && !slot.is_retired(created.key),
         _ => slot.event(record.event).is_some(),
     };
     if !fits {
@@ -195,7 +195,7 @@ impl State {
     }
 
     pub(crate) fn event_count(&self) -> usize {
-        self.slots.iter().map(|slot| slot.events().len()).sum()
+        self.slots.iter().map(Slot::event_count).sum()
     }
 
     /// Live holds.
@@ -263,7 +263,7 @@ pub(crate) fn decode_slot(
     let has = |digest: &PlanDigest| plans.lacks(digest).is_none();
     let (decoded, events) =
         image::decode_slot_partly(bytes, slot, config, plans, &has).map_err(|error| image(error.to_string()))?;
-    match events.iter().find(|event| event.number.is_none()).and_then(|event| plans.lacks(&event.plan)) {
+    match events.iter().find(|event| event.number.is_none()).and_then(|event| plans.lacks(&event.plan?)) {
         Some(missing) => Err(image(missing)),
         None => Ok(decoded),
     }

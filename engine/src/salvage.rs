@@ -146,11 +146,12 @@ impl<'p> Salvage<'p> {
             let (decoded, list) = image::decode_slot_partly(&bytes, slot, config, plans, &has)
                 .map_err(|error| StartError::Image { file: name.to_owned(), slot: slot.0, what: error.to_string() })?;
             let known = list.into_iter().map(|event| {
+                // Of a retired event nothing more may come.
                 let plan = event.number.and_then(|number| decoded.event(number));
                 Known {
                     plan: plan.map(|event| (Arc::clone(event.plan()), event.plan_revision())),
-                    frozen: plans.lacks(&event.plan).map(NotSaved::NoPlan),
-                    name: Some((event.id, event.key)),
+                    frozen: event.plan.and_then(|plan| plans.lacks(&plan)).map(NotSaved::NoPlan),
+                    name: event.id.map(|id| (id, event.key)),
                     number: event.number,
                 }
             });
@@ -240,7 +241,9 @@ impl<'p> Salvage<'p> {
             let number = self.slots[index].next_event_number();
             let known = &mut self.events[index][at];
             known.name = Some(name);
-            let fits = created.key.slot() == slot && self.slots[index].find(created.key).is_none();
+            let fits = created.key.slot() == slot
+                && self.slots[index].find(created.key).is_none()
+                && !self.slots[index].is_retired(created.key);
             let stop = Stop { slot, event: record.event, event_seq: record.event_seq };
             let result = match self.plans.lacks(&created.plan) {
                 Some(what) => Err(NotSaved::NoPlan(what)),

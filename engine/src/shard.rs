@@ -35,6 +35,7 @@ use inventory_core::{
     place::Move,
     plan::Plan,
     reject::Reject,
+    retire,
     slot::{Decision, Slot},
 };
 use probe::{buggify, planted, sometimes, tell};
@@ -115,10 +116,10 @@ pub struct Shard {
 struct SlotState {
     slot: Slot,
     index: SlotIndex,
-    /// By number.
-    events: Vec<EventMeta>,
-    /// The last change that added an event.
-    grown: ChangeRef,
+    /// By number. Nothing: retired, and that is durable.
+    events: Vec<Option<EventMeta>>,
+    /// The last change that added an event or retired one.
+    named: ChangeRef,
     /// When something may be due.
     due: Option<TimestampMs>,
     /// The turn that raised the floors last.
@@ -196,8 +197,19 @@ struct Shown {
     place: Place,
     moves: Range<usize>,
     change: ViewChange,
-    /// The event is new: its view goes into the directory.
-    created: bool,
+    /// What becomes of the event's place in the directory.
+    entry: Entry,
+}
+
+/// What a change does to the directory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    /// Nothing.
+    Stays,
+    /// The event is new: its view goes in.
+    Made,
+    /// The event is gone: its view goes out.
+    Retired,
 }
 
 /// An answer that waits for its group.
@@ -234,9 +246,10 @@ impl Shard {
         let slots: Vec<SlotState> =
             slots.into_iter().map(|(index, slot)| SlotState::new(index, slot, &engine, position)).collect();
         let unsettled = slots.iter().flat_map(|state| state.slot.unsettled()).collect();
-        let events = || slots.iter().flat_map(|state| &state.events);
+        let events = || slots.iter().flat_map(|state| state.events.iter().flatten());
+        let retired = slots.iter().fold(0, |hash, state| hash ^ state.slot.retired_hash());
         let shard = Shard {
-            hash: events().fold(0, |hash, event| hash ^ event.hash),
+            hash: events().fold(retired, |hash, event| hash ^ event.hash),
             live_holds: events().map(|event| event.live_holds).sum(),
             full_slots: slots.iter().map(|state| u64::from(state.remembers_many)).sum(),
             carts: Carts::new(&engine, index, unsettled),
@@ -355,10 +368,16 @@ impl Shard {
             answer(&mut replies);
         }
         for shown in shown.drain(..) {
-            let meta = &mut self.slots[shown.slot].events[shown.event.0 as usize];
+            let state = &mut self.slots[shown.slot];
+            let meta = state.meta_mut(shown.event);
             meta.position = position(shown.place);
+            if shown.entry == Entry::Retired {
+                self.engine.directory.retire(meta.view.key());
+                state.events[shown.event.0 as usize] = None;
+                continue;
+            }
             meta.view.apply(shown.change, &moves[shown.moves], meta.position);
-            if shown.created {
+            if shown.entry == Entry::Made {
                 self.engine.directory.insert(Arc::clone(&meta.view));
             }
         }
@@ -532,6 +551,7 @@ impl Shard {
                 self.answer_reject(at, key, reply, Reject::CapacityBudget);
             }
             Ok(Decision::Change(event, change)) => {
+                let retired = matches!(change, Change::EventRetired(_));
                 let hold_id = hold_of(&change);
                 let touched = self.slots[at].slot.touched_by(event, &change);
                 // A part of a refused cart is forgotten at once, the first one when it is settled.
@@ -543,6 +563,7 @@ impl Shard {
                 let hold_id =
                     hold_id.filter(|&id| !may_be_forgotten || self.slots[at].slot.hold_view(event, id).is_some());
                 let done = match (hold_id, touched) {
+                    _ if retired => Done::Retired,
                     (Some(hold_id), _) => Done::Hold { view: self.hold_view(at, event, hold_id), replayed: false },
                     (None, Some(touched)) => {
                         Done::Touched { plan_revision: self.plan_revision(at, event), touched, replayed: false }
@@ -584,6 +605,7 @@ impl Shard {
             Ok(Decision::Verdict { event, verdict }) => {
                 self.answer_about(at, event, reply, Ok(Done::Verdict(verdict)));
             }
+            Ok(Decision::Image { event, image }) => self.answer_about(at, event, reply, Ok(Done::Image(image))),
             Ok(Decision::Event { event, replayed }) => {
                 self.answer_about(at, event, reply, Ok(Done::Event { key, replayed }));
             }
@@ -643,14 +665,22 @@ impl Shard {
         };
         let place = self.builder.push(state.index, event, applied, &change);
         let last = ChangeRef { group: self.open.number, place };
+        if matches!(change, Change::EventRetired(_)) {
+            self.engine.places.fetch_sub(places_before, Ordering::Relaxed);
+            state.named = last;
+            let (moves, change, entry) = (moves_before..moves_before, ViewChange::Moves, Entry::Retired);
+            self.touch(at, event, last);
+            self.open.shown.push(Shown { slot: at, event, place, moves, change, entry });
+            return place;
+        }
         let there = state.slot.event(event).expect("a change is applied to an event that is there");
         let mut moves = moves_before..self.open.moves.len();
         let shown = if created {
             self.engine.places.fetch_add(u64::from(there.plan().capacity()), Ordering::Relaxed);
             let view = EventView::of(there, 0);
             assert_eq!(state.events.len(), event.0 as usize, "events of a slot are numbered without a gap");
-            state.events.push(EventMeta::new(Arc::new(view), 0));
-            state.grown = last;
+            state.events.push(Some(EventMeta::new(Arc::new(view), 0)));
+            state.named = last;
             ViewChange::Moves
         } else if replanned {
             self.engine.places.fetch_add(u64::from(there.plan().capacity()), Ordering::Relaxed);
@@ -664,14 +694,19 @@ impl Shard {
         } else {
             ViewChange::Moves
         };
-        let meta = &mut state.events[event.0 as usize];
+        self.touch(at, event, last);
+        let entry = if created { Entry::Made } else { Entry::Stays };
+        self.open.shown.push(Shown { slot: at, event, place, moves, change: shown, entry });
+        place
+    }
+
+    /// Takes note of the last change of an event.
+    fn touch(&mut self, at: usize, event: EventNumber, last: ChangeRef) {
+        let meta = self.slots[at].meta_mut(event);
         if meta.last.group != last.group {
             self.touched.push((at, event));
         }
         meta.last = last;
-        let slot = at;
-        self.open.shown.push(Shown { slot, event, place, moves, change: shown, created });
-        place
     }
 
     /// Answers a refusal once everything it looked at is durable.
@@ -679,14 +714,14 @@ impl Shard {
         let state = &self.slots[at];
         match state.slot.find(key) {
             Some(event) => self.answer_about(at, event, reply, Err(Refused::Reject(reject))),
-            // That there is no such event is true since the last one was added.
-            None => self.answer_after(state.grown, None, reply, Err(Refused::Reject(reject))),
+            // That there is no such event, or was once, is true since the last one was added or retired.
+            None => self.answer_after(state.named, None, reply, Err(Refused::Reject(reject))),
         }
     }
 
     /// Answers something that looked at an event.
     fn answer_about(&mut self, at: usize, event: EventNumber, reply: Reply, result: Result<Done, Refused>) {
-        let meta = &self.slots[at].events[event.0 as usize];
+        let meta = self.slots[at].meta(event);
         self.answer_after(meta.last, Some(meta.position), reply, result);
     }
 
@@ -755,7 +790,7 @@ impl Shard {
 
     #[cfg(usher_sim)]
     fn view_key(&self, at: usize, event: EventNumber) -> u64 {
-        self.slots[at].events[event.0 as usize].view.key().0
+        self.slots[at].meta(event).view.key().0
     }
 
     /// Gives the turn's changes to the committer. Whether there were any.
@@ -766,11 +801,11 @@ impl Shard {
         }
         for (at, number) in self.touched.drain(..) {
             let state = &mut self.slots[at];
-            let meta = &mut state.events[number.0 as usize];
-            let event = state.slot.event(number).expect("a change is applied to an event that is there");
+            let meta =
+                state.events[number.0 as usize].as_mut().expect("what is touched is not gone before it is durable");
             self.hash ^= meta.hash;
             self.live_holds -= meta.live_holds;
-            meta.read(event);
+            meta.read(&state.slot, number);
             self.hash ^= meta.hash;
             self.live_holds += meta.live_holds;
             state.due = state.slot.next_due();
@@ -827,12 +862,13 @@ impl Shard {
 impl SlotState {
     fn new(index: SlotIndex, slot: Slot, engine: &Engine, position: u64) -> SlotState {
         let mut events = Vec::new();
-        for event in slot.events() {
-            assert_eq!(event.number().0 as usize, events.len(), "events of a slot are numbered without a gap");
-            let view = engine.directory.find_key(event.key()).expect("the directory was built from the slots");
-            let mut meta = EventMeta::new(view, position);
-            meta.read(event);
-            events.push(meta);
+        for number in (0..slot.next_event_number().0).map(EventNumber) {
+            events.push(slot.event(number).map(|event| {
+                let view = engine.directory.find_key(event.key()).expect("the directory was built from the slots");
+                let mut meta = EventMeta::new(view, position);
+                meta.read(&slot, number);
+                meta
+            }));
         }
         SlotState {
             due: slot.next_due(),
@@ -840,10 +876,20 @@ impl SlotState {
             slot,
             index,
             events,
-            grown: ChangeRef::BEFORE,
+            named: ChangeRef::BEFORE,
             floors_turn: 0,
             floors_after: TimestampMs(0),
         }
+    }
+}
+
+impl SlotState {
+    fn meta(&self, event: EventNumber) -> &EventMeta {
+        self.events[event.0 as usize].as_ref().expect("nobody looks at an event that is gone")
+    }
+
+    fn meta_mut(&mut self, event: EventNumber) -> &mut EventMeta {
+        self.events[event.0 as usize].as_mut().expect("an event that is gone is not changed")
     }
 }
 
@@ -857,7 +903,12 @@ impl EventMeta {
     }
 
     /// Reads again what changes have changed.
-    fn read(&mut self, event: &Event) {
+    fn read(&mut self, slot: &Slot, number: EventNumber) {
+        let Some(event) = slot.event(number) else {
+            self.hash = retire::retired_hash(self.view.key());
+            self.live_holds = 0;
+            return;
+        };
         self.hash = event.slot_hash();
         self.live_holds = u64::from(event.live_holds());
     }
@@ -876,6 +927,7 @@ fn needs_room(command: &Command) -> bool {
             | Command::ReturnPlaces(_)
             | Command::ConfirmMany(_)
             | Command::ReleaseMany(_)
+            | Command::RetireEvent(_)
             | Command::GetOrder(_)
             | Command::List(_)
             | Command::ListAllocations
@@ -905,6 +957,7 @@ fn hold_of(change: &Change) -> Option<HoldId> {
         Change::CartSettled(_)
         | Change::EventCreated(_)
         | Change::EventUpdated(_)
+        | Change::EventRetired(_)
         | Change::Returned(_)
         | Change::Killed(_)
         | Change::Unkilled(_)
@@ -950,6 +1003,7 @@ fn fingerprint(key: EventKey, command: &Command) -> u64 {
         Command::Cart(step) => step.fingerprint().hash(&mut hasher),
         Command::CreateEvent(create) => create.fingerprint().hash(&mut hasher),
         Command::UpdateEvent(update) => (update.request_id, update.fingerprint()).hash(&mut hasher),
+        Command::RetireEvent(retire) => (retire.request_id, retire.archived_seq).hash(&mut hasher),
     }
     hasher.finish()
 }

@@ -98,7 +98,9 @@ impl Slot {
     }
 
     fn look_ahead_at<'a>(&self, event: EventNumber, next: Next<'a>, hold_id: HoldId) -> Ahead<'a> {
-        prefetch::lines_of(&self.events[event.0 as usize]);
+        if let Some(event) = self.event(event) {
+            prefetch::lines_of(event);
+        }
         Ahead { event, next, hash: self.holds.prefetch_table(event, hold_id), at: None }
     }
 
@@ -153,7 +155,7 @@ impl Slot {
     }
 
     fn prefetch_places(&self, event: EventNumber, customer: CustomerKey, seat: Option<u32>) {
-        let event = &self.events[event.0 as usize];
+        let Some(event) = self.event(event) else { return };
         event.prefetch_customer(customer);
         if let Some(seat) = seat {
             event.prefetch_seat(seat);

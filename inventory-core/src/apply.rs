@@ -51,6 +51,7 @@ impl Slot {
             assert!(self.event(number).is_some(), "a change of an event that is not there: {number:?}");
         }
         match change {
+            Change::EventRetired(_) => return self.retire(number),
             Change::EventCreated(_) => {}
             Change::EventUpdated(updated) => self.update(now, number, updated, plans, &mut moves),
             Change::Held(held) => self.hold(now, number, held, &mut moves),

@@ -613,14 +613,18 @@ impl Slot {
         if self.asking.next.is_none_or(|next| next > now) {
             return Vec::new();
         }
-        let mut due = Vec::new();
+        let mut asking: Vec<u32> = Vec::new();
         for (&at, ask_at) in self.asking.parts.iter_mut().filter(|(_, ask_at)| **ask_at <= now) {
             *ask_at = now.plus_ms(ASK_AGAIN_MS);
+            asking.push(at);
+        }
+        let due_part = |at: u32| {
             let entry = &self.holds[at];
             let Some(Cart::Part { first }) = entry.cart() else { unreachable!("only a part of a cart asks") };
-            let event = self.events[entry.event.0 as usize].key;
-            due.push(DuePart { event, part: PartName { cart_id: entry.hold_id(), first: *first } });
-        }
+            let event = self.event(entry.event).expect("a hold is of an event that is there").key;
+            DuePart { event, part: PartName { cart_id: entry.hold_id(), first: *first } }
+        };
+        let due = asking.into_iter().map(due_part).collect();
         self.asking.next = self.asking.parts.values().min().copied();
         due
     }
@@ -647,7 +651,7 @@ impl Slot {
 
     fn decided_of(&self, entry: &Entry) -> Option<Decided> {
         let Some(Cart::First { others, .. }) = entry.cart() else { return None };
-        let event = self.events[entry.event.0 as usize].key;
+        let event = self.event(entry.event).expect("a hold is of an event that is there").key;
         Some(Decided { event, cart_id: entry.hold_id(), verdict: entry.verdict()?, others: others.clone() })
     }
 

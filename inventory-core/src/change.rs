@@ -83,6 +83,8 @@ pub enum Change {
     CartReleased(CartReleased),
     /// Every other event of a cart has applied what this one decided.
     CartSettled(HoldId),
+    /// The event left memory.
+    EventRetired(EventRetired),
 }
 
 /// Places have another price level. The plan revision stays.
@@ -137,6 +139,13 @@ pub struct AllocationRemoved {
     pub seats: Vec<u32>,
     /// By how many its quotas shrink: area, how many; of a whole allocation none is named.
     pub areas: Vec<(u16, u32)>,
+}
+
+/// The event left memory. Its image is archived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventRetired {
+    /// The request, with the fingerprint of its content.
+    pub request: (RequestId, u64),
 }
 
 /// Open places were sold without a hold: a hold that is born confirmed.

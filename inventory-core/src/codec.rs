@@ -40,12 +40,12 @@
 //!                       event keys u64: the others, in order; of a part the first
 //! kind 22 CartConfirmed hold id u128, order bytes u8, order
 //! kind 23 CartReleased  hold id u128, cause u8
+//! kind 20 EventRetired  request
 //! kind 24 PaymentsLapsed  count u16, hold ids u128
 //! kind 25 PaidForgotten time u64
 //! kind 26 CartSettled   hold id u128
 //! kind 27 Rested        seats u8, admissions u8, seats: until u64, index u32; admissions: until u64, word u32
 //!
-//! kind 20 is reserved: EventRetired
 //!
 //! request    request id u128, fingerprint u64
 //! runs       stretches of seats, sorted, never touching: the first u32, how many u32
@@ -77,9 +77,9 @@ use crate::{
     bytes::{Put, Reader},
     cart::{Cart, CartConfirmed, CartEnd, CartHeld, CartReleased},
     change::{
-        AllocationRemoved, AllocationSet, Change, Confirmed, EventCreated, EventUpdated, Exchanged, Extended, Held,
-        Killed, PaymentBegan, PaymentEnded, PriceLevelSet, Record, Released, Rested, ResumeCause, Resumed, Returned,
-        SoldDirect, Taken, Unkilled,
+        AllocationRemoved, AllocationSet, Change, Confirmed, EventCreated, EventRetired, EventUpdated, Exchanged,
+        Extended, Held, Killed, PaymentBegan, PaymentEnded, PriceLevelSet, Record, Released, Rested, ResumeCause,
+        Resumed, Returned, SoldDirect, Taken, Unkilled,
     },
     command::{PaymentOutcome, Remainder},
     giving_back::ReturnTo,
@@ -153,6 +153,7 @@ fn kind(change: &Change) -> u8 {
         Change::CartHeld(_) => 21,
         Change::CartConfirmed(_) => 22,
         Change::CartReleased(_) => 23,
+        Change::EventRetired(_) => 20,
         Change::PaymentsLapsed(_) => 24,
         Change::PaidForgotten(_) => 25,
         Change::CartSettled(_) => 26,
@@ -275,6 +276,7 @@ fn encode_body(change: &Change, out: &mut Vec<u8>) {
             put_runs(out, &removed.seats);
             put_areas(out, &removed.areas);
         }
+        Change::EventRetired(retired) => put_request(out, Some(retired.request)),
         Change::Released(released) => {
             let counts = counts_of(released.seats.len(), released.admissions.len());
             let mut fixed = [0; 20];
@@ -592,6 +594,7 @@ fn decode_after_length(reader: &mut Reader<'_>) -> Result<Record, DecodeError> {
             cart_id: hold_id(reader)?,
             cause: CartEnd::from_number(reader.u8()?).ok_or(reader.error("an unknown cause of a cart's end"))?,
         }),
+        20 => Change::EventRetired(EventRetired { request: request(reader)? }),
         24 => Change::PaymentsLapsed(decode_hold_ids(reader)?),
         25 => Change::PaidForgotten(TimestampMs(reader.u64()?)),
         26 => Change::CartSettled(hold_id(reader)?),

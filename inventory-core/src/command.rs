@@ -20,6 +20,7 @@ use crate::{
     policy::{EventState, LevelLimit, Settings, SharedQuota},
     price_level::SetPriceLevel,
     reject::{Field, Reject},
+    retire::RetireEvent,
 };
 
 /// Names that one filter of best available may list: the shard looks each of them up.
@@ -80,6 +81,8 @@ pub enum Command {
     CreateEvent(Box<CreateEvent>),
     /// Policies, windows, state, plan.
     UpdateEvent(Box<UpdateEvent>),
+    /// Out of memory.
+    RetireEvent(RetireEvent),
 }
 
 /// Take places for a limited time.

@@ -65,7 +65,7 @@ impl Slot {
             Command::SetAllocation(set) => set.check()?,
             Command::SetPriceLevel(set) => set.check()?,
             Command::RemoveAllocation(remove) => remove.check()?,
-            Command::GetOrder(_) | Command::List(_) | Command::ListAllocations => {}
+            Command::GetOrder(_) | Command::List(_) | Command::ListAllocations | Command::RetireEvent(_) => {}
             Command::HoldMany(many) => {
                 many.check()?;
                 if many.parts[0].0 != key {
@@ -106,6 +106,7 @@ impl Slot {
             Command::ConfirmMany(confirm) => self.decide_confirm_many(now, event, confirm),
             Command::ReleaseMany(cart_id) => self.decide_release_many(now, event, *cart_id),
             Command::Cart(step) => self.decide_cart_step(now, event, step),
+            Command::RetireEvent(retire) => self.decide_retire(now, event, retire),
             Command::CreateEvent(_) => Err(Reject::EventNotFound),
         }
     }
@@ -605,6 +606,9 @@ impl Slot {
             } else {
                 Err(Reject::EventExists)
             };
+        }
+        if self.is_retired(create.key) {
+            return Err(Reject::EventExists);
         }
         let created = EventCreated {
             id: create.id.clone(),

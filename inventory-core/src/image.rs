@@ -1,18 +1,20 @@
 //! The bytes of a slot in a checkpoint: all its events, places and holds at one moment.
 //!
 //! ```text
-//! slot     magic "USLT" u32, version u16, slot u8, 0 u8, time u64, events u32, then each event:
+//! slot     magic "USLT" u32, version u16, slot u8, 0 u8, time u64, events u32,
+//!          from version 3 on: features u8 (1 kills, 2 retired events, 4 allocations, 8 expiries), [retired], then each event:
+//! retired  count u32: [number u32, key u64]
 //! event    id text, key u64, fingerprint u64, plan digest 32, plan revision u32, event_seq u32,
 //!          hash u64, id floor u64, tenant u32 (0), settings (as in the log),
 //!          requests u16: [request id u128, fingerprint u64, until u64],
 //!          seats u32, first plane u64 each 64 seats, second plane the same,
 //!          areas u16: [held u32, sold u32, killed u32],
 //!          holds u32: [hold], [kills], [allocations], [expiries]
-//! expiries customers u32: [customer u64, credits spent u32, since u64], resting u32: [until u64, kind u8 (0 a seat,
-//!          1 admissions), index or word u32, how often u32]
 //! kills    reasons u8: text, reason of each killed seat u8
 //! allocations  numbers u8: in use u8, [key text, opens_at u64, closes_at u64]; if there are any: tag of each seat u8, of each
 //!          area quotas u8: allocation number u8 (0: free), quota u32
+//! expiries customers u32: [customer u64, credits spent u32, since u64], resting u32: [until u64, kind u8 (0 a seat,
+//!          1 admissions), index or word u32, how often u32]
 //! hold     hold id u128, fingerprint u64, customer u64, created_at u64, until u64, ended_at u64,
 //!          state u8, cause u8, renewals u8, arrangement u8, flags u8 (1 request, 2 payments, 4 lost, 8 sales,
 //!          16 last sold in part, 32 cart, 64 tags),
@@ -25,8 +27,8 @@
 //!          expires_at u64, [the one that paid u128], attempt ids u128
 //! ```
 //!
-//! Version 2 has kills. Version 3 has flags in place of the 0 behind the slot: 1 kills, 2 allocations, 4 expiries. A later version is written
-//! only where an earlier one has no room for what there is. Little-endian. Holds stand in order of their ids and what is forgotten at `time` is left out, so
+//! An image says only of what there is: version 1 has no feature, version 2 has kills and nothing else, version 3 names
+//! what it has. Events are numbered in their order, past the numbers of retired ones. Little-endian. Holds stand in order of their ids and what is forgotten at `time` is left out, so
 //! one state has one image. The planes are what the holds say, written again: decoding compares them,
 //! and the hash, so that a checkpoint proves itself.
 //!
@@ -50,7 +52,7 @@ use crate::{
     limits::{
         ALLOCATION_KEY_BYTES_MAX, AREAS_PER_PLAN_MAX, EVENT_ID_BYTES_MAX, EVENTS_PER_SERVER_MAX, KILL_REASON_BYTES_MAX,
         OPS_REQUESTS_PER_EVENT_MAX, ORDER_REF_BYTES_MAX, PLACES_PER_EVENT_MAX, PLACES_PER_HOLD_MAX,
-        QUOTAS_PER_AREA_MAX,
+        QUOTAS_PER_AREA_MAX, RETIRED_EVENTS_PER_SLOT_MAX,
     },
     place::{Admission, PlaceState, SOLD, Seat},
     resting::{RESTING, Rest},
@@ -58,59 +60,93 @@ use crate::{
 };
 
 const MAGIC: u32 = u32::from_le_bytes(*b"USLT");
-/// Without places that the house killed.
+/// Without features.
 const PLAIN: u16 = 1;
-/// With them.
+/// With kills alone.
 const WITH_KILLS: u16 = 2;
-/// With what its flags say.
-const WITH_FLAGS: u16 = 3;
-/// Flag: places that the house killed.
+/// With the features that it names.
+const WITH_FEATURES: u16 = 3;
+
+/// Feature: of each event, the places that the house killed.
 const KILLS: u8 = 1;
-/// Flag: allocations.
-const ALLOCATIONS: u8 = 2;
-/// Flag: what holds that expired left behind.
-const EXPIRIES: u8 = 4;
+/// Feature: before the events, the retired ones.
+const RETIRED: u8 = 2;
+/// Feature: of each event, its allocations.
+const ALLOCATIONS: u8 = 4;
+/// Feature: of each event, what holds that expired left behind.
+const EXPIRIES: u8 = 8;
+/// All features.
+const KNOWN: u8 = KILLS | RETIRED | ALLOCATIONS | EXPIRIES;
+
+/// The first version that has room for these features.
+const fn version_of(features: u8) -> u16 {
+    match features {
+        0 => PLAIN,
+        KILLS => WITH_KILLS,
+        _ => WITH_FEATURES,
+    }
+}
 
 /// Append the image of `slot` to `out`.
 pub fn encode_slot(slot: &Slot, out: &mut Vec<u8>) {
-    out.put_u32(MAGIC);
-    let has_kills = slot.events.iter().any(|event| !event.kill_reasons.is_empty());
-    let has_allocations = slot.events.iter().any(|event| event.allocations.as_ref().is_some_and(|all| !all.is_empty()));
-    let left_behind = |event: &Event| {
+    let events: Vec<&Event> = slot.events().collect();
+    let retired: Vec<(EventNumber, EventKey)> = slot.retired().collect();
+    encode(slot, &events, &retired, out);
+}
+
+/// Append the image of a slot that has this event of `slot` alone to `out`.
+pub(crate) fn encode_alone(slot: &Slot, event: &Event, out: &mut Vec<u8>) {
+    encode(slot, &[event], &[], out);
+}
+
+fn encode(slot: &Slot, events: &[&Event], retired: &[(EventNumber, EventKey)], out: &mut Vec<u8>) {
+    let has_kills = events.iter().any(|event| !event.kill_reasons.is_empty());
+    let has_allocations = events.iter().any(|event| event.allocations.is_some());
+    let left_behind = |event: &&Event| {
         let policies = &event.settings.policies;
         !event.resting.is_empty() || event.abandoned.at(slot.now, policies).next().is_some()
     };
-    let has_expiries = slot.events.iter().any(left_behind);
-    let parts =
-        (u8::from(has_kills) * KILLS) | (u8::from(has_allocations) * ALLOCATIONS) | (u8::from(has_expiries) * EXPIRIES);
-    let version = match parts {
-        0 => PLAIN,
-        KILLS => WITH_KILLS,
-        _ => WITH_FLAGS,
-    };
-    out.put_u16(version);
+    let has_expiries = events.iter().any(left_behind);
+    let features = (u8::from(has_kills) * KILLS)
+        | (u8::from(!retired.is_empty()) * RETIRED)
+        | (u8::from(has_allocations) * ALLOCATIONS)
+        | (u8::from(has_expiries) * EXPIRIES);
+    out.put_u32(MAGIC);
+    out.put_u16(version_of(features));
     out.put_u8(slot.index.0);
-    out.put_u8(if version == WITH_FLAGS { parts } else { 0 });
+    out.put_u8(0);
     out.put_u64(slot.now.0);
     // EVENTS_PER_SERVER_MAX is far below 2^32.
-    out.put_u32(slot.events.len() as u32);
-    let mut by_event: Vec<Vec<&Entry>> = slot.events.iter().map(|_| Vec::new()).collect();
+    out.put_u32(events.len() as u32);
+    if version_of(features) == WITH_FEATURES {
+        out.put_u8(features);
+    }
+    if features & RETIRED != 0 {
+        // At most 10,000.
+        out.put_u32(retired.len() as u32);
+        for (number, key) in retired {
+            out.put_u32(number.0);
+            out.put_u64(key.0);
+        }
+    }
+    let mut by_event: Vec<Vec<&Entry>> = alloc::vec![Vec::new(); slot.next_event_number().0 as usize];
     for (_, entry) in slot.holds.iter() {
         let is_due = entry.is_tombstone() && (slot.now >= entry.until || probe::planted!(EndedHoldsNotInCheckpoint));
         if !is_due {
             by_event[entry.event.0 as usize].push(entry);
         }
     }
-    for (event, mut holds) in slot.events.iter().zip(by_event) {
+    for event in events {
+        let mut holds = core::mem::take(&mut by_event[event.number.0 as usize]);
         holds.sort_unstable_by_key(|entry| entry.hold_id());
         encode_event(event, slot.now, &holds, out);
-        if parts & KILLS != 0 {
+        if features & KILLS != 0 {
             encode_kills(event, out);
         }
-        if parts & ALLOCATIONS != 0 {
+        if features & ALLOCATIONS != 0 {
             encode_allocations(event, out);
         }
-        if parts & EXPIRIES != 0 {
+        if features & EXPIRIES != 0 {
             encode_expiries(event, slot.now, out);
         }
     }
@@ -278,10 +314,10 @@ fn encode_hold(entry: &Entry, out: &mut Vec<u8>) {
 /// Where the bytes are no image this version writes.
 pub fn plans_of(bytes: &[u8]) -> Result<Vec<PlanDigest>, DecodeError> {
     let mut reader = Reader::new(bytes);
-    let Header { parts, events, .. } = header(&mut reader)?;
+    let Header { features, events, .. } = header(&mut reader)?;
     let mut plans = Vec::new();
     for _ in 0..events {
-        let image = read_event(&mut reader, parts)?;
+        let image = read_event(&mut reader, features)?;
         plans.push(image.plan);
     }
     plans.sort_unstable();
@@ -300,13 +336,13 @@ pub fn decode_slot(bytes: &[u8], index: SlotIndex, config: SlotConfig, plans: &d
 /// An event of an image: its number in the image is its place in the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventInImage {
-    /// Its name.
-    pub id: EventId,
+    /// Its name; nothing when it was retired.
+    pub id: Option<EventId>,
     /// Its key.
     pub key: EventKey,
-    /// The plan it has.
-    pub plan: PlanDigest,
-    /// Number of its last change.
+    /// The plan it has; nothing when it was retired.
+    pub plan: Option<PlanDigest>,
+    /// Number of its last change; 0 when it was retired.
     pub seq: u32,
     /// Its number in the slot that was decoded; nothing when it was left out.
     pub number: Option<EventNumber>,
@@ -325,21 +361,31 @@ pub fn decode_slot_partly(
     has: &dyn Fn(&PlanDigest) -> bool,
 ) -> Result<(Slot, Vec<EventInImage>), DecodeError> {
     let mut reader = Reader::new(bytes);
-    let Header { parts, index: found, now, events } = header(&mut reader)?;
+    let Header { features, index: found, now, events, retired } = header(&mut reader)?;
     if found != index {
         return Err(reader.error("the image of another slot"));
     }
     let mut slot = Slot::new(index, config);
     slot.now = now;
     let mut list = Vec::new();
+    let mut retired = retired.into_iter().peekable();
     for _ in 0..events {
-        let image = read_event(&mut reader, parts)?;
+        while let Some(key) = next_retired(&mut retired, list.len()) {
+            list.push(restore_retired(&mut slot, key, &reader)?);
+        }
+        let image = read_event(&mut reader, features)?;
         let (plan, seq) = (image.plan, image.seq);
         let number = has(&plan).then(|| slot.next_event_number());
-        list.push(EventInImage { id: image.id.clone(), key: image.key, plan, seq, number });
+        list.push(EventInImage { id: Some(image.id.clone()), key: image.key, plan: Some(plan), seq, number });
         if number.is_some() {
             restore_event(&mut slot, image, plans, &reader)?;
         }
+    }
+    while let Some(key) = next_retired(&mut retired, list.len()) {
+        list.push(restore_retired(&mut slot, key, &reader)?);
+    }
+    if retired.next().is_some() {
+        return Err(reader.error("a retired event of a number that no event had"));
     }
     if reader.left() > 0 {
         return Err(reader.error("bytes left after the last event"));
@@ -347,12 +393,29 @@ pub fn decode_slot_partly(
     Ok((slot, list))
 }
 
+/// The key of the retired event that is the next of all events, if it is one.
+fn next_retired(
+    retired: &mut core::iter::Peekable<alloc::vec::IntoIter<(EventNumber, EventKey)>>,
+    next: usize,
+) -> Option<EventKey> {
+    retired.next_if(|(number, _)| number.0 as usize == next).map(|(_, key)| key)
+}
+
+fn restore_retired(slot: &mut Slot, key: EventKey, reader: &Reader<'_>) -> Result<EventInImage, DecodeError> {
+    if key.slot() != slot.index || slot.find(key).is_some() || slot.is_retired(key) {
+        return Err(reader.error("an event of another slot, or twice"));
+    }
+    let number = slot.next_event_number();
+    slot.add_retired(key);
+    Ok(EventInImage { id: None, key, plan: None, seq: 0, number: Some(number) })
+}
+
 struct Header {
-    /// [`KILLS`] | [`ALLOCATIONS`] | [`EXPIRIES`].
-    parts: u8,
+    features: u8,
     index: SlotIndex,
     now: TimestampMs,
     events: u32,
+    retired: Vec<(EventNumber, EventKey)>,
 }
 
 fn header(reader: &mut Reader<'_>) -> Result<Header, DecodeError> {
@@ -360,22 +423,44 @@ fn header(reader: &mut Reader<'_>) -> Result<Header, DecodeError> {
         return Err(reader.error("no image of a slot"));
     }
     let version = reader.u16()?;
+    if !(PLAIN..=WITH_FEATURES).contains(&version) {
+        return Err(reader.error("a version of an image that this server does not know"));
+    }
     let index = SlotIndex(reader.u8()?);
-    let parts = match (version, reader.u8()?) {
-        (PLAIN, 0) => 0,
-        (WITH_KILLS, 0) => KILLS,
-        (WITH_FLAGS, parts) if parts & !(KILLS | ALLOCATIONS | EXPIRIES) == 0 => parts,
-        (PLAIN | WITH_KILLS | WITH_FLAGS, _) => {
-            return Err(reader.error("a reserved field or flag that is not zero"));
-        }
-        _ => return Err(reader.error("a version of an image that this server does not know")),
-    };
+    if reader.u8()? != 0 {
+        return Err(reader.error("a reserved field that is not zero"));
+    }
     let now = TimestampMs(reader.u64()?);
     let events = reader.u32()?;
     if events > EVENTS_PER_SERVER_MAX {
         return Err(reader.error("more events than a server has"));
     }
-    Ok(Header { parts, index, now, events })
+    let features = match version {
+        PLAIN => 0,
+        WITH_KILLS => KILLS,
+        _ => reader.u8()?,
+    };
+    if features & !KNOWN != 0 || version_of(features) != version {
+        return Err(reader.error("features of an image that this server does not know"));
+    }
+    let retired = if features & RETIRED != 0 { read_retired(reader)? } else { Vec::new() };
+    Ok(Header { features, index, now, events, retired })
+}
+
+fn read_retired(reader: &mut Reader<'_>) -> Result<Vec<(EventNumber, EventKey)>, DecodeError> {
+    let count = reader.u32()?;
+    if !(1..=RETIRED_EVENTS_PER_SLOT_MAX).contains(&count) {
+        return Err(reader.error("more retired events than a slot has, or none"));
+    }
+    let mut retired: Vec<(EventNumber, EventKey)> = Vec::new();
+    for _ in 0..count {
+        let (number, key) = (EventNumber(reader.u32()?), EventKey(reader.u64()?));
+        if retired.last().is_some_and(|(last, _)| *last >= number) {
+            return Err(reader.error("retired events out of order"));
+        }
+        retired.push((number, key));
+    }
+    Ok(retired)
 }
 
 /// An event as read, not yet believed.
@@ -410,7 +495,7 @@ struct AllocationsImage {
     quotas: Vec<Vec<(u8, u32)>>,
 }
 
-fn read_event(reader: &mut Reader<'_>, parts: u8) -> Result<EventImage, DecodeError> {
+fn read_event(reader: &mut Reader<'_>, features: u8) -> Result<EventImage, DecodeError> {
     let id = reader.text(EVENT_ID_BYTES_MAX)?;
     let id = EventId::parse(&id).ok_or(reader.error("no event id"))?;
     let key = EventKey(reader.u64()?);
@@ -462,7 +547,7 @@ fn read_event(reader: &mut Reader<'_>, parts: u8) -> Result<EventImage, DecodeEr
         holds.push(entry);
     }
     let (mut kill_reasons, mut kills) = (Vec::new(), Vec::new());
-    if parts & KILLS != 0 {
+    if features & KILLS != 0 {
         for _ in 0..reader.u8()? {
             let reason = reader.text(KILL_REASON_BYTES_MAX)?;
             if check_reason(&reason).is_err() || kill_reasons.contains(&reason) {
@@ -477,9 +562,9 @@ fn read_event(reader: &mut Reader<'_>, parts: u8) -> Result<EventImage, DecodeEr
             return Err(reader.error("a seat killed for no reason that there is"));
         }
     }
-    let allocations = if parts & ALLOCATIONS != 0 { read_allocations(reader, seats, area_count)? } else { None };
+    let allocations = if features & ALLOCATIONS != 0 { read_allocations(reader, seats, area_count)? } else { None };
     let (mut spent, mut resting) = (Vec::new(), Vec::new());
-    if parts & EXPIRIES != 0 {
+    if features & EXPIRIES != 0 {
         for _ in 0..reader.u32()? {
             let customer = CustomerKey(reader.u64()?);
             spent.push((customer, Spent { credits: reader.u32()?, since: TimestampMs(reader.u64()?) }));
@@ -760,7 +845,7 @@ fn restore_event(
     if plan.seat_count() != image.seats || plan.areas().len() != image.areas.len() {
         return Err(reader.error("the plan has other places than the image"));
     }
-    if image.key.slot() != slot.index || slot.find(image.key).is_some() {
+    if image.key.slot() != slot.index || slot.find(image.key).is_some() || slot.is_retired(image.key) {
         return Err(reader.error("an event of another slot, or twice"));
     }
     let number = slot.next_event_number();

@@ -27,6 +27,7 @@ pub mod direct_sale;
 pub mod giving_back;
 pub mod cart;
 pub mod kill;
+pub mod retire;
 pub mod order;
 pub mod openings;
 pub mod best_available;

@@ -7,6 +7,8 @@
 pub const PLACES_PER_EVENT_MAX: u32 = 1_000_000;
 /// Events one server keeps in memory.
 pub const EVENTS_PER_SERVER_MAX: u32 = 100_000;
+/// Retired events of a slot, whose numbers and keys are kept: over two million on a server.
+pub const RETIRED_EVENTS_PER_SLOT_MAX: u32 = 10_000;
 /// Places one hold may name. One `u64` of flags covers a hold.
 pub const PLACES_PER_HOLD_MAX: usize = 64;
 /// Bits of a place word that carry the seat index.

@@ -3,7 +3,8 @@
 //!
 //! Invariants, checked by [`Slot::assert_valid`] beside those of `event.rs` and `hold.rs`:
 //!
-//! - S1. Event numbers are dense from 0 in order of creation and never reused.
+//! - S1. Event numbers are dense from 0 in order of creation and never reused. Of a retired event its number and its
+//!   key are left.
 //! - S2. `now` is the time of the last change; it never goes back.
 //! - S3. Nothing outside `apply` changes state: `decide_*` reads, or moves wheels that only speed up
 //!   finding what is due.
@@ -11,6 +12,7 @@
 //! Not here: threads, files, a clock.
 
 use alloc::{
+    boxed::Box,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     vec::Vec,
@@ -28,12 +30,13 @@ use crate::{
     event::Event,
     expiry::{NO_BUCKET, Wheel},
     hold::{Entry, Holds, NIL},
-    ids::{EventKey, EventNumber, HoldId, OrderRef, PlanDigest, SlotIndex, TimestampMs},
+    ids::{CustomerKey, EventKey, EventNumber, HoldId, OrderRef, PlanDigest, SlotIndex, TimestampMs},
     limits::{EXPIRED_HOLDS_PER_CHANGE_MAX, ID_FLOOR_LAG_MS_MIN},
     place::{Admissions, PlaceState, SOLD, Seat, Seats},
     plan::Plan,
     reject::Reject,
     resting::Rest,
+    retire::{Image, retired_hash},
 };
 
 /// Where `apply` finds the plans that changes name. The caller has loaded them before.
@@ -118,6 +121,13 @@ pub enum Decision {
         event: EventNumber,
         /// Nothing when it has not decided.
         verdict: Option<Verdict>,
+    },
+    /// Nothing: the image that is to be archived before its event may be retired.
+    Image {
+        /// The event.
+        event: EventNumber,
+        /// Its image.
+        image: Image,
     },
     /// Nothing: the event is as asked already, or only validation was asked.
     Event {
@@ -250,8 +260,14 @@ pub struct Slot {
     pub(crate) index: SlotIndex,
     pub(crate) config: SlotConfig,
     pub(crate) now: TimestampMs,
-    pub(crate) events: Vec<Event>,
+    /// By number. Nothing: retired.
+    events: Vec<Option<Box<Event>>>,
+    /// By number.
+    keys: Vec<EventKey>,
     by_key: HashTable<u32>,
+    retired: u32,
+    /// XOR over the retired events.
+    retired_hash: u64,
     pub(crate) holds: Holds,
     pub(crate) deadlines: Wheel,
     pub(crate) forgetting: Wheel,
@@ -270,7 +286,10 @@ impl Slot {
             config,
             now: TimestampMs(0),
             events: Vec::new(),
+            keys: Vec::new(),
             by_key: HashTable::new(),
+            retired: 0,
+            retired_hash: 0,
             holds: Holds::new(config.seed),
             deadlines: Wheel::new(),
             forgetting: Wheel::new(),
@@ -305,36 +324,94 @@ impl Slot {
         EventNumber(self.events.len() as u32)
     }
 
-    /// The event with this key.
+    /// The event with this key, unless it was retired.
     #[must_use]
     pub fn find(&self, key: EventKey) -> Option<EventNumber> {
-        let found = self.by_key.find(mix(key.0), |&number| self.events[number as usize].key == key);
+        self.number_of(key).filter(|&number| self.event(number).is_some())
+    }
+
+    /// Whether an event with this key was retired.
+    #[must_use]
+    pub fn is_retired(&self, key: EventKey) -> bool {
+        self.number_of(key).is_some_and(|number| self.event(number).is_none())
+    }
+
+    fn number_of(&self, key: EventKey) -> Option<EventNumber> {
+        let found = self.by_key.find(mix(key.0), |&number| self.keys[number as usize] == key);
         found.map(|&number| EventNumber(number))
     }
 
-    /// The event with this number.
+    /// Numbers and keys of the retired events, by number.
+    pub fn retired(&self) -> impl Iterator<Item = (EventNumber, EventKey)> {
+        let all = (0..).map(EventNumber).zip(self.events.iter().zip(&self.keys));
+        all.filter(|(_, (event, _))| event.is_none()).map(|(number, (_, &key))| (number, key))
+    }
+
+    /// How many events were retired.
+    #[must_use]
+    pub fn retired_count(&self) -> u32 {
+        self.retired
+    }
+
+    /// What the retired events add to the slot's hash.
+    #[must_use]
+    pub fn retired_hash(&self) -> u64 {
+        self.retired_hash
+    }
+
+    /// The event with this number, unless it was retired.
     #[must_use]
     pub fn event(&self, number: EventNumber) -> Option<&Event> {
-        self.events.get(number.0 as usize)
+        self.events.get(number.0 as usize)?.as_deref()
     }
 
     pub(crate) fn event_mut(&mut self, number: EventNumber) -> &mut Event {
-        &mut self.events[number.0 as usize]
+        self.events[number.0 as usize].as_deref_mut().expect("a retired event is not changed")
     }
 
-    /// All events by number.
-    pub fn events(&self) -> impl ExactSizeIterator<Item = &Event> {
-        self.events.iter()
+    /// All events by number, without the retired ones.
+    pub fn events(&self) -> impl Iterator<Item = &Event> {
+        self.events.iter().flatten().map(Box::as_ref)
+    }
+
+    /// How many events there are, without the retired ones.
+    #[must_use]
+    pub fn event_count(&self) -> usize {
+        self.events.len() - self.retired as usize
     }
 
     pub(crate) fn add_event(&mut self, event: Event) {
         assert_eq!(event.key.slot(), self.index, "an event belongs to the slot of its key");
-        assert!(self.find(event.key).is_none(), "an event is made once");
-        let number = event.number.0;
-        let hash = mix(event.key.0);
-        self.events.push(event);
-        let events = &self.events;
-        self.by_key.insert_unique(hash, number, |&other| mix(events[other as usize].key.0));
+        assert!(self.number_of(event.key).is_none(), "an event is made once");
+        self.add_key(event.key);
+        self.events.push(Some(Box::new(event)));
+    }
+
+    fn add_key(&mut self, key: EventKey) {
+        let EventNumber(number) = self.next_event_number();
+        self.keys.push(key);
+        let keys = &self.keys;
+        self.by_key.insert_unique(mix(key.0), number, |&other| mix(keys[other as usize].0));
+    }
+
+    /// The next number is that of an event that was retired. Its key must be new.
+    pub(crate) fn add_retired(&mut self, key: EventKey) {
+        assert!(self.number_of(key).is_none(), "an event is retired once");
+        self.add_key(key);
+        self.events.push(None);
+        self.note_retired(key);
+    }
+
+    /// Takes an event out; its number and its key stay. Its holds must be forgotten.
+    pub(crate) fn take_out(&mut self, number: EventNumber) -> Box<Event> {
+        let event = self.events[number.0 as usize].take().expect("an event is retired once");
+        self.note_retired(event.key);
+        event
+    }
+
+    fn note_retired(&mut self, key: EventKey) {
+        self.retired += 1;
+        self.retired_hash ^= retired_hash(key);
     }
 
     /// A hold as its caller may see it, unless it is not known (forgotten counts as not known).
@@ -342,6 +419,12 @@ impl Slot {
     pub fn hold_view(&self, number: EventNumber, id: HoldId) -> Option<HoldView> {
         let event = self.event(number)?;
         Some(view(event, self.remembered(self.now, event, id)?))
+    }
+
+    /// For whom a hold is, live or remembered; nobody where none was named.
+    #[must_use]
+    pub fn customer_of(&self, number: EventNumber, id: HoldId) -> Option<CustomerKey> {
+        self.holds.find(number, id).map(|at| self.holds[at].customer)
     }
 
     /// The next `Expired`, `PaymentsLapsed`, `CartReleased` or `Rested` change that is due at `now`: up to 64 holds, or
@@ -433,7 +516,7 @@ impl Slot {
         }
         let most = (0..dropped.len()).max_by_key(|&at| dropped[at]).filter(|&at| dropped[at] > 0)?;
         let change = if also_paid { Change::PaidForgotten(floor) } else { Change::FloorRaised(floor) };
-        Some((self.events[most].number, change))
+        Some((EventNumber(most as u32), change))
     }
 
     /// Whether a hold must be refused because what ends cannot be remembered any more. An eighth above
@@ -451,17 +534,18 @@ impl Slot {
         (lives && shift_ms > 0).then_some(Change::Resumed(Resumed { shift_ms, cause }))
     }
 
-    /// XOR over the events of a hash that includes their names: the slot's part of the state hash.
+    /// XOR over the events of a hash that includes their names, and over the keys of retired ones: the slot's part of the
+    /// state hash.
     #[must_use]
     pub fn hash(&self) -> u64 {
-        self.events.iter().fold(0, |sum, event| sum ^ event.slot_hash())
+        self.events().fold(self.retired_hash, |sum, event| sum ^ event.slot_hash())
     }
 
     /// Memory of the slot.
     #[must_use]
     pub fn footprint(&self) -> Footprint {
         Footprint {
-            event_bytes: self.events.iter().map(Event::allocated_bytes).sum(),
+            event_bytes: self.events().map(Event::allocated_bytes).sum(),
             hold_bytes: self.holds.allocated_bytes(),
             hold_entries: self.holds.len(),
             tombstones: self.tombstones,
@@ -470,9 +554,13 @@ impl Slot {
 
     /// Walk the whole state and panic on a contradiction.
     pub fn assert_valid(&self) {
-        for event in &self.events {
+        for event in self.events() {
             self.assert_event_valid(event);
         }
+        let retired = self.retired().fold((0, 0), |(count, hash), (_, key)| (count + 1, hash ^ retired_hash(key)));
+        assert_eq!(retired, (self.retired, self.retired_hash), "retired events are counted");
+        let of_nobody = self.holds.iter().find(|(_, entry)| self.event(entry.event).is_none());
+        assert!(of_nobody.is_none(), "no hold is of a retired event");
         let tombstones = self.holds.iter().filter(|(_, entry)| entry.is_tombstone()).count();
         assert_eq!(tombstones as u32, self.tombstones, "tombstones are counted");
         self.assert_carts_valid();

@@ -9,9 +9,9 @@ use inventory_core::{
     best_available::Arrangement,
     cart::{Cart, CartConfirmed, CartEnd, CartHeld, CartReleased},
     change::{
-        AllocationRemoved, AllocationSet, Change, Confirmed, EventCreated, EventUpdated, Exchanged, Extended, Held,
-        Killed, PaymentBegan, PaymentEnded, PriceLevelSet, Record, Released, Rested, ResumeCause, Resumed, Returned,
-        SoldDirect, Taken, Unkilled,
+        AllocationRemoved, AllocationSet, Change, Confirmed, EventCreated, EventRetired, EventUpdated, Exchanged,
+        Extended, Held, Killed, PaymentBegan, PaymentEnded, PriceLevelSet, Record, Released, Rested, ResumeCause,
+        Resumed, Returned, SoldDirect, Taken, Unkilled,
     },
     codec::{decode_record, encode_record},
     command::{PaymentOutcome, Remainder},
@@ -246,6 +246,7 @@ fn records() -> Vec<(&'static str, Record)> {
             "unkilled",
             Change::Unkilled(Box::new(Unkilled { request: request(8), seats: vec![3, 9], areas: vec![(7, 1_000)] })),
         ),
+        ("event_retired", Change::EventRetired(EventRetired { request: request(9) })),
         (
             "held_tagged",
             Change::Held(Held {
@@ -664,7 +665,7 @@ fn a_slot_with_allocations_has_the_bytes_of_the_third_version_and_comes_back_who
     let slot = slot_with_allocations(&plans);
     let mut bytes = Vec::new();
     encode_slot(&slot, &mut bytes);
-    golden("slot_v3.bin", &bytes);
+    golden("slot_v3_allocations.bin", &bytes);
     let back = decode_slot(&bytes, slot.index(), CONFIG, &plans).expect("the image is ours");
     back.assert_valid();
     assert_eq!(back.hash(), slot.hash());
@@ -817,6 +818,55 @@ fn a_slot_with_kills_has_the_bytes_of_the_second_version_and_comes_back_whole() 
     let mut again = Vec::new();
     encode_slot(&back, &mut again);
     assert_eq!(again, bytes, "one state has one image");
+}
+
+/// The same slot with an event before it, which was retired, and one after it without kills.
+fn slot_with_retired(plans: &OnePlan) -> Slot {
+    let mut slot = later_slot(plans);
+    let (now, first) = (slot.now(), slot.events().next().map(|event| event.key()).expect("it has an event"));
+    for key in [EventKey(first.0 ^ 1 << 40), EventKey(first.0 ^ 1 << 41)] {
+        let number = slot.next_event_number();
+        let id = EventId::parse(&format!("e-{}", number.0)).expect("a good name");
+        let created = EventCreated { id, key, plan: plans.0.digest(), fingerprint: 1, settings: Settings::default() };
+        slot.apply(now, number, &Change::EventCreated(Box::new(created)), plans, None);
+    }
+    let settings = Settings { state: EventState::OffSale, ..Settings::default() };
+    let closed = EventUpdated { request: None, plan: None, settings };
+    slot.apply(now, EventNumber(1), &Change::EventUpdated(Box::new(closed)), plans, None);
+    slot.apply(now, EventNumber(1), &Change::EventRetired(EventRetired { request: request(9) }), plans, None);
+    slot.assert_valid();
+    slot
+}
+
+#[test]
+fn a_slot_with_a_retired_event_has_the_bytes_of_the_third_version_and_comes_back_whole() {
+    let plans = plan();
+    let slot = slot_with_retired(&plans);
+    let mut bytes = Vec::new();
+    encode_slot(&slot, &mut bytes);
+    golden("slot_v3.bin", &bytes);
+    assert_eq!(plans_of(&bytes), Ok(vec![plans.0.digest()]));
+    let back = decode_slot(&bytes, slot.index(), CONFIG, &plans).expect("the image is ours");
+    back.assert_valid();
+    assert_eq!(back.hash(), slot.hash());
+    let retired: Vec<_> = back.retired().collect();
+    assert_eq!((retired.len(), retired[0].0, back.next_event_number()), (1, EventNumber(1), EventNumber(3)));
+    assert!(back.is_retired(retired[0].1) && back.find(retired[0].1).is_none());
+    assert_eq!(back.events().map(|event| event.number()).collect::<Vec<_>>(), [EventNumber(0), EventNumber(2)]);
+    let mut again = Vec::new();
+    encode_slot(&back, &mut again);
+    assert_eq!(again, bytes, "one state has one image");
+
+    // A feature of a later server, and a set of features that an earlier version has room for.
+    for features in [1, 4, 0x82] {
+        let mut other = bytes.clone();
+        other[20] = features;
+        assert!(decode_slot(&other, slot.index(), CONFIG, &plans).is_err(), "features {features}");
+    }
+    // A number that no event had.
+    let mut other = bytes.clone();
+    other[25] = 4;
+    assert!(decode_slot(&other, slot.index(), CONFIG, &plans).is_err());
 }
 
 #[test]

@@ -899,6 +899,16 @@ impl Event {
         }
     }
 
+    /// Whether the id is that of a request that is remembered, or of a sale without a hold.
+    pub(crate) fn knows_request(&self, request: RequestId) -> bool {
+        self.requests.contains_key(&request) || self.holds.get(&HoldId(request.0)).is_some_and(is_direct_sale)
+    }
+
+    /// Its state.
+    pub(crate) fn state(&self) -> EventState {
+        self.settings.state
+    }
+
     pub(crate) fn check_age(&self, now: TimestampMs, request: RequestId) -> Result<(), Reject> {
         if self.is_too_old(now, request.time()) {
             return Err(Reject::RequestIdTooOld);

@@ -13,6 +13,7 @@ mod contract;
 mod event;
 mod hold;
 mod place_set;
+mod retired;
 mod house;
 mod orders;
 pub mod orphans;
@@ -21,7 +22,7 @@ pub mod pick;
 #[cfg(test)]
 mod drawn;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use inventory_core::{
     allocation::AllocationView,
@@ -106,6 +107,8 @@ pub struct Grant {
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     events: BTreeMap<EventKey, Event>,
+    /// Keys of events that were retired.
+    retired: BTreeSet<EventKey>,
 }
 
 impl Model {
@@ -140,7 +143,7 @@ impl Model {
             Command::SetAllocation(set) => set.check()?,
             Command::RemoveAllocation(remove) => remove.check()?,
             Command::SetPriceLevel(_) => todo!("not judged yet"),
-            Command::GetOrder(_) | Command::List(_) | Command::ListAllocations => {}
+            Command::GetOrder(_) | Command::List(_) | Command::ListAllocations | Command::RetireEvent(_) => {}
             // Carts are not modelled yet.
             Command::HoldMany(_) | Command::ConfirmMany(_) | Command::ReleaseMany(_) | Command::Cart(_) => {
                 return Err(Reject::HoldNotFound);
@@ -173,6 +176,15 @@ impl Model {
             Command::ListAllocations => Ok(event.list_allocations()),
             Command::SetPriceLevel(_) => todo!("not judged yet"),
             Command::UpdateEvent(update) => event.update(now, update),
+            Command::RetireEvent(retire) => {
+                event.may_retire(now, retire)?;
+                // With a number the image is archived, which is true in whoever calls.
+                if !retire.validate_only && retire.archived_seq.is_some() {
+                    self.events.remove(&key);
+                    self.retired.insert(key);
+                }
+                Ok(Answer::Event { replayed: false })
+            }
         }
     }
 
@@ -185,6 +197,7 @@ impl Model {
         match self.events.get(&key) {
             Some(event) if event.is_made_of(&content) => Ok(Answer::Event { replayed: true }),
             Some(_) => Err(Reject::EventExists),
+            None if self.retired.contains(&key) => Err(Reject::EventExists),
             None => {
                 self.events.insert(key, Event::new(create, content));
                 Ok(Answer::Event { replayed: false })
@@ -230,6 +243,12 @@ impl Model {
     #[must_use]
     pub fn events(&self) -> Vec<EventKey> {
         self.events.keys().copied().collect()
+    }
+
+    /// How many events were retired.
+    #[must_use]
+    pub fn retired_count(&self) -> usize {
+        self.retired.len()
     }
 
     /// State of every seat of the event, by index; empty when there is no such event.

@@ -30,6 +30,7 @@ use inventory_core::{
     plan::Plan,
     policy::{EventState, OrphanRule, Policies, Settings},
     reject::{PlaceInTheWay, Reject},
+    retire::RetireEvent,
     slot::SoldPart,
 };
 use model::{Answer, Model, normal, normal_view};
@@ -420,7 +421,7 @@ impl Run {
         }
         let events = self.model.events();
         if events.len() < 2 || self.rng.percent(2) {
-            return self.create(events.len());
+            return self.create(events.len() + self.model.retired_count());
         }
         // The latest events are the busiest, and those where something lives.
         let lively: Vec<EventKey> =
@@ -434,6 +435,9 @@ impl Run {
         } else {
             event_key(99)
         };
+        if self.rng.below(150) == 0 {
+            return (key, Command::RetireEvent(self.retire(key)));
+        }
         if self.rng.percent(self.updates_percent) {
             return (key, Command::UpdateEvent(Box::new(self.update(key))));
         }
@@ -450,6 +454,15 @@ impl Run {
             _ => self.of_house(key),
         };
         (key, command)
+    }
+
+    fn retire(&mut self, key: EventKey) -> RetireEvent {
+        RetireEvent {
+            request_id: RequestId(self.sale_id(key).0),
+            archived_seq: self.rng.percent(80).then_some(0),
+            expected_state: self.expected_state(),
+            validate_only: self.rng.percent(8),
+        }
     }
 
     /// What the house may do, and what becomes of a sale later.
@@ -898,6 +911,7 @@ impl Run {
                 _ => unkill.expected_state = Some(EventState::Paused),
             },
             Command::HoldMany(_) | Command::ConfirmMany(_) | Command::ReleaseMany(_) | Command::Cart(_) => {}
+            Command::RetireEvent(retire) => retire.validate_only = !retire.validate_only,
             Command::GetHold(_) | Command::GetOrder(_) | Command::List(_) => {}
         }
     }

@@ -980,3 +980,47 @@ fn a_kill_takes_seats_from_many_holds_at_once() {
     story += "2ms holds ->\n";
     check(&long_row(), &story);
 }
+
+// ---- RetireEvent ----
+
+#[test]
+fn an_event_is_retired_when_it_is_over_and_its_name_is_never_used_again() {
+    check(
+        &one_row("......"),
+        "
+           0ms hold a 0,1 -> held 0,1 until 600000ms
+           0ms hold b 4 -> held 4 until 600000ms
+           1ms confirm a order=x -> sold 0,1
+           1ms retire request=1 -> invalid State
+           2ms update state=paused -> done
+           2ms retire request=1 -> invalid State
+           2ms update state=offsale -> done
+           2ms retire request=1 -> places in use: 4 held
+           2ms release b -> released
+           3ms retire request=1 expect=cancelled -> state mismatch
+           3ms retire request=1 validate -> done
+           3ms retire request=1 image -> done
+           3ms get a -> sold 0,1
+           4ms retire request=1 -> done
+           4ms retire request=1 -> event not found
+           4ms get a -> event not found
+           4ms hold c 5 -> event not found
+           5ms create -> event exists
+    ",
+    );
+}
+
+#[test]
+fn a_cancelled_event_is_retired_with_what_was_sold() {
+    check(
+        &one_row("......"),
+        "
+           0ms hold a 0,1 -> held 0,1 until 600000ms
+           0ms sell s 5 order=y -> sold 5
+           1ms begin a attempt=1 -> paying 0,1 until 900001ms
+           2ms update state=cancelled -> done
+           3ms retire request=2 -> done
+           3ms order y -> event not found
+    ",
+    );
+}

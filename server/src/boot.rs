@@ -24,6 +24,7 @@ use tokio::{
 };
 
 use backup::{Archiver, Store, open_store};
+use history::{HistoryThread, Told};
 
 use crate::{
     archive::ArchiveThread,
@@ -87,6 +88,7 @@ pub struct Running {
     control: Control,
     log: LogThreads,
     archive: Option<ArchiveThread>,
+    history: Option<HistoryThread>,
     drain: watch::Sender<bool>,
     drain_within: Duration,
     // The folder is ours until everything else has ended.
@@ -139,11 +141,26 @@ pub fn boot(config: &Config, options: Options) -> Result<Running, StartFault> {
     let log = start_log_threads(committer, checkpointer, on_log_fault)?;
     let wakes = deal_shards(&mut cores, &engine, shards, &edge.turn_times);
 
-    edge.serve(Arc::clone(&engine), storage);
+    let history = config.history.then(|| start_history(config, &engine, &storage)).transpose()?;
+    edge.serve(Arc::clone(&engine), storage, history.as_ref().map(HistoryThread::history));
     control.handle.block_on(health.serving(true));
     tell(config, &report, address, announce);
     let drain_within = Duration::from_secs(config.drain_seconds);
-    Ok(Running { address, edge, engine, health, cores, wakes, control, log, archive, drain, drain_within, lock })
+    Ok(Running {
+        address,
+        edge,
+        engine,
+        health,
+        cores,
+        wakes,
+        control,
+        log,
+        archive,
+        history,
+        drain,
+        drain_within,
+        lock,
+    })
 }
 
 fn take_folder(folder: &Path) -> Result<(FileStorage, DirLock), StartFault> {
@@ -213,6 +230,21 @@ fn start_archive(
     let archiver = Archiver::new(Arc::clone(engine), storage, store);
     ArchiveThread::start(archiver, Duration::from_secs(config.archive_seconds))
         .map_err(|error| StartFault::system("no thread for the archive", &error))
+}
+
+fn start_history(
+    config: &Config,
+    engine: &Arc<Engine>,
+    storage: &Arc<FileStorage>,
+) -> Result<HistoryThread, StartFault> {
+    let storage = Arc::clone(storage);
+    let tell = |told| match told {
+        Told::WentOn { complete_to } => tracing::info!(complete_to, "the history goes on"),
+        Told::Wiped { why } => tracing::info!(%why, "the history is made again from the log"),
+        Told::Ended { why } => tracing::error!(%why, "there is no history until the next start; sales go on"),
+    };
+    HistoryThread::start(Arc::clone(engine), storage, &config.data_dir, tell)
+        .map_err(|error| StartFault::system("no thread for the history", &error))
 }
 
 fn start_log_threads(
@@ -325,6 +357,9 @@ impl Running {
         self.engine.stop();
         let sealed = self.log.committer_ended.recv_timeout(SEAL_WITHIN).is_ok();
         self.log.checkpointer_stop.store(true, Ordering::Relaxed);
+        if let Some(history) = self.history {
+            history.end();
+        }
         if let Some(archive) = self.archive {
             archive.end();
         }

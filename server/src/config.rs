@@ -65,6 +65,8 @@ pub struct Config {
     pub archive: Option<String>,
     /// What is durable is archived within so long.
     pub archive_seconds: u64,
+    /// Keep an index of what happened to each seat, hold and order.
+    pub history: bool,
 }
 
 /// Where a value comes from.
@@ -180,6 +182,7 @@ const DRAIN_SECONDS: &str = "drain_seconds";
 const NO_REFLECTION: &str = "no_reflection";
 const ARCHIVE: &str = "archive";
 const ARCHIVE_SECONDS: &str = "archive_seconds";
+const HISTORY: &str = "history";
 
 const SETTINGS: &[Setting] = &[
     Setting {
@@ -309,6 +312,14 @@ const SETTINGS: &[Setting] = &[
         default: || "10".to_owned(),
         is_switch: false,
         help: "What is durable is in the archive within so long",
+    },
+    Setting {
+        key: HISTORY,
+        flag: "history",
+        value_name: "on|off",
+        default: || "off".to_owned(),
+        is_switch: false,
+        help: "Keep an index of what happened to each seat, hold and order. Takes the memory of the state once more",
     },
 ];
 
@@ -523,6 +534,11 @@ impl Effective {
                 .parse(ARCHIVE, "a folder or a URL", |text| Some((!text.is_empty()).then(|| text.to_owned())))?,
             archive_seconds: self.parse(ARCHIVE_SECONDS, "1 to 3600", |text| {
                 text.parse().ok().filter(|seconds| (1..=3_600).contains(seconds))
+            })?,
+            history: self.parse(HISTORY, "on or off", |text| match text {
+                "on" => Some(true),
+                "off" => Some(false),
+                _ => None,
             })?,
         };
         if !config.listen.ip().is_loopback() && !config.insecure_no_auth {

@@ -152,6 +152,7 @@ pub(crate) fn as_model(done: &Done) -> model::Answer {
     match done {
         Done::Hold { view, replayed } => model::Answer::Hold { view: view.clone(), replayed: *replayed },
         Done::Event { replayed, .. } => model::Answer::Event { replayed: *replayed },
+        Done::Image(_) | Done::Retired => model::Answer::Event { replayed: false },
         Done::Touched { touched, replayed, .. } => {
             model::Answer::Touched { touched: touched.clone(), replayed: *replayed }
         }
@@ -218,6 +219,7 @@ fn kind_of(command: &Command, answer: &Answer) -> String {
         Command::CreateEvent(_) => "CreateEvent",
         Command::UpdateEvent(update) if update.plan.is_some() => "UpdateEvent (plan)",
         Command::UpdateEvent(_) => "UpdateEvent",
+        Command::RetireEvent(_) => "RetireEvent",
     };
     let answer = match &answer.result {
         Ok(Done::Hold { view, replayed }) => {
@@ -234,7 +236,8 @@ fn kind_of(command: &Command, answer: &Answer) -> String {
         Ok(Done::Verdict(_)) => "verdict".to_owned(),
         Ok(Done::Suggested { .. }) => "options".to_owned(),
         Ok(Done::Touched { replayed, .. }) => format!("touched{}", if *replayed { " again" } else { "" }),
-        Ok(Done::Order { .. } | Done::Page { .. } | Done::Allocations { .. }) => "told".to_owned(),
+        Ok(Done::Order { .. } | Done::Page { .. } | Done::Allocations { .. } | Done::Image(_)) => "told".to_owned(),
+        Ok(Done::Retired) => "retired".to_owned(),
         Ok(Done::Explained { outcome, .. }) => match &**outcome {
             Ok(_) => "would hold".to_owned(),
             Err(reject) => format!("would be {}", first_word(format!("{reject:?}"))),

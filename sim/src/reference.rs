@@ -250,6 +250,7 @@ fn only_asks(command: &Command) -> bool {
         Command::Unkill(unkill) => unkill.validate_only,
         Command::SetAllocation(set) => set.validate_only,
         Command::RemoveAllocation(remove) => remove.validate_only,
+        Command::RetireEvent(retire) => retire.validate_only,
         _ => false,
     }
 }

@@ -182,6 +182,7 @@ impl Asker<'_> {
                 Command::List(list) => list.what = Listed::Holds,
                 Command::CreateEvent(create) => create.settings.display_name = "another".into(),
                 Command::UpdateEvent(update) => update.display_name = Some("another".into()),
+                Command::RetireEvent(retire) => retire.validate_only = !retire.validate_only,
                 Command::ConfirmMany(confirm) => confirm.order = self.order()?,
                 Command::HoldMany(many) => many.ttl_ms += 1_000,
                 Command::GetHold(_) | Command::ReleaseMany(_) | Command::Cart(_) => {}

@@ -701,7 +701,7 @@ fn needs_room(command: &Command) -> bool {
         Command::SellDirect(_) | Command::Exchange(_) | Command::Kill(_) | Command::Unkill(_) => true,
         Command::SetAllocation(_) | Command::RemoveAllocation(_) | Command::SetPriceLevel(_) => true,
         Command::ListAllocations => false,
-        Command::GetHold(_) | Command::Suggest(_) | Command::Explain(_) => false,
+        Command::GetHold(_) | Command::Suggest(_) | Command::Explain(_) | Command::RetireEvent(_) => false,
         Command::Hold(_) | Command::Extend(_) | Command::BeginPayment(_) => true,
         Command::HoldMany(_) => true,
         Command::Cart(step) => matches!(step, CartStep::Prepare(_)),

@@ -253,6 +253,7 @@ impl<'a> Walk<'a> {
             }
             Change::EventUpdated(_) => return Err("the event was updated, and nobody asked for it".to_owned()),
             Change::Rested(_) => return Err("a place had rested, and no event lets places rest".to_owned()),
+            Change::EventRetired(_) => return Err("the event was retired, and nobody asked for it".to_owned()),
             Change::Resumed(_) | Change::Expired(_) => {}
             Change::Held(_) | Change::Extended(_) | Change::Confirmed(_) | Change::Released(_) => {
                 self.wish_comes_true(logged, own)?;

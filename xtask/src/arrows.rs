@@ -59,7 +59,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         crate_name: "server",
-        ours: &["backup", "engine", "inventory-core", "proto", "venue"],
+        ours: &["backup", "engine", "history", "inventory-core", "proto", "venue"],
         // Tests speak to the server as its callers do.
         ours_in_tests: &["client"],
         others: Others::Any,
@@ -75,6 +75,13 @@ const RULES: &[Rule] = &[
     Rule {
         crate_name: "sim",
         ours: &["engine", "inventory-core", "model", "probe", "wal"],
+        ours_in_tests: &[],
+        others: Others::Not(EDGE),
+    },
+    // Derived from the log, never asked by the engine.
+    Rule {
+        crate_name: "history",
+        ours: &["engine", "inventory-core", "wal"],
         ours_in_tests: &[],
         others: Others::Not(EDGE),
     },

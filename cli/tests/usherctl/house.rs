@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::program::text;
+use crate::program::{text, usherctl};
 use crate::sale::{HALL, Server, hold_name, plan_file};
 
 /// A server with the event `gala` in the hall: row A and row B of six seats each, and a floor of 50.
@@ -197,4 +197,129 @@ fn places_are_set_aside_for_those_who_bring_the_key() {
         gone.beside.starts_with("refused: VALIDATION_FAILED: allocation_key: is that of no allocation"),
         "{gone:?}"
     );
+}
+
+#[test]
+fn an_event_that_is_over_is_retired_and_its_file_is_read_without_a_server() {
+    let Some(server) = gala() else { return };
+    server.run(&["sell", "gala", "S-A-1", "S-A-2", "--ga", "FLOOR=2", "--order", "O-1"]).done();
+    server.run(&["kill", "gala", "S-B-6", "--ga", "FLOOR=3", "--reason", "camera"]).done();
+    let early = server.run(&["retire", "gala"]);
+    assert!(early.code == 1 && early.beside.starts_with("refused: VALIDATION_FAILED"), "{early:?}");
+    server.run(&["event", "close", "gala"]).done();
+    let would = server.run(&["retire", "gala", "--validate-only"]).done();
+    assert_eq!(would.data, "gala would be retired, 4 places sold\n");
+    let done = server.json(&["retire", "gala"]);
+    assert_eq!((&done["event"]["event_id"], &done["event"]["counts"]["sold"]), (&json!("gala"), &json!(4)));
+    let again = server.run(&["retire", "gala"]);
+    assert!(again.code == 1 && again.beside.starts_with("refused: EVENT_NOT_FOUND"), "{again:?}");
+
+    let file = server.folder.path().join(done["archive_file"].as_str().expect("a file"));
+    let shown = usherctl(["inspect", text(&file)]).done().data;
+    let lines: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let [event, sale, seat, area] = lines.as_slice() else { panic!("four lines, not {shown}") };
+    assert_eq!(
+        (&event["line"], &event["event"], &event["state"]),
+        (&json!("event"), &json!("gala"), &json!("off_sale"))
+    );
+    assert_eq!(event["counts"], json!({ "open": 54, "held": 0, "sold": 4, "killed": 4 }));
+    assert_eq!((listed(&sale["seats"]), &sale["order_ref"]), (vec!["S-A-1", "S-A-2"], &json!("O-1")));
+    assert_eq!(sale["ga"], json!([{ "key": "FLOOR", "quantity": 2, "ticket_type": 0 }]));
+    assert_eq!((&seat["seat"], &seat["reason"]), (&json!("S-B-6"), &json!("camera")));
+    assert_eq!((&area["area"], &area["quantity"]), (&json!("FLOOR"), &json!(3)));
+
+    let mut bytes = std::fs::read(&file).expect("it is there");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).expect("it can be written");
+    let damaged = usherctl(["inspect", text(&file)]);
+    assert!(damaged.code == 3 && damaged.beside.contains("checksum"), "{damaged:?}");
+}
+
+/// What the index of the server tells, once everything up to this position is in it.
+fn told(server: &Server, position: u64, words: &[&str]) -> Value {
+    // Each try starts a program: seconds in all.
+    for _ in 0..5_000 {
+        let run = server.run(&[words, &["--output", "json"]].concat());
+        if run.code == 0 {
+            let told = run.json();
+            if told["complete_to"].as_u64() >= Some(position) {
+                return told;
+            }
+        }
+    }
+    panic!("the index does not come to position {position}");
+}
+
+#[test]
+fn the_history_of_a_server_is_that_of_its_log_whatever_becomes_of_its_index() {
+    let data = tempfile::tempdir().expect("a folder");
+    let start = || Server::over(tempfile::tempdir().expect("a folder"), data.path(), &["--history", "on"]);
+    let Some(server) = start() else { return };
+    let plan = plan_file(&server, "hall.json", HALL);
+    server.run(&["event", "create", "gala", "--plan", text(&plan), "--orphan-rule", "off"]).done();
+    let hold = hold_name(&server.json(&["hold", "gala", "S-A-1", "S-A-2", "--customer", "c-1"]));
+    server.run(&["confirm", &hold, "--order", "O-1"]).done();
+    server.run(&["return", "gala", "--order", "O-1", "S-A-2"]).done();
+    server.run(&["kill", "gala", "S-A-2", "--reason", "camera"]).done();
+    let last = server.json(&["sell", "gala", "S-A-3", "--order", "O-2"])["position"].as_u64().expect("a position");
+
+    let words = |of: &[&'static str]| [&["history", "--event", "gala"], of].concat();
+    let hold_words = ["--hold", hold.split_once('/').expect("a name").1];
+    let check = |server: &Server| {
+        for of in [&["--seat", "S-A-2"][..], &["--order", "O-1"], &["--order", "O-2"]] {
+            let online = told(server, last, &words(of));
+            let folder = [&words(of)[..], &["--data-dir", text(data.path()), "--output", "json"]].concat();
+            let offline = usherctl(folder).done().json();
+            let (online, offline) =
+                (online["changes"].as_array().expect("a list"), offline.as_array().expect("a list"));
+            assert!(!online.is_empty() && online.len() == offline.len(), "{of:?}: {online:?}, {offline:?}");
+            for (online, offline) in online.iter().zip(offline) {
+                for key in
+                    ["position", "time", "actor", "kind", "cause", "hold_refs", "order_ref", "places", "event_seq"]
+                {
+                    assert_eq!(online[key], offline[key], "{key} of {of:?}");
+                }
+            }
+        }
+    };
+    check(&server);
+    let of_hold = told(&server, last, &[&["history", "--event", "gala"][..], &hold_words].concat());
+    assert_eq!(of_hold["changes"].as_array().map(Vec::len), Some(2));
+    let table = server.run(&words(&["--seat", "S-A-2"])).done();
+    assert!(table.data.starts_with("POSITION  TIME ") && table.data.contains(" house  killed "), "{table:?}");
+    assert_eq!(table.beside, format!("complete from position 1 to {last}\n"));
+
+    let off = server.run(&["history", "--event", "gala"]);
+    assert_eq!(off.code, 3, "one of the three: {off:?}");
+
+    // Killed, without a word; its folder gone, cut short, or full of something else.
+    drop(server);
+    let db = data.path().join("history").join("db");
+    for round in 0..4 {
+        // SIGKILL.
+        drop(server_of_round(round, &start, &check));
+        match round {
+            0 => {}
+            1 => std::fs::remove_dir_all(data.path().join("history")).expect("it is there"),
+            _ => {
+                for entry in std::fs::read_dir(&db).expect("it is there") {
+                    let path = entry.expect("it reads").path();
+                    if path.is_file() {
+                        let len = std::fs::metadata(&path).expect("it is there").len();
+                        let bytes = vec![0x5a; usize::try_from(len).expect("a short file")];
+                        let end = if round == 2 { bytes.len() } else { bytes.len() / 2 };
+                        std::fs::write(&path, &bytes[..end]).expect("it can be written");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A server of its own for each round, whose index is looked at when it has come to the end.
+fn server_of_round(round: u32, start: &dyn Fn() -> Option<Server>, check: &dyn Fn(&Server)) -> Server {
+    let server = start().unwrap_or_else(|| panic!("round {round}: its program is there"));
+    check(&server);
+    server
 }

@@ -54,6 +54,7 @@ tells_time!(
         inventory::SellDirectResponse, inventory::ReturnPlacesResponse, inventory::ExchangeResponse,
         inventory::GetOrderResponse, inventory::ListOrdersResponse;
     timestamp: admin::CreatePlanResponse, admin::CreateEventResponse, admin::UpdateEventResponse,
+        admin::RetireEventResponse, admin::GetHistoryResponse,
         admin::ListEventsResponse, admin::ServerStatusResponse, admin::KillResponse, admin::UnkillResponse,
         admin::SetAllocationResponse, admin::RemoveAllocationResponse, admin::ListAllocationsResponse,
         admin::ListHoldsResponse
@@ -130,6 +131,8 @@ calls!(AdminServiceClient:
     create_event(admin::CreateEventRequest) -> admin::CreateEventResponse;
     /// Changes an event.
     update_event(admin::UpdateEventRequest) -> admin::UpdateEventResponse;
+    /// Archives an event and takes it out of memory.
+    retire_event(admin::RetireEventRequest) -> admin::RetireEventResponse;
     /// Lists events by id.
     list_events(admin::ListEventsRequest) -> admin::ListEventsResponse;
     /// Withdraws places from sale.
@@ -144,6 +147,8 @@ calls!(AdminServiceClient:
     list_allocations(admin::ListAllocationsRequest) -> admin::ListAllocationsResponse;
     /// Lists the live holds of an event, one page of them.
     list_holds(admin::ListHoldsRequest) -> admin::ListHoldsResponse;
+    /// What happened to a seat, a hold or an order, one page of it.
+    get_history(admin::GetHistoryRequest) -> admin::GetHistoryResponse;
     /// Tells how the server is.
     server_status(admin::ServerStatusRequest) -> admin::ServerStatusResponse;
 );
@@ -254,6 +259,7 @@ needs_request_id!(
     inventory::ReturnPlacesRequest,
     inventory::ExchangeRequest,
     admin::UpdateEventRequest,
+    admin::RetireEventRequest,
     admin::KillRequest,
     admin::UnkillRequest,
     admin::SetAllocationRequest,
@@ -275,6 +281,7 @@ impl NeedsIds for admin::CreateEventRequest {}
 impl NeedsIds for admin::ListEventsRequest {}
 impl NeedsIds for admin::ListAllocationsRequest {}
 impl NeedsIds for admin::ListHoldsRequest {}
+impl NeedsIds for admin::GetHistoryRequest {}
 impl NeedsIds for admin::ServerStatusRequest {}
 
 #[cfg(test)]

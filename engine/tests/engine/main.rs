@@ -7,6 +7,7 @@ mod damage;
 mod inspect;
 mod repair;
 mod restart;
+mod retired;
 mod restore;
 #[cfg(shuttle)]
 mod schedules;

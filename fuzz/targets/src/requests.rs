@@ -167,6 +167,7 @@ fn ask(kind: u8, message: &[u8]) {
         Ok(Decision::Hold { view, .. }) => server::fuzz::answered(&view, now),
         Ok(
             Decision::Event { .. }
+            | Decision::Image { .. }
             | Decision::Suggested { .. }
             | Decision::Explained { outcome: Ok(_), .. }
             | Decision::Allocations { .. }

@@ -14,6 +14,7 @@ use inventory_core::{
     place::{Move, Moved, PlaceState},
     plan::Plan,
     reject::Reject,
+    retire::{Image, RetireEvent},
     slot::{Decision, Plans, Slot, SlotConfig},
 };
 use model::{Answer, Grant, normal};
@@ -85,6 +86,8 @@ impl Core {
             // With the index and, after an image, without it: the answers are compared below.
             self.slot.index_orders();
         }
+        let archived = self.archived(key, command);
+        let command = archived.as_ref().unwrap_or(command);
         let decision = self.slot.decide(now, key, command);
         if let Some(twin) = &self.twin {
             let of_twin = twin.decide(now, key, command);
@@ -100,6 +103,10 @@ impl Core {
         match decision? {
             Decision::Hold { view, replayed, .. } => Ok(Answer::Hold { view, replayed }),
             Decision::Event { replayed, .. } => Ok(Answer::Event { replayed }),
+            Decision::Image { event, image } => {
+                self.assert_image_alone(event, &image);
+                Ok(Answer::Event { replayed: false })
+            }
             Decision::Suggested { options, .. } => Ok(Answer::Suggested { options }),
             Decision::Explained { outcome, left_alone, .. } => {
                 let grant = |held: Held| Grant {
@@ -147,12 +154,33 @@ impl Core {
                     | Command::ListAllocations
                     | Command::Suggest(_)
                     | Command::Explain(_) => panic!("a read changes nothing"),
-                    Command::CreateEvent(_) | Command::UpdateEvent(_) => return Ok(Answer::Event { replayed: false }),
+                    Command::CreateEvent(_) | Command::UpdateEvent(_) | Command::RetireEvent(_) => {
+                        return Ok(Answer::Event { replayed: false });
+                    }
                 };
                 let view = self.slot.hold_view(number, hold_id).expect("a hold just changed is known");
                 Ok(Answer::Hold { view, replayed: false })
             }
         }
+    }
+
+    /// The same command with the number that the image would be archived at, when it says that it was archived.
+    fn archived(&self, key: EventKey, command: &Command) -> Option<Command> {
+        let Command::RetireEvent(retire) = command else { return None };
+        let event = self.slot.find(key).and_then(|number| self.slot.event(number))?;
+        let archived_seq = retire.archived_seq.map(|_| event.seq());
+        Some(Command::RetireEvent(RetireEvent { archived_seq, ..retire.clone() }))
+    }
+
+    /// The image of an event alone is a slot that has it and nothing else, to the last byte.
+    fn assert_image_alone(&self, number: EventNumber, image: &Image) {
+        let alone = image::decode_slot(&image.bytes, self.slot.index(), self.config, &self.library);
+        let alone = alone.expect("the image of one event decodes");
+        alone.assert_valid();
+        let event = self.slot.event(number).expect("it has an image");
+        assert_eq!((alone.event_count(), alone.hash()), (1, event.slot_hash()), "it is this event");
+        assert_eq!((image.event_seq, image.plan), (event.seq(), event.plan().digest()));
+        assert_eq!(image_of(&alone), image.bytes, "one state has one image");
     }
 
     /// All pages of a list, one by one. Their order is another after an image.

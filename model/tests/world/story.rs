@@ -39,6 +39,7 @@ use inventory_core::{
     plan::PlanSpec,
     policy::{EventState, OrphanRule, Policies, Settings},
     reject::{PlaceInTheWay, Reject},
+    retire::RetireEvent,
     slot::{SoldPart, Suggestion, Touched},
 };
 use model::{Answer, Model, normal};
@@ -62,6 +63,8 @@ pub struct Stage {
     model: Model,
     now: TimestampMs,
     ids: BTreeMap<String, HoldId>,
+    /// What the event of the story was made with.
+    made: CreateEvent,
 }
 
 /// Words of a line: `name=value` and bare ones.
@@ -167,8 +170,6 @@ fn since_start(ms: u64) -> TimestampMs {
 
 impl Stage {
     pub fn new(plan: &PlanSpec) -> Self {
-        let mut stage =
-            Self { core: Core::new(SlotIndex(1), 1_000, 7), model: Model::new(), now: START, ids: BTreeMap::new() };
         // Most stories are about something else than single seats.
         let policies = Policies { orphan_rule: OrphanRule::Off, ..Policies::default() };
         let create = CreateEvent {
@@ -177,6 +178,8 @@ impl Stage {
             plan: build(plan, 0),
             settings: Settings { policies, ..Settings::default() },
         };
+        let core = Core::new(SlotIndex(1), 1_000, 7);
+        let mut stage = Self { core, model: Model::new(), now: START, ids: BTreeMap::new(), made: create.clone() };
         let answer = stage.both(&Command::CreateEvent(Box::new(create)), "the event");
         assert_eq!(answer, Ok(Answer::Event { replayed: false }));
         stage
@@ -273,6 +276,15 @@ impl Stage {
         match verb {
             "update" => {
                 return Command::UpdateEvent(Box::new(UpdateEvent { request_id: request, ..self.update(words) }));
+            }
+            "create" => return Command::CreateEvent(Box::new(self.made.clone())),
+            "retire" => {
+                return Command::RetireEvent(RetireEvent {
+                    request_id: request.expect("a retire has a request="),
+                    archived_seq: (!words.has("image")).then_some(0),
+                    expected_state: words.value("expect").map(state),
+                    validate_only: words.has("validate"),
+                });
             }
             "order" => return Command::GetOrder(OrderRef::parse(words.0[0]).expect("a right order")),
             "holds" => return Command::List(List { what: Listed::Holds, from: 0, count_max: 3 }),

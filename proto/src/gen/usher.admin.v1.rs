@@ -411,6 +411,41 @@ pub struct ListEventsResponse {
     #[prost(message, optional, tag = "3")]
     pub server_time: ::core::option::Option<::prost_types::Timestamp>,
 }
+/// An event that is over.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetireEventRequest {
+    /// The event.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// UUID of version 7, new for every request. Required.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// The state the caller expects of the event. Another one is refused with STATE_MISMATCH. Unspecified: any.
+    #[prost(enumeration = "super::super::inventory::v1::EventState", tag = "3")]
+    pub expected_state: i32,
+    /// Check only: nothing is written, and the event stays.
+    #[prost(bool, tag = "4")]
+    pub validate_only: bool,
+}
+/// What has left memory.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RetireEventResponse {
+    /// The event as it was.
+    #[prost(message, optional, tag = "1")]
+    pub event: ::core::option::Option<Event>,
+    /// The file with its last state, as a path in the data folder. Empty when only checked.
+    #[prost(string, tag = "2")]
+    pub archive_file: ::prost::alloc::string::String,
+    /// Position of the change in the log.
+    #[prost(uint64, tag = "3")]
+    pub position: u64,
+    /// Incarnation the position belongs to.
+    #[prost(uint64, tag = "4")]
+    pub incarnation: u64,
+    /// The server's time.
+    #[prost(message, optional, tag = "5")]
+    pub server_time: ::core::option::Option<::prost_types::Timestamp>,
+}
 /// Places to withdraw from sale. Sold ones are in the way and refused with PLACES_IN_USE and their list; held ones too,
 /// without `force`. What is killed already stays as it is. Of an area only open admissions can be killed.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -906,6 +941,122 @@ pub struct SnapshotSeal {
     #[prost(bytes = "bytes", tag = "2")]
     pub blake3: ::prost::bytes::Bytes,
 }
+/// Whose history is asked for.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetHistoryRequest {
+    /// The event. May have been retired.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// At most so many changes: 1 to 256, 100 when not set.
+    #[prost(uint32, tag = "5")]
+    pub page_size: u32,
+    /// The `next_page_token` of the page before. Empty: the first page.
+    #[prost(string, tag = "6")]
+    pub page_token: ::prost::alloc::string::String,
+    /// Whose history: one of them. Required.
+    #[prost(oneof = "get_history_request::Of", tags = "2, 3, 4")]
+    pub of: ::core::option::Option<get_history_request::Of>,
+}
+/// Nested message and enum types in `GetHistoryRequest`.
+pub mod get_history_request {
+    /// Whose history: one of them. Required.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Of {
+        /// A seat or an area, by its key.
+        #[prost(string, tag = "2")]
+        SeatKey(::prost::alloc::string::String),
+        /// A hold, by its id or by its public name.
+        #[prost(string, tag = "3")]
+        Hold(::prost::alloc::string::String),
+        /// An order.
+        #[prost(string, tag = "4")]
+        OrderRef(::prost::alloc::string::String),
+    }
+}
+/// One page of a history.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetHistoryResponse {
+    /// Changes in order of their positions.
+    #[prost(message, repeated, tag = "1")]
+    pub changes: ::prost::alloc::vec::Vec<HistoryChange>,
+    /// For the next page. Empty: this is the last one.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+    /// The first position that was looked at. What is older is in the archive, or in the log of a data folder.
+    #[prost(uint64, tag = "3")]
+    pub complete_from: u64,
+    /// The last position that was looked at. What is later is not in the index yet.
+    #[prost(uint64, tag = "4")]
+    pub complete_to: u64,
+    /// Incarnation the positions belong to.
+    #[prost(uint64, tag = "5")]
+    pub incarnation: u64,
+    /// The server's time.
+    #[prost(message, optional, tag = "6")]
+    pub server_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// A change.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HistoryChange {
+    /// Its position in the log.
+    #[prost(uint64, tag = "1")]
+    pub position: u64,
+    /// When.
+    #[prost(message, optional, tag = "2")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
+    /// What happened, as a word: held, extended, confirmed, released, expired, killed, ... More may come.
+    #[prost(string, tag = "3")]
+    pub kind: ::prost::alloc::string::String,
+    /// Why, as a word: requested, replaced, deadline, ... Empty where there is nothing to say.
+    #[prost(string, tag = "4")]
+    pub cause: ::prost::alloc::string::String,
+    /// Who.
+    #[prost(enumeration = "HistoryActor", tag = "5")]
+    pub actor: i32,
+    /// Key of the customer its hold is for, in hexadecimal. Empty: nobody was named.
+    #[prost(string, tag = "6")]
+    pub customer_key: ::prost::alloc::string::String,
+    /// Public names of the holds it is about, at most 64.
+    #[prost(string, repeated, tag = "7")]
+    pub hold_refs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Public name of the hold that ended for a new one. Empty: none.
+    #[prost(string, tag = "8")]
+    pub replaced_ref: ::prost::alloc::string::String,
+    /// The order that places were sold to or came back from. Empty: none.
+    #[prost(string, tag = "9")]
+    pub order_ref: ::prost::alloc::string::String,
+    /// Places it moved, at most 64; what was asked for is among them.
+    #[prost(message, repeated, tag = "10")]
+    pub places: ::prost::alloc::vec::Vec<HistoryPlace>,
+    /// Places it moved that are not listed.
+    #[prost(uint32, tag = "11")]
+    pub places_more: u32,
+    /// The plan that indexes belong to.
+    #[prost(uint32, tag = "12")]
+    pub plan_revision: u32,
+    /// Number of the change within its event.
+    #[prost(uint32, tag = "13")]
+    pub event_seq: u32,
+}
+/// A place that a change moved.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HistoryPlace {
+    /// Its key.
+    #[prost(string, tag = "1")]
+    pub key: ::prost::alloc::string::String,
+    /// Its index in the plan of that time, of seats or of areas.
+    #[prost(uint32, tag = "2")]
+    pub index: u32,
+    /// It is an area.
+    #[prost(bool, tag = "3")]
+    pub is_area: bool,
+    /// Admissions; 1 for a seat.
+    #[prost(uint32, tag = "4")]
+    pub quantity: u32,
+    /// What it became. UNAVAILABLE: withdrawn by the house.
+    #[prost(enumeration = "super::super::inventory::v1::PlaceState", tag = "5")]
+    pub to: i32,
+}
 /// What the server is able to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -943,6 +1094,43 @@ impl ServerState {
             "SERVER_STATE_SERVING" => Some(Self::Serving),
             "SERVER_STATE_STORAGE_LOW" => Some(Self::StorageLow),
             "SERVER_STATE_DRAINING" => Some(Self::Draining),
+            _ => None,
+        }
+    }
+}
+/// Who made a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum HistoryActor {
+    /// Not said.
+    Unspecified = 0,
+    /// A buyer, by way of a booking frontend.
+    Buyer = 1,
+    /// The house: box office and operators.
+    House = 2,
+    /// The server itself: time has passed, or memory is full.
+    Server = 3,
+}
+impl HistoryActor {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "HISTORY_ACTOR_UNSPECIFIED",
+            Self::Buyer => "HISTORY_ACTOR_BUYER",
+            Self::House => "HISTORY_ACTOR_HOUSE",
+            Self::Server => "HISTORY_ACTOR_SERVER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "HISTORY_ACTOR_UNSPECIFIED" => Some(Self::Unspecified),
+            "HISTORY_ACTOR_BUYER" => Some(Self::Buyer),
+            "HISTORY_ACTOR_HOUSE" => Some(Self::House),
+            "HISTORY_ACTOR_SERVER" => Some(Self::Server),
             _ => None,
         }
     }
@@ -1112,6 +1300,33 @@ pub mod admin_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("usher.admin.v1.AdminService", "UpdateEvent"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Writes the last state of an event to a file and takes the event out of memory, for good. The event must be off sale or
+        /// cancelled (VALIDATION_FAILED), without a live hold (PLACES_IN_USE). Safe to send again: when it is done, the answer is
+        /// EVENT_NOT_FOUND.
+        pub async fn retire_event(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RetireEventRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RetireEventResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/usher.admin.v1.AdminService/RetireEvent",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("usher.admin.v1.AdminService", "RetireEvent"));
             self.inner.unary(req, path, codec).await
         }
         /// Lists events by id.
@@ -1289,6 +1504,33 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("usher.admin.v1.AdminService", "ListHolds"));
             self.inner.unary(req, path, codec).await
         }
+        /// Tells what happened to a seat, a hold or an order, as far as the server's index of its log goes: see `complete_from` and
+        /// `complete_to`. A server that keeps none (`--history off`) answers VALIDATION_FAILED, one that is making it anew
+        /// OVERLOADED.
+        pub async fn get_history(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetHistoryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/usher.admin.v1.AdminService/GetHistory",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("usher.admin.v1.AdminService", "GetHistory"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Tells how the server is.
         pub async fn server_status(
             &mut self,
@@ -1381,6 +1623,16 @@ pub mod admin_service_server {
             tonic::Response<super::UpdateEventResponse>,
             tonic::Status,
         >;
+        /// Writes the last state of an event to a file and takes the event out of memory, for good. The event must be off sale or
+        /// cancelled (VALIDATION_FAILED), without a live hold (PLACES_IN_USE). Safe to send again: when it is done, the answer is
+        /// EVENT_NOT_FOUND.
+        async fn retire_event(
+            &self,
+            request: tonic::Request<super::RetireEventRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RetireEventResponse>,
+            tonic::Status,
+        >;
         /// Lists events by id.
         async fn list_events(
             &self,
@@ -1431,6 +1683,16 @@ pub mod admin_service_server {
             request: tonic::Request<super::ListHoldsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListHoldsResponse>,
+            tonic::Status,
+        >;
+        /// Tells what happened to a seat, a hold or an order, as far as the server's index of its log goes: see `complete_from` and
+        /// `complete_to`. A server that keeps none (`--history off`) answers VALIDATION_FAILED, one that is making it anew
+        /// OVERLOADED.
+        async fn get_history(
+            &self,
+            request: tonic::Request<super::GetHistoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetHistoryResponse>,
             tonic::Status,
         >;
         /// Tells how the server is.
@@ -1654,6 +1916,51 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = UpdateEventSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/usher.admin.v1.AdminService/RetireEvent" => {
+                    #[allow(non_camel_case_types)]
+                    struct RetireEventSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::RetireEventRequest>
+                    for RetireEventSvc<T> {
+                        type Response = super::RetireEventResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RetireEventRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::retire_event(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RetireEventSvc(inner);
                         let codec = crate::codec::LeanCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -1968,6 +2275,51 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListHoldsSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/usher.admin.v1.AdminService/GetHistory" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetHistorySvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::GetHistoryRequest>
+                    for GetHistorySvc<T> {
+                        type Response = super::GetHistoryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetHistoryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::get_history(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetHistorySvc(inner);
                         let codec = crate::codec::LeanCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -20,10 +20,10 @@ use tonic::{Request, Response, Status};
 use super::{
     allocation, convert, convert_admin,
     deadline::CallTime,
-    house,
+    history, house,
     inventory::{find, submit},
     refusal::{Asked, Refusable, Refusal},
-    snapshot,
+    retire, snapshot,
     state::{Edge, PLAN_WORK_MIB, Phase},
 };
 use crate::turn_times::TurnsWithin;
@@ -228,7 +228,7 @@ impl Admin {
 
 /// Reads a document of so many bytes on a thread that is no I/O core's, when there is room for it. The room is
 /// kept until the work is done, also when its caller has gone.
-async fn off_the_core<T: Send + 'static>(
+pub(crate) async fn off_the_core<T: Send + 'static>(
     edge: &Edge,
     document_bytes: usize,
     work: impl FnOnce() -> Refusable<T> + Send + 'static,
@@ -293,6 +293,9 @@ fn plan_not_found() -> Box<Refusal> {
 
 /// What CreateEvent would answer, judged by what is durable now.
 fn would_create(engine: &Engine, create: &CreateEvent) -> Refusable<wire::CreateEventResponse> {
+    if engine.directory().is_retired(create.id.as_str()) {
+        return Err(Refusal::of_reject(inventory_core::reject::Reject::EventExists, Asked::default()));
+    }
     let existing = engine.directory().find(create.id.as_str());
     let (event, replayed) = match existing {
         None => (convert_admin::planned_event_message(create, engine.incarnation()), false),
@@ -316,10 +319,8 @@ fn event_of(engine: &Engine, answer: &Answer) -> Refusable<(Arc<EventView>, bool
     match &answer.result {
         Ok(Done::Event { key, replayed }) => {
             let event = engine.directory().find_key(*key);
-            // The view of a change is there before its answer.
-            event
-                .map(|event| (event, *replayed))
-                .ok_or_else(|| Refusal::of_refused(Refused::Internal, Asked::default()))
+            // The view of a change is there before its answer, and gone when the event was retired since.
+            event.map(|event| (event, *replayed)).ok_or_else(|| Refusal::event_not_found(Asked::default()))
         }
         Ok(
             Done::Hold { .. }
@@ -327,6 +328,8 @@ fn event_of(engine: &Engine, answer: &Answer) -> Refusable<(Arc<EventView>, bool
             | Done::Explained { .. }
             | Done::Order { .. }
             | Done::Page { .. }
+            | Done::Image(_)
+            | Done::Retired
             | Done::Allocations { .. }
             | Done::Touched { .. }
             | Done::Cart { .. }
@@ -409,6 +412,13 @@ impl AdminService for Admin {
         said(self.list_events(request.get_ref()))
     }
 
+    async fn retire_event(
+        &self,
+        request: Request<wire::RetireEventRequest>,
+    ) -> Result<Response<wire::RetireEventResponse>, Status> {
+        said(retire::retire(&self.edge, time_of(&request), request.into_inner()).await)
+    }
+
     async fn kill(&self, request: Request<wire::KillRequest>) -> Result<Response<wire::KillResponse>, Status> {
         said(house::kill(&self.edge, time_of(&request), request.into_inner()).await)
     }
@@ -443,6 +453,13 @@ impl AdminService for Admin {
         request: Request<wire::ListHoldsRequest>,
     ) -> Result<Response<wire::ListHoldsResponse>, Status> {
         said(house::list_holds(&self.edge, time_of(&request), request.into_inner()).await)
+    }
+
+    async fn get_history(
+        &self,
+        request: Request<wire::GetHistoryRequest>,
+    ) -> Result<Response<wire::GetHistoryResponse>, Status> {
+        said(history::get_history(&self.edge, request.into_inner()).await)
     }
 
     async fn server_status(

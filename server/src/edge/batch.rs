@@ -91,6 +91,8 @@ impl Batch {
                 | Done::Explained { .. }
                 | Done::Order { .. }
                 | Done::Page { .. }
+                | Done::Image(_)
+                | Done::Retired
                 | Done::Allocations { .. }
                 | Done::Touched { .. }
                 | Done::Cart { .. }

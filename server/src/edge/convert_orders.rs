@@ -13,6 +13,7 @@ use inventory_core::{
     order::{List, Listed},
     place_set::{AdmissionsNamed, PlaceSet},
     reject::Reject,
+    retire::RetireEvent,
     slot::{SoldPart, Touched},
 };
 use proto::{
@@ -97,6 +98,16 @@ pub(crate) fn sell_direct(request: wire::SellDirectRequest) -> Refusable<SellDir
             allocation_keys: request.allocation_keys,
         })?,
         customer: customer_key(&request.customer),
+        expected_state: known_state("expected_state", request.expected_state)?,
+        validate_only: request.validate_only,
+    })
+}
+
+/// A RetireEvent that asks for the image.
+pub(crate) fn retire_event(request: &admin::RetireEventRequest) -> Refusable<RetireEvent> {
+    Ok(RetireEvent {
+        request_id: required_request_id(&request.request_id)?,
+        archived_seq: None,
         expected_state: known_state("expected_state", request.expected_state)?,
         validate_only: request.validate_only,
     })

@@ -159,6 +159,8 @@ impl Question {
                 | Done::Explained { .. }
                 | Done::Order { .. }
                 | Done::Page { .. }
+                | Done::Image(_)
+                | Done::Retired
                 | Done::Allocations { .. }
                 | Done::Touched { .. }
                 | Done::Cart { .. }

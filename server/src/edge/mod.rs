@@ -16,6 +16,8 @@ pub mod fuzz;
 pub(crate) mod health;
 pub(crate) mod holds;
 mod house;
+mod history;
+mod retire;
 pub(crate) mod inventory;
 pub mod limits;
 pub(crate) mod limits_check;

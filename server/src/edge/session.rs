@@ -472,6 +472,8 @@ fn message_of(engine: &Engine, command: InFlight, answer: Answer) -> wire::Sessi
             | Done::Explained { .. }
             | Done::Order { .. }
             | Done::Page { .. }
+            | Done::Image(_)
+            | Done::Retired
             | Done::Allocations { .. }
             | Done::Touched { .. }
             | Done::Cart { .. }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use engine::{Engine, FileStorage};
+use history::History;
 use tokio::sync::Semaphore;
 
 use super::{
@@ -36,6 +37,7 @@ pub(crate) struct Edge {
     phase: AtomicU8,
     engine: OnceLock<Arc<Engine>>,
     storage: OnceLock<Arc<FileStorage>>,
+    history: OnceLock<History>,
     serving_since: OnceLock<Instant>,
     /// When the program started.
     pub(crate) started_at: SystemTime,
@@ -65,6 +67,7 @@ impl Edge {
             phase: AtomicU8::new(Phase::Recovering as u8),
             engine: OnceLock::new(),
             storage: OnceLock::new(),
+            history: OnceLock::new(),
             serving_since: OnceLock::new(),
             started_at: SystemTime::now(),
             memory_budget_bytes,
@@ -87,8 +90,11 @@ impl Edge {
     }
 
     /// From now on commands are taken.
-    pub(crate) fn serve(&self, engine: Arc<Engine>, storage: Arc<FileStorage>) {
+    pub(crate) fn serve(&self, engine: Arc<Engine>, storage: Arc<FileStorage>, history: Option<History>) {
         // Set together with the engine, once.
+        if let Some(history) = history {
+            let _first = self.history.set(history);
+        }
         let _first = self.storage.set(storage);
         if self.engine.set(engine).is_ok() {
             let _first = self.serving_since.set(Instant::now());
@@ -114,6 +120,11 @@ impl Edge {
     /// The data folder, once there is an engine.
     pub(crate) fn storage(&self) -> Refusable<&Arc<FileStorage>> {
         self.storage.get().ok_or_else(Refusal::recovering)
+    }
+
+    /// The history, when it is kept.
+    pub(crate) fn history(&self) -> Option<&History> {
+        self.history.get()
     }
 
     /// The engine, while something new may begin.

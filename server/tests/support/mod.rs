@@ -97,6 +97,7 @@ pub fn config(folder: &Path) -> Config {
         reflection: true,
         archive: None,
         archive_seconds: 1,
+        history: false,
     }
 }
 
