@@ -2,6 +2,7 @@
 //! core hashes it.
 
 use inventory_core::{
+    cart::{HoldMany, PrepareCart},
     command::{Confirm, CreateEvent, Extend, Hold, Part, Release, UpdateEvent},
     direct_sale::{NamedPlaces, SellDirect},
     giving_back::{Exchange, ReturnPlaces, Take},
@@ -38,6 +39,17 @@ pub(crate) fn of_hold(hold: &Hold) -> Content {
     let chosen: Vec<u8> = hold.ticket_types.iter().skip(seats.len() + keys.len()).copied().collect();
     let rest = (hold.customer, hold.ttl_ms, hold.replace, hold.plan_revision);
     format!("hold {:?}", (seats, keys, &hold.admissions, &hold.best, chosen, rest))
+}
+
+/// Also which events, in their order.
+pub(crate) fn of_hold_many(many: &HoldMany) -> Content {
+    let parts: Vec<_> = many.parts.iter().map(|(key, hold)| (key, of_hold(hold))).collect();
+    format!("hold many {:?}", (parts, many.ttl_ms))
+}
+
+/// All but the deadline, which an outage moves.
+pub(crate) fn of_prepare(prepare: &PrepareCart) -> Content {
+    format!("part of {:?} {}", prepare.first, of_hold(&prepare.hold))
 }
 
 /// As of a hold: seats with their ticket types are a set of pairs.

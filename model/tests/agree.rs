@@ -1333,6 +1333,7 @@ fn kind_of(command: &Command, answer: &Result<Answer, Reject>) -> String {
             format!("{:?}{arrangement}{lost}{cause}{}", view.state, if *replayed { " replayed" } else { "" })
         }
         Ok(Answer::Allocations { .. }) => "told".to_owned(),
+        Ok(Answer::Verdict { verdict }) => format!("{verdict:?}"),
         Ok(Answer::Suggested { options }) => {
             let kinds: Vec<String> = options.iter().map(|option| format!("{:?}", option.arrangement)).collect();
             kinds.join(" ")
