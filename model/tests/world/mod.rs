@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
 pub mod cart_words;
+pub mod carts;
 pub mod core;
 pub mod story;
 
