@@ -3,6 +3,7 @@
 
 use inventory_core::{
     allocation::{AllocationKeys, RemoveAllocation, SetAllocation},
+    cart::{HoldMany, PrepareCart},
     command::{Confirm, CreateEvent, Extend, Hold, Part, Release, UpdateEvent},
     direct_sale::{NamedPlaces, SellDirect},
     giving_back::{Exchange, ReturnPlaces, Take},
@@ -44,6 +45,17 @@ pub(crate) fn of_hold(hold: &Hold) -> Content {
 /// In their order: it is that of drawing.
 fn of_keys(keys: &AllocationKeys) -> Content {
     format!("{:?}", (&keys.keys, keys.include_unallocated))
+}
+
+/// Also which events, in their order.
+pub(crate) fn of_hold_many(many: &HoldMany) -> Content {
+    let parts: Vec<_> = many.parts.iter().map(|(key, hold)| (key, of_hold(hold))).collect();
+    format!("hold many {:?}", (parts, many.ttl_ms))
+}
+
+/// All but the deadline, which an outage moves.
+pub(crate) fn of_prepare(prepare: &PrepareCart) -> Content {
+    format!("part of {:?} {}", prepare.first, of_hold(&prepare.hold))
 }
 
 /// As of a hold: seats with their ticket types are a set of pairs.

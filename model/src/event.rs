@@ -26,6 +26,7 @@ use inventory_core::{
 use crate::{
     Answer, Grant,
     allocations::{Allocations, Draws, Reach},
+    carts::check_no_open_part,
     content::{self, Content},
     hold::{Admitted, Fate, HeldSeat, Hold, Payment},
     house::Killed,
@@ -155,22 +156,9 @@ impl Event {
     pub(crate) fn hold(&mut self, now: TimestampMs, command: &command::Hold) -> Result<Answer, Reject> {
         let content = content::of_hold(command);
         if let Some(known) = self.holds.get(&command.hold_id) {
-            if known.content != content {
-                return Err(Reject::HoldIdReused);
-            }
-            return match known.state {
-                HoldState::Active | HoldState::Paying => Ok(self.answer(command.hold_id, true)),
-                HoldState::Confirmed => Err(Reject::HoldAlreadyConfirmed { executed: true }),
-                HoldState::Released => Err(Reject::HoldReleased { executed: true }),
-                HoldState::Expired => Err(Reject::HoldExpired { executed: true, places_lost: Vec::new() }),
-            };
+            return self.answer_again(known, &content);
         }
-        if self.is_too_old(now, command.hold_id.time()) {
-            return Err(Reject::HoldIdTooOld { now });
-        }
-        if is_from_future(now, command.hold_id.time()) {
-            return Err(Reject::HoldIdFromFuture { now });
-        }
+        self.check_hold_age(now, command.hold_id)?;
         let hold = self.judge(now, command)?;
         if let Some(old) = command.replace {
             let window_ms = self.settings.policies.retry_window_ms();
@@ -180,8 +168,28 @@ impl Event {
         Ok(self.answer(command.hold_id, false))
     }
 
+    /// What a known id answers.
+    pub(crate) fn answer_again(&self, known: &Hold, content: &Content) -> Result<Answer, Reject> {
+        if known.content != *content {
+            return Err(Reject::HoldIdReused);
+        }
+        match known.state {
+            HoldState::Active | HoldState::Paying => Ok(self.answer(known.id, true)),
+            HoldState::Confirmed => Err(Reject::HoldAlreadyConfirmed { executed: true }),
+            HoldState::Released => Err(Reject::HoldReleased { executed: true }),
+            HoldState::Expired => Err(Reject::HoldExpired { executed: true, places_lost: Vec::new() }),
+        }
+    }
+
+    pub(crate) fn check_hold_age(&self, now: TimestampMs, id: HoldId) -> Result<(), Reject> {
+        if self.is_too_old(now, id.time()) {
+            return Err(Reject::HoldIdTooOld { now });
+        }
+        if is_from_future(now, id.time()) { Err(Reject::HoldIdFromFuture { now }) } else { Ok(()) }
+    }
+
     /// The hold as it would be made: all of the order of judgement after the id.
-    fn judge(&self, now: TimestampMs, command: &command::Hold) -> Result<Hold, Reject> {
+    pub(crate) fn judge(&self, now: TimestampMs, command: &command::Hold) -> Result<Hold, Reject> {
         let policies = self.settings.policies.clone();
         let limited = policies.places_per_customer_max > 0 || policies.holds_per_customer_max > 0;
         if limited && !command.customer.is_some() {
@@ -260,6 +268,7 @@ impl Event {
             request_last: None,
             arrangement: chosen.arrangement,
             dropped: false,
+            cart: None,
         };
         self.check_customer_places(hold.customer, hold.held_count(), command.replace)?;
         let holds_after = 1 + self
@@ -275,6 +284,7 @@ impl Event {
 
     fn replaceable(&self, now: TimestampMs, id: HoldId, customer: CustomerKey) -> Result<&Hold, Reject> {
         let old = self.holds.get(&id).ok_or(Reject::HoldNotFound)?;
+        check_no_open_part(old)?;
         check_live(now, old)?;
         check_not_paying(old)?;
         if old.sold_count() > 0 {
@@ -539,6 +549,7 @@ impl Event {
     pub(crate) fn extend(&mut self, now: TimestampMs, command: &Extend) -> Result<Answer, Reject> {
         let content = content::of_extend(command);
         let hold = self.holds.get(&command.hold_id).ok_or(Reject::HoldNotFound)?;
+        check_no_open_part(hold)?;
         if let Some(answer) = self.repeated_request(hold, command.request_id, &content) {
             return answer;
         }
@@ -569,6 +580,7 @@ impl Event {
         let content = content::of_confirm(command);
         let whole = command.part.is_whole();
         let hold = self.holds.get(&command.hold_id).ok_or(Reject::HoldNotFound)?;
+        check_no_open_part(hold)?;
         if let (false, Some(request)) = (whole, command.request_id)
             && let Some(answer) = self.repeated_request(hold, request, &content)
         {
@@ -583,7 +595,7 @@ impl Event {
         if self.settings.state == EventState::Cancelled {
             return Err(Reject::EventCancelled);
         }
-        if hold.state == HoldState::Expired && command.allow_reclaim && whole {
+        if hold.state == HoldState::Expired && hold.cart.is_none() && command.allow_reclaim && whole {
             return self.reclaim(now, command, content);
         }
         // Also of an ended hold: what came late may have sold before.
@@ -680,6 +692,7 @@ impl Event {
         let content = content::of_release(command);
         let whole = command.part.is_whole();
         let hold = self.holds.get(&command.hold_id).ok_or(Reject::HoldNotFound)?;
+        check_no_open_part(hold)?;
         if let (false, Some(request)) = (whole, command.request_id)
             && let Some(answer) = self.repeated_request(hold, request, &content)
         {
@@ -718,6 +731,7 @@ impl Event {
 
     pub(crate) fn begin_payment(&mut self, now: TimestampMs, command: &BeginPayment) -> Result<Answer, Reject> {
         let hold = self.holds.get(&command.hold_id).ok_or(Reject::HoldNotFound)?;
+        check_no_open_part(hold)?;
         // An attempt is begun once, whatever has become of it.
         if hold.attempts.contains(&command.attempt_id) {
             return Ok(self.answer(command.hold_id, true));
@@ -734,7 +748,7 @@ impl Event {
         let deadline = now.plus_ms(u64::from(policies.payment_grace_s) * 1_000);
         let hold = self.hold_mut(command.hold_id);
         hold.state = HoldState::Paying;
-        hold.payment = Some(Payment { attempt_id: command.attempt_id, deadline });
+        hold.payment = Some(Payment { attempt_id: Some(command.attempt_id), deadline });
         hold.attempts.push(command.attempt_id);
         Ok(self.answer(command.hold_id, false))
     }
@@ -742,7 +756,8 @@ impl Event {
     /// Whatever the outcome.
     pub(crate) fn end_payment(&mut self, now: TimestampMs, command: &EndPayment) -> Result<Answer, Reject> {
         let hold = self.holds.get(&command.hold_id).ok_or(Reject::HoldNotFound)?;
-        let open = hold.payment.map(|payment| payment.attempt_id);
+        check_no_open_part(hold)?;
+        let open = hold.payment.and_then(|payment| payment.attempt_id);
         if open != Some(command.attempt_id) {
             let known = hold.attempts.contains(&command.attempt_id);
             return Ok(self.answer(command.hold_id, known));
@@ -876,7 +891,7 @@ impl Event {
             self.shrink_to_capacity();
         }
         if new.state == EventState::Cancelled {
-            for hold in self.holds.values_mut().filter(|hold| hold.is_live()) {
+            for hold in self.holds.values_mut().filter(|hold| hold.is_live() && hold.cart.is_none()) {
                 hold.end(now, HoldState::Released, HoldCause::Cancelled, window_ms);
             }
         }
@@ -956,7 +971,9 @@ impl Event {
 
     pub(crate) fn advance(&mut self, now: TimestampMs) {
         let window_ms = self.settings.policies.retry_window_ms();
-        for hold in self.holds.values_mut().filter(|hold| hold.is_live() && now >= hold.deadline()) {
+        self.end_carts_due(now);
+        let is_due = |hold: &&mut Hold| hold.is_live() && hold.cart.is_none() && now >= hold.deadline();
+        for hold in self.holds.values_mut().filter(is_due) {
             if now < hold.expires_at {
                 // Only the payment is over: nobody said that the buyer is still there, so nothing is added.
                 hold.stop_paying(now);
@@ -1102,7 +1119,8 @@ impl Event {
         for hold in self.holds.values() {
             assert!(!hold.is_live() || hold.held_count() > 0, "a live hold holds something");
             assert_eq!(hold.state == HoldState::Paying, hold.payment.is_some(), "paying means an open payment");
-            let known = |payment: &Payment| hold.attempts.contains(&payment.attempt_id);
+            let known =
+                |payment: &Payment| payment.attempt_id.map_or(hold.cart.is_some(), |id| hold.attempts.contains(&id));
             assert!(hold.payment.as_ref().is_none_or(known), "an open attempt is one of the hold's");
             let was_sold = !hold.orders.is_empty();
             assert!(hold.state != HoldState::Confirmed || was_sold, "confirmed means sold, now or once");
@@ -1119,9 +1137,9 @@ impl Event {
     }
 }
 
-/// Ended, nothing sold: forgotten after a while.
+/// Ended, nothing sold, nobody to be told how: forgotten after a while.
 pub(crate) fn is_tombstone(hold: &Hold) -> bool {
-    !hold.is_live() && hold.sold_count() == 0
+    !hold.is_live() && hold.sold_count() == 0 && !hold.is_unsettled()
 }
 
 /// Sold without a hold, by a request of the same name.

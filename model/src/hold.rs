@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use inventory_core::{
     best_available::Arrangement,
+    cart::Cart,
     change::{HoldCause, HoldState, HoldView},
     ids::{CustomerKey, HoldId, OrderRef, RequestId, TimestampMs},
     limits::PAID_TOMBSTONE_MS,
@@ -78,7 +79,8 @@ impl Admitted {
 /// A payment that is open.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Payment {
-    pub(crate) attempt_id: RequestId,
+    /// Nothing: that of a cart.
+    pub(crate) attempt_id: Option<RequestId>,
     pub(crate) deadline: TimestampMs,
 }
 
@@ -120,6 +122,8 @@ pub(crate) struct Hold {
     pub(crate) arrangement: Arrangement,
     /// A plan without some place it held when it ended has come: never to be reclaimed.
     pub(crate) dropped: bool,
+    /// What it is to the cart it is a part of.
+    pub(crate) cart: Option<Cart>,
 }
 
 impl Hold {
@@ -138,7 +142,7 @@ impl Hold {
 
     /// It is paying, or was.
     pub(crate) fn ever_paid(&self) -> bool {
-        !self.attempts.is_empty()
+        !self.attempts.is_empty() || self.cart.is_some()
     }
 
     /// The payment, if one is open, has ended, and the hold has at least until `until`.
@@ -279,7 +283,7 @@ impl Hold {
             plan_revision,
             orders: self.orders.clone(),
             arrangement: self.arrangement,
-            cart: None,
+            cart: self.cart.clone(),
         }
     }
 }

@@ -5,9 +5,11 @@
 //! sold when a hold has sold it, killed when the house keeps a note of it, open otherwise. Places are kept by key, so a new plan moves
 //! nothing here.
 //!
-//! Not here: the budget of tombstones (a floor is told, see [`Model::raise_floor`]).
+//! Not here: what several events make of a cart together, the budget of tombstones (a floor is told, see
+//! [`Model::raise_floor`]).
 
 mod allocations;
+mod carts;
 mod content;
 mod contract;
 mod event;
@@ -27,6 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use inventory_core::{
     allocation::AllocationView,
     best_available::Arrangement,
+    cart::{CartStep, Decided, Verdict},
     change::{HoldView, ResumeCause},
     command::{Command, CreateEvent},
     ids::{EventKey, HoldId, TimestampMs},
@@ -77,6 +80,11 @@ pub enum Answer {
         holds: Vec<HoldView>,
         /// What is sold, by hold and order.
         parts: Vec<SoldPart>,
+    },
+    /// What the first part of a cart has decided.
+    Verdict {
+        /// Nothing when it has not.
+        verdict: Option<Verdict>,
     },
     /// Ways to seat a party.
     Suggested {
@@ -144,17 +152,17 @@ impl Model {
             Command::RemoveAllocation(remove) => remove.check()?,
             Command::SetPriceLevel(_) => todo!("not judged yet"),
             Command::GetOrder(_) | Command::List(_) | Command::ListAllocations | Command::RetireEvent(_) => {}
-            // Carts are not modelled yet.
-            Command::HoldMany(_) | Command::ConfirmMany(_) | Command::ReleaseMany(_) | Command::Cart(_) => {
-                return Err(Reject::HoldNotFound);
-            }
+            Command::HoldMany(many) => many.check()?,
+            Command::Cart(CartStep::Prepare(prepare)) => prepare.hold.check()?,
+            Command::ConfirmMany(_) | Command::ReleaseMany(_) | Command::Cart(_) => {}
         }
         let event = self.events.get_mut(&key).ok_or(Reject::EventNotFound)?;
         match command {
             Command::CreateEvent(_) => unreachable!("answered above"),
-            Command::HoldMany(_) | Command::ConfirmMany(_) | Command::ReleaseMany(_) | Command::Cart(_) => {
-                unreachable!("answered above")
-            }
+            Command::HoldMany(many) => event.hold_many(now, many),
+            Command::ConfirmMany(confirm) => event.confirm_many(now, confirm),
+            Command::ReleaseMany(cart_id) => event.release_many(now, *cart_id),
+            Command::Cart(step) => event.cart_step(now, step),
             Command::Hold(hold) => event.hold(now, hold),
             Command::Extend(extend) => event.extend(now, extend),
             Command::Confirm(confirm) => event.confirm(now, confirm),
@@ -297,6 +305,12 @@ impl Model {
     #[must_use]
     pub fn paying_holds(&self, key: EventKey) -> usize {
         self.events.get(&key).map_or(0, Event::paying_holds)
+    }
+
+    /// First parts of carts that have decided, while other events may not know how.
+    #[must_use]
+    pub fn unsettled(&self, key: EventKey) -> Vec<Decided> {
+        self.events.get(&key).map_or_else(Vec::new, |event| event.unsettled(key))
     }
 
     /// The hold, live or remembered.

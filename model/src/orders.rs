@@ -22,6 +22,7 @@ use inventory_core::{
 
 use crate::{
     Answer,
+    carts::check_no_open_part,
     content::{self, Content},
     event::{EVIDENCE_MAX, Event},
     hold::{Admitted, Fate, HeldSeat, Hold},
@@ -125,6 +126,7 @@ impl Event {
             request_last: None,
             arrangement: Arrangement::default(),
             dropped: false,
+            cart: None,
         };
         self.check_customer_places(customer, sale.held_count(), None)?;
         sale.sell_held(order);
@@ -326,6 +328,7 @@ impl Event {
             }
             Take::Hold(id) => {
                 let hold = self.holds.get(id).ok_or(Reject::HoldNotFound)?;
+                check_no_open_part(hold)?;
                 crate::event::check_live(now, hold)?;
                 self.check_nothing_lost(hold)?;
                 after.sell_hold(now, *id, &command.order);
@@ -347,7 +350,7 @@ impl Event {
         let window_ms = self.settings.policies.retry_window_ms();
         let hold = self.hold_mut(id);
         // What is being paid for it is the difference.
-        hold.attempt_last = hold.payment.as_ref().map(|payment| payment.attempt_id);
+        hold.attempt_last = hold.payment.and_then(|payment| payment.attempt_id);
         hold.sold_in_part = false;
         hold.stop_paying(now);
         hold.sell_held(order);

@@ -22,7 +22,8 @@ impl Event {
         if self.state() != EventState::OffSale && self.state() != EventState::Cancelled {
             return Err(Reject::invalid(Field::State, "must be off sale or cancelled"));
         }
-        if self.live_holds().is_empty() {
+        // What was decided here of a cart may still be asked for.
+        if self.live_holds().is_empty() && !self.holds.values().any(|hold| hold.is_unsettled()) {
             return Ok(());
         }
         let mut places = Vec::new();

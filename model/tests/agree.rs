@@ -15,6 +15,7 @@ use std::{
 
 use inventory_core::{
     allocation::{AllocationKeys, RemoveAllocation, SetAllocation},
+    cart::{Cart, CartStep, ConfirmMany, Verdict},
     change::{HoldCause, HoldState, ResumeCause},
     command::{
         AdmissionWanted, AreaName, BeginPayment, BestAvailable, Command, Confirm, CreateEvent, EndPayment, Extend,
@@ -36,6 +37,7 @@ use inventory_core::{
 use model::{Answer, Model, normal, normal_view};
 use world::{
     Rng, build,
+    carts::Carts,
     core::{Core, Raised},
     field, hall, house, one_row,
 };
@@ -110,6 +112,9 @@ struct Run {
     updates_percent: u64,
     /// How many commands of the house come on a hundred others.
     house_percent: usize,
+    carts: Carts,
+    /// How many commands are of carts.
+    carts_percent: u64,
 }
 
 fn event_key(number: usize) -> EventKey {
@@ -151,6 +156,8 @@ impl Run {
             tombstones_max,
             pace: *rng.pick(&[1, 1, 1, 7, 60]),
             house_percent: *rng.pick(&[15, 45, 45, 100]),
+            carts: Carts::default(),
+            carts_percent: *rng.pick(&[0, 0, 10, 35]),
             updates_percent: *rng.pick(&[1, 4, 4, 12, 12, 45]),
             rng,
         }
@@ -159,7 +166,7 @@ impl Run {
     fn go(&mut self) -> Result<(), String> {
         for step in 0..STEPS {
             self.step = step;
-            self.pass_time();
+            self.pass_time()?;
             let (key, command) = self.command();
             self.one(key, command)?;
             // Only some: it takes as long as the rest.
@@ -175,7 +182,7 @@ impl Run {
         Ok(())
     }
 
-    fn pass_time(&mut self) {
+    fn pass_time(&mut self) -> Result<(), String> {
         let before = self.now;
         let ahead = self.model.times_ahead(self.now);
         let near = ahead.first().copied();
@@ -199,6 +206,7 @@ impl Run {
         if self.rng.percent(1) {
             // Down since `before`: the state comes from an image.
             self.core.restart();
+            self.carts.forget_asked();
             let shift_ms = self.now.since(before).min(120_000);
             let cause = if self.rng.percent(50) { ResumeCause::Outage } else { ResumeCause::Restored };
             self.core.resume(self.now, shift_ms, cause);
@@ -208,6 +216,7 @@ impl Run {
         self.ask_before_the_sweep();
         self.core.advance(self.now);
         self.model.advance(self.now);
+        self.hear_parts()?;
         for Raised { key, floor, also_paid, tombstones } in self.core.make_room(self.now) {
             assert!(floor <= self.now.minus_ms(5_000), "a hold just made is never forgotten");
             let never_paid = self.model.tombstones_never_paid();
@@ -222,6 +231,15 @@ impl Run {
             self.note(key, format!("{} floor of {} at {}{also}", self.now.0, key.0 >> 8, floor.0));
             *self.answers.entry(format!("floor raised{also}")).or_default() += 1;
         }
+        Ok(())
+    }
+
+    fn hear_parts(&mut self) -> Result<(), String> {
+        let asking = self.core.take_asking();
+        self.carts.hear(self.now, &self.model, &asking).map_err(|what| {
+            let key = asking.first().map_or(event_key(0), |(key, _)| *key);
+            self.report(key, &what)
+        })
     }
 
     /// A hold at its deadline is dead, whether it was swept or not. One whose payment lapses at it, while
@@ -234,10 +252,14 @@ impl Run {
                 if self.now < if paying { view.payment_deadline } else { view.expires_at } {
                     continue;
                 }
-                let wakes = self.core.slot.next_due().is_some_and(|time| time <= self.now);
+                let waits = matches!(view.cart, Some(Cart::Part { .. }));
+                let wakes = waits || self.core.slot.next_due().is_some_and(|time| time <= self.now);
                 assert!(wakes, "seed {} step {}: the slot sleeps past a deadline", self.seed, self.step);
                 if self.now < view.expires_at {
                     continue;
+                }
+                if matches!(view.cart, Some(Cart::First { .. })) {
+                    self.ask_dead_cart(key, hold_id);
                 }
                 // Later than any request there was: judged afresh.
                 let request_id = RequestId(uuid_v7(self.now.plus_ms(1 << 40), 0));
@@ -260,11 +282,34 @@ impl Run {
                     Command::BeginPayment(BeginPayment { hold_id, attempt_id: request_id }),
                 ] {
                     let answer = self.core.execute(self.now, key, &command);
-                    let dead = Err(Reject::HoldExpired { executed: false, places_lost: Vec::new() });
+                    let dead = Err(match view.cart {
+                        None => Reject::HoldExpired { executed: false, places_lost: Vec::new() },
+                        Some(_) => Reject::PaymentInProgress,
+                    });
                     let cancelled = Err(Reject::EventCancelled);
-                    assert!(answer == dead || answer == cancelled, "seed {} step {}: {answer:?}", self.seed, self.step);
+                    assert!(
+                        answer == dead || view.cart.is_none() && answer == cancelled,
+                        "seed {} step {}: {answer:?}",
+                        self.seed,
+                        self.step
+                    );
                 }
             }
+        }
+    }
+
+    /// A cart at its deadline is cancelled, whether its first part was swept or not.
+    fn ask_dead_cart(&mut self, key: EventKey, cart_id: HoldId) {
+        let order = self.order();
+        let verdict = Verdict::Sell(order.clone());
+        for command in [
+            Command::ConfirmMany(Box::new(ConfirmMany { cart_id, order })),
+            Command::ReleaseMany(cart_id),
+            Command::Cart(CartStep::Decide { cart_id, verdict }),
+        ] {
+            let answer = self.core.execute(self.now, key, &command);
+            let dead = matches!(answer, Err(Reject::HoldExpired { executed: false, .. } | Reject::EventCancelled));
+            assert!(dead, "seed {} step {}: {command:?} gave {answer:?}", self.seed, self.step);
         }
     }
 
@@ -278,6 +323,7 @@ impl Run {
             self.now = self.now.plus_ms(1);
             self.core.advance(self.now);
             self.model.advance(self.now);
+            self.hear_parts()?;
         }
         let mut for_core = command.clone();
         if let Command::UpdateEvent(update) = &mut for_core
@@ -402,6 +448,11 @@ impl Run {
             }
             let event = self.core.slot.find(key).and_then(|number| self.core.slot.event(number));
             let event = event.expect("the model has it");
+            let mut unsettled = self.core.slot.unsettled();
+            unsettled.retain(|decided| decided.event == key);
+            if unsettled != self.model.unsettled(key) {
+                return Err(self.report(key, "unsettled carts"));
+            }
             if event.live_holds() as usize != self.model.live_holds(key).len() {
                 return Err(self.report(key, "live holds"));
             }
@@ -440,6 +491,12 @@ impl Run {
         }
         if self.rng.percent(self.updates_percent) {
             return (key, Command::UpdateEvent(Box::new(self.update(key))));
+        }
+        if self.rng.percent(self.carts_percent) {
+            let hold = self.hold(key);
+            let ids = self.ids.get(&key).cloned().unwrap_or_default();
+            let when = (self.now, self.pace);
+            return (key, self.carts.command(&mut self.rng, &self.model, when, key, hold, &ids));
         }
         let command = match self.rng.below(self.house_percent + 100) {
             0..=37 => Command::Hold(Box::new(self.hold(key))),
@@ -1452,6 +1509,7 @@ fn kind_of(command: &Command, answer: &Result<Answer, Reject>) -> String {
         Command::UpdateEvent(update) if update.plan.is_some() => "UpdateEvent (plan)".to_owned(),
         Command::Hold(hold) if !hold.allocations.keys.is_empty() => "Hold (keys)".to_owned(),
         Command::RemoveAllocation(remove) if remove.places.is_empty() => "RemoveAllocation (all)".to_owned(),
+        Command::Cart(step) => first_word(format!("{step:?}")),
         other => first_word(format!("{other:?}")),
     };
     let answer = match answer {
@@ -1463,6 +1521,7 @@ fn kind_of(command: &Command, answer: &Result<Answer, Reject>) -> String {
             format!("{:?}{arrangement}{lost}{cause}{}", view.state, if *replayed { " replayed" } else { "" })
         }
         Ok(Answer::Allocations { .. }) => "told".to_owned(),
+        Ok(Answer::Verdict { verdict }) => format!("{verdict:?}"),
         Ok(Answer::Suggested { options }) => {
             let kinds: Vec<String> = options.iter().map(|option| format!("{:?}", option.arrangement)).collect();
             kinds.join(" ")

@@ -157,7 +157,8 @@ pub(crate) fn as_model(done: &Done) -> model::Answer {
             model::Answer::Touched { touched: touched.clone(), replayed: *replayed }
         }
         Done::Allocations { allocations, .. } => model::Answer::Allocations { allocations: allocations.clone() },
-        Done::Cart { .. } | Done::Verdict(_) => unreachable!("answers to carts are judged by themselves"),
+        Done::Verdict(verdict) => model::Answer::Verdict { verdict: verdict.clone() },
+        Done::Cart { .. } => unreachable!("what all events of a cart say is judged by itself"),
         Done::Order { parts, .. } => model::Answer::Order { parts: parts.clone() },
         Done::Page { page, .. } => model::Answer::Page { holds: page.holds.clone(), parts: page.parts.clone() },
         Done::Suggested { options, .. } => model::Answer::Suggested { options: options.clone() },

@@ -8,22 +8,19 @@
 //!   sold in all of them, one that was released in none;
 //! - no part waits for a first part that has decided, and no cart lives past its deadline.
 //!
-//! What each event answers is held against the model of that event, steps of carts included once the model knows them:
-//! [`MODEL_KNOWS_CARTS`] says so. Until then an event is left out from its first part of a cart on.
+//! What each event answers, to buyers and to other events, is held against the model of that event, and after each turn
+//! the number of its live holds; what a start finds, against the hash of the group that ended there.
 //!
 //! Not here: commands on single events in all their kinds (`traffic.rs`).
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use engine::{
     Checkpointer, ClockSource, Committer, Done, Engine, EngineConfig, ManualClock, Opened, Refused, Reply, Shard,
-    Verdict, event_key, open, verify,
+    Status, Verdict, event_key, open, verify,
 };
 use inventory_core::{
-    cart::{Cart, CartStep, ConfirmMany, HoldMany},
+    cart::{Cart, ConfirmMany, HoldMany},
     change::{HoldState, HoldView, ResumeCause},
     command::{BeginPayment, Command, Confirm, CreateEvent, Extend, Hold, Part, Release, Remainder, UpdateEvent},
     ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, TimestampMs},
@@ -34,6 +31,7 @@ use inventory_core::{
     policy::{EventState, OrphanRule, Policies, Settings},
 };
 use model::Model;
+use probe::sometimes;
 use wal::Keep;
 
 use crate::{
@@ -45,9 +43,6 @@ use crate::{
     violation::{Violation, claim},
     world::{Counts, START_MS, fold, told},
 };
-
-/// Whether the model judges steps of carts.
-pub(crate) const MODEL_KNOWS_CARTS: bool = false;
 
 const EVENTS: u64 = 4;
 /// Rounds in which everything that waits must come to rest.
@@ -96,11 +91,16 @@ struct Running {
 }
 
 /// The models of the events, each by itself.
+type Models = BTreeMap<EventKey, Model>;
+
+/// Where a group ended.
 #[derive(Clone, Debug, Default)]
-struct Models {
-    of: BTreeMap<EventKey, Model>,
-    /// Events that have had a part of a cart, which their models do not know.
-    unknown: BTreeSet<EventKey>,
+struct End {
+    models: Models,
+    /// The state's hash.
+    hash: u64,
+    /// Some shard had more to end there: models end all at once, and cannot go on from it.
+    is_partial: bool,
 }
 
 /// The world.
@@ -118,8 +118,10 @@ pub(crate) struct CartWorld {
     /// What looks have found, by cart: one for each of its events.
     looks: BTreeMap<usize, Vec<Option<HoldView>>>,
     models: Models,
-    /// The models at the end of each group since the last start.
-    ends: BTreeMap<u64, Models>,
+    /// A start found a state that the models cannot go on from: the events are compared no more.
+    is_lost: bool,
+    /// By position, since the last start.
+    ends: BTreeMap<u64, End>,
     counts: Counts,
     trace: u64,
     answers_by_kind: BTreeMap<String, u64>,
@@ -140,7 +142,8 @@ impl CartWorld {
             tag: 0,
             looks: BTreeMap::new(),
             models: Models::default(),
-            ends: BTreeMap::from([(0, Models::default())]),
+            is_lost: false,
+            ends: BTreeMap::from([(0, End::default())]),
             counts: Counts::default(),
             trace: seed,
             answers_by_kind: BTreeMap::new(),
@@ -241,10 +244,6 @@ impl CartWorld {
     }
 
     fn hold_many(&mut self) {
-        // Some worlds have none, so that all of their events are compared.
-        if !MODEL_KNOWS_CARTS && self.seed.is_multiple_of(8) {
-            return self.hold();
-        }
         if self.carts.len() >= CARTS_MAX {
             return self.confirm_many();
         }
@@ -457,7 +456,14 @@ impl CartWorld {
             let now = running.shards_now[shard].0.max(running.engine.clock().now());
             running.shards_now[shard] = (now, has_more);
             running.assigned += changes;
+            let end = running.assigned;
+            let is_partial = running.shards_now.iter().any(|(_, has_more)| *has_more);
             self.judge_turn(shard, now)?;
+            let (has, held) = (status.shards[shard].live_holds, self.live_holds(shard));
+            // Without the probes nobody tells the models what was judged.
+            let is_so = has == held || has_more || self.is_lost || !cfg!(usher_sim);
+            claim("a shard has the live holds that its models have", is_so, || format!("{has}, not {held}"))?;
+            self.ends.insert(end, End { models: self.models.clone(), hash: hash_of(&status), is_partial });
         }
         for word in [shard as u64, status.shards[shard].hash] {
             self.trace = fold(self.trace, &word.to_le_bytes());
@@ -513,18 +519,13 @@ impl CartWorld {
     fn judge_turn(&mut self, shard: usize, now: TimestampMs) -> Result<(), Violation> {
         let Some(running) = &mut self.running else { return Ok(()) };
         let engine = Arc::clone(&running.engine);
-        let Models { of, unknown } = &mut self.models;
-        let compared = of.iter_mut().filter(|(key, _)| engine.shard_of(**key) == shard && !unknown.contains(key));
-        compared.for_each(|(_, model)| model.advance(now));
+        let here = self.models.iter_mut().filter(|(key, _)| engine.shard_of(**key) == shard);
+        here.for_each(|(_, model)| model.advance(now));
         for (key, command, result) in judged(&mut running.shards[shard]) {
-            let makes_part = matches!(command, Command::HoldMany(_) | Command::Cart(CartStep::Prepare(_)));
-            if makes_part && matches!(result, Some(Ok(_))) && !MODEL_KNOWS_CARTS {
-                unknown.insert(key);
-            }
-            if unknown.contains(&key) || is_of_cart(&command) && !MODEL_KNOWS_CARTS {
+            if self.is_lost {
                 continue;
             }
-            let expected = model::normal(of.entry(key).or_default().execute(now, key, &command));
+            let expected = model::normal(self.models.entry(key).or_default().execute(now, key, &command));
             let is_right = match &result {
                 Some(Ok(done)) => expected == model::normal(Ok(as_model(done))),
                 Some(Err(Refused::Reject(reject))) => same_reject(&expected, reject),
@@ -536,8 +537,14 @@ impl CartWorld {
                 format!("{command:?} on {key:?} gave {result:?}, not {expected:?}")
             })?;
         }
-        self.ends.insert(running.assigned, self.models.clone());
         Ok(())
+    }
+
+    /// Live holds of the events of a shard, by their models.
+    fn live_holds(&self, shard: usize) -> u64 {
+        let Some(running) = &self.running else { return 0 };
+        let here = self.models.iter().filter(|(key, _)| running.engine.shard_of(**key) == shard);
+        here.map(|(key, model)| model.live_holds(*key).len() as u64).sum()
     }
 
     // ---- Answers ----
@@ -726,11 +733,16 @@ impl CartWorld {
         };
         let found = verify(self.disk.folder())
             .map_err(|error| Violation { claim: "what an honest disk leaves verifies", seen: error.to_string() })?;
-        let Some(models) = self.ends.get(&found.position) else {
+        let Some(end) = self.ends.get(&found.position) else {
             let seen = format!("position {}", found.position);
             return Err(Violation { claim: "what is left ends where a group ended", seen });
         };
-        self.models = models.clone();
+        claim("what is left is the state that was", found.state_hash == end.hash, || {
+            format!("{:016x} at {}, and it was {:016x}", found.state_hash, found.position, end.hash)
+        })?;
+        self.models = end.models.clone();
+        sometimes!("carts: left in the middle of a mass of expiries", end.is_partial);
+        self.is_lost |= end.is_partial;
         let clock = ManualClock::new(TimestampMs(self.now_ms));
         let source = ClockSource::Manual(Arc::clone(&clock));
         let opened = open(Arc::new(self.disk.clone()), source, config, &mut |_| {});
@@ -738,9 +750,10 @@ impl CartWorld {
             .map_err(|error| Violation { claim: "a start succeeds when nothing is broken", seen: error.to_string() })?;
         let shift_ms = if found.time.0 == 0 { 0 } else { self.now_ms.saturating_sub(found.time.0) };
         let shift_ms = shift_ms.min(OUTAGE_GRACE_MS_MAX);
-        self.models.of.values_mut().for_each(|model| model.resume(shift_ms, ResumeCause::Outage));
+        self.models.values_mut().for_each(|model| model.resume(shift_ms, ResumeCause::Outage));
         let assigned = engine.position();
-        self.ends = BTreeMap::from([(assigned, self.models.clone())]);
+        let hash = hash_of(&engine.status());
+        self.ends = BTreeMap::from([(assigned, End { models: self.models.clone(), hash, is_partial: false })]);
         let shards_now = vec![(TimestampMs(self.now_ms), false); shards.len()];
         let inbox = Arc::default();
         self.running = Some(Running {
@@ -783,8 +796,8 @@ impl CartWorld {
     }
 }
 
-fn is_of_cart(command: &Command) -> bool {
-    matches!(command, Command::HoldMany(_) | Command::ConfirmMany(_) | Command::ReleaseMany(_) | Command::Cart(_))
+fn hash_of(status: &Status) -> u64 {
+    status.shards.iter().fold(0, |hash, shard| hash ^ shard.hash)
 }
 
 type Judged = (EventKey, Command, Option<Result<Done, Refused>>);

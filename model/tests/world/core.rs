@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use inventory_core::{
+    cart::CartStep,
     change::{Change, Held, HoldView, Record, ResumeCause},
     codec,
     command::Command,
@@ -58,6 +59,8 @@ pub struct Core {
     config: SlotConfig,
     /// A slot that went through an image some time ago and was given everything since: it must judge as the other.
     twin: Option<Slot>,
+    /// Parts of carts that asked their first events since they were taken.
+    asking: Vec<(EventKey, HoldId)>,
 }
 
 impl Core {
@@ -70,6 +73,7 @@ impl Core {
             shadows: BTreeMap::new(),
             config,
             twin: None,
+            asking: Vec::new(),
         }
     }
 
@@ -119,7 +123,7 @@ impl Core {
             Decision::Touched { touched, replayed, .. } => Ok(Answer::Touched { touched, replayed }),
             Decision::Allocations { allocations, .. } => Ok(Answer::Allocations { allocations }),
             Decision::Order { parts, .. } => Ok(Answer::Order { parts }),
-            Decision::Verdict { .. } => panic!("only a part of a cart asks for a verdict"),
+            Decision::Verdict { verdict, .. } => Ok(Answer::Verdict { verdict }),
             Decision::Page { .. } => panic!("only a list has pages"),
             Decision::Change(number, change) => {
                 let touched = self.slot.touched_by(number, &change);
@@ -139,9 +143,12 @@ impl Core {
                     | Command::SetAllocation(_)
                     | Command::SetPriceLevel(_)
                     | Command::RemoveAllocation(_) => panic!("it touches places"),
-                    Command::HoldMany(_) | Command::ConfirmMany(_) | Command::ReleaseMany(_) | Command::Cart(_) => {
-                        panic!("carts are not modelled yet")
-                    }
+                    Command::HoldMany(many) => many.cart_id,
+                    Command::ConfirmMany(_) | Command::ReleaseMany(_) => panic!("they change nothing by themselves"),
+                    Command::Cart(step) => match self.part_after(number, step) {
+                        Some(part) => part,
+                        None => return Ok(Answer::Event { replayed: false }),
+                    },
                     Command::Hold(hold) => hold.hold_id,
                     Command::Extend(extend) => extend.hold_id,
                     Command::Confirm(confirm) => confirm.hold_id,
@@ -183,6 +190,18 @@ impl Core {
         assert_eq!(image_of(&alone), image.bytes, "one state has one image");
     }
 
+    /// The part that a step changed; nothing when it let it go.
+    fn part_after(&self, number: EventNumber, step: &CartStep) -> Option<HoldId> {
+        let id = match step {
+            CartStep::Prepare(prepare) => prepare.hold.hold_id,
+            CartStep::Decide { cart_id, .. } => *cart_id,
+            CartStep::Apply { part, .. } => part.cart_id,
+            CartStep::Settle(_) => return None,
+            CartStep::AskPart(_) | CartStep::AskFirst { .. } => panic!("a question changes nothing"),
+        };
+        self.slot.hold_view(number, id).map(|_| id)
+    }
+
     /// All pages of a list, one by one. Their order is another after an image.
     fn list(&self, now: TimestampMs, key: EventKey, list: List) -> Result<Answer, Reject> {
         let all = normal(all_pages(&self.slot, now, key, list));
@@ -203,7 +222,16 @@ impl Core {
         }
         if let Some(twin) = &mut self.twin {
             assert!(twin.decide_due(now).is_none(), "nothing else is due after an image");
+            // It asks from its image on: at other times than the other.
+            twin.take_due_parts(now);
         }
+        let due = self.slot.take_due_parts(now);
+        self.asking.extend(due.iter().map(|due| (due.event, due.part.cart_id)));
+    }
+
+    /// Parts of carts that have asked their first events.
+    pub fn take_asking(&mut self) -> Vec<(EventKey, HoldId)> {
+        std::mem::take(&mut self.asking)
     }
 
     /// Raise floors while the memory of ended holds is full.
@@ -258,9 +286,11 @@ impl Core {
         })
     }
 
-    /// What is, and what the public sees of it.
+    /// What is, and what the public sees of it; nothing of an event that is not there.
     pub fn shown(&self, key: EventKey) -> Shadow {
-        let event = self.slot.find(key).and_then(|number| self.slot.event(number)).expect("it was made");
+        let Some(event) = self.slot.find(key).and_then(|number| self.slot.event(number)) else {
+            return Shadow::default();
+        };
         let bit = |word: u64, seat: u32| (word >> (seat % 64) & 1) as u8;
         let public_seat = |seat: u32| {
             let (held, sold) = event.public_words(seat as usize / 64);

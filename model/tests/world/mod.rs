@@ -1,6 +1,8 @@
 //! What the tests share: chance with a seed, small plans with everything in them, and who plays stories.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
+pub mod cart_words;
+pub mod carts;
 pub mod core;
 pub mod story;
 

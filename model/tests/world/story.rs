@@ -44,10 +44,10 @@ use inventory_core::{
 };
 use model::{Answer, Model, normal};
 
-use super::{build, core::Core, house};
+use super::{build, cart_words, core::Core, house};
 
 const START: TimestampMs = TimestampMs(1_700_000_000_000);
-const KEY: EventKey = EventKey(0x101);
+pub(super) const KEY: EventKey = EventKey(0x101);
 
 /// Play the story on core and model.
 pub fn check(plan: &PlanSpec, story: &str) {
@@ -68,14 +68,14 @@ pub struct Stage {
 }
 
 /// Words of a line: `name=value` and bare ones.
-struct Words<'a>(Vec<&'a str>);
+pub struct Words<'a>(Vec<&'a str>);
 
 impl<'a> Words<'a> {
-    fn value(&self, name: &str) -> Option<&'a str> {
+    pub(super) fn value(&self, name: &str) -> Option<&'a str> {
         self.0.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
     }
 
-    fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
+    pub(super) fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         let digits = self.value(name)?.trim_end_matches(char::is_alphabetic);
         Some(digits.parse().unwrap_or_else(|_| panic!("{name}= is followed by a number")))
     }
@@ -96,7 +96,7 @@ impl<'a> Words<'a> {
     }
 
     /// `name=3,4`
-    fn list<T: std::str::FromStr>(&self, name: &str) -> Vec<T> {
+    pub(super) fn list<T: std::str::FromStr>(&self, name: &str) -> Vec<T> {
         let parse = |one: &str| one.parse().unwrap_or_else(|_| panic!("no part of {name}= is {one}"));
         self.value(name).map_or_else(Vec::new, |list| list.split(',').map(parse).collect())
     }
@@ -164,7 +164,7 @@ fn uuid_v7(time: TimestampMs, low: u128) -> u128 {
     u128::from(time.0) << 80 | 7 << 76 | 0b10 << 62 | low
 }
 
-fn since_start(ms: u64) -> TimestampMs {
+pub(super) fn since_start(ms: u64) -> TimestampMs {
     START.plus_ms(ms)
 }
 
@@ -248,7 +248,11 @@ impl Stage {
         assert_eq!(self.tell(&core), self.tell(&model), "core, then model: {line}");
         self.core.slot.assert_valid();
         self.model.assert_valid();
-        assert_eq!(self.core.shadow(KEY), Some(&self.core.shown(KEY)), "moves tell what is: {line}");
+        assert_eq!(
+            self.core.shadow(KEY).cloned().unwrap_or_default(),
+            self.core.shown(KEY),
+            "moves tell what is: {line}"
+        );
         core
     }
 
@@ -310,6 +314,9 @@ impl Stage {
                 .collect(),
             ..Part::default()
         };
+        if cart_words::is_of_carts(verb) {
+            return cart_words::read(verb, hold_id, self.hold(hold_id, words), words);
+        }
         match verb {
             "hold" => Command::Hold(Box::new(self.hold(hold_id, words))),
             "explain" => Command::Explain(Box::new(self.hold(hold_id, words))),
@@ -519,6 +526,7 @@ impl Stage {
                 let told: Vec<String> = holds.chain(Some(self.tell_parts(parts))).collect();
                 told.join("; ").trim_end_matches("; ").into()
             }
+            Ok(Answer::Verdict { verdict }) => cart_words::tell_verdict(verdict.as_ref()),
             Ok(Answer::Event { replayed }) => format!("done{}", if *replayed { ", again" } else { "" }),
             Err(reject) => self.tell_reject(reject),
         }
@@ -605,7 +613,7 @@ impl Stage {
             Arrangement::Stranding if view.state == HoldState::Active => text + ", stranding one",
             Arrangement::Split if view.state == HoldState::Active => text + ", in pieces",
             Arrangement::General if view.state == HoldState::Active => text + ", without seats",
-            _ => text,
+            _ => text + &cart_words::tell_part(view),
         }
     }
 
