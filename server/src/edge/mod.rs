@@ -5,6 +5,7 @@ pub(crate) mod admission;
 mod advice;
 pub(crate) mod batch;
 pub(crate) mod calls;
+mod carts;
 pub(crate) mod connection;
 pub(crate) mod convert;
 pub(crate) mod convert_admin;
