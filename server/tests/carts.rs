@@ -203,7 +203,7 @@ async fn a_refusal_names_its_event_and_leaves_nothing() {
     );
     assert_eq!(unknown.fields, ["parts[1].seats[1]"]);
     let full = wire::CartPart { event_id: "camp".into(), ga: vec![floor(6)], ..Default::default() };
-    refused(carts.hold(many(&id, vec![part("day-1", &[1]), full])).await, "PLACES_UNAVAILABLE", "camp");
+    refused(carts.hold(many(&id, vec![part("day-1", &[1]), full])).await, "NOT_ENOUGH_PLACES", "camp");
     refused(carts.hold(many(&id, vec![part("day-1", &[1]), part("none", &[1])])).await, "EVENT_NOT_FOUND", "none");
     carts.server.set_state("park", wire::EventState::Paused).await;
     refused(carts.hold(festival(&id)).await, "PLACES_UNAVAILABLE", "day-2");

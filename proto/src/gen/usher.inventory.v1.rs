@@ -436,7 +436,8 @@ pub struct Hold {
     /// else to `expires_at_ms`.
     #[prost(uint64, tag = "9")]
     pub expires_in_ms: u64,
-    /// While paying, when the payment must have ended, milliseconds since 1970 UTC: without a word the hold is active
+    /// While paying, when the payment must have ended, or the cart be decided, milliseconds since 1970 UTC: without a word
+    /// a part of a cart has expired then, and another hold is active
     /// again then if `expires_at_ms` is later, else it has expired. 0: no payment is open.
     #[prost(uint64, tag = "10")]
     pub payment_deadline_ms: u64,
@@ -482,7 +483,8 @@ pub enum HoldState {
     Unspecified = 0,
     /// The places are the buyer's until `expires_at_ms`.
     Active = 1,
-    /// A payment is open: the places are the buyer's until `payment_deadline_ms`.
+    /// A payment is open, or it is a part of a cart that is not decided: the places are the buyer's until
+    /// `payment_deadline_ms`.
     Paying = 2,
     /// Sold.
     Confirmed = 3,
@@ -525,7 +527,7 @@ impl HoldState {
 pub enum HoldCause {
     /// The hold has not ended.
     Unspecified = 0,
-    /// The seller asked for it: ConfirmHold or ReleaseHold.
+    /// The seller asked for it: ConfirmHold or ReleaseHold, or ConfirmMany or ReleaseMany.
     Requested = 1,
     /// Another hold took its place in one step.
     Replaced = 2,
@@ -934,7 +936,7 @@ pub mod cart_service_client {
     /// pay before it, as while a payment is open: there is no BeginPayment for a cart. No part of it can be confirmed,
     /// extended, replaced or released alone (PAYMENT_IN_PROGRESS), and at the deadline all of it is given back.
     ///
-    /// Refusals are as in InventoryService. One of a single event names it: `eventId` in the metadata, and a field of a part
+    /// Carts travel as unary calls; a Session knows their parts by GetHold. Refusals are as in InventoryService. One of a single event names it: `eventId` in the metadata, and a field of a part
     /// as `parts[1].seats[0]`. When the outcome of a call is not known, send it again as it was: each is done once.
     #[derive(Debug, Clone)]
     pub struct CartServiceClient<T> {
@@ -1140,7 +1142,7 @@ pub mod cart_service_server {
     /// pay before it, as while a payment is open: there is no BeginPayment for a cart. No part of it can be confirmed,
     /// extended, replaced or released alone (PAYMENT_IN_PROGRESS), and at the deadline all of it is given back.
     ///
-    /// Refusals are as in InventoryService. One of a single event names it: `eventId` in the metadata, and a field of a part
+    /// Carts travel as unary calls; a Session knows their parts by GetHold. Refusals are as in InventoryService. One of a single event names it: `eventId` in the metadata, and a field of a part
     /// as `parts[1].seats[0]`. When the outcome of a call is not known, send it again as it was: each is done once.
     #[derive(Debug)]
     pub struct CartServiceServer<T> {
@@ -1699,7 +1701,8 @@ pub enum Reason {
     HoldAlreadyConfirmed = 511,
     /// The hold cannot be extended any further; its timer is as it was.
     RenewalCap = 512,
-    /// A payment is open on the hold: end it first, or wait for its deadline.
+    /// A payment is open on the hold: end it first, or wait for its deadline. Or it is a part of a cart that is not
+    /// decided: confirm or release the cart.
     PaymentInProgress = 513,
     /// The hold has used up its payment attempts. Until its deadline it can still be confirmed.
     PaymentAttemptsCap = 514,
