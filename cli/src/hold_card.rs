@@ -110,7 +110,9 @@ impl HoldCard {
     /// All there is to know, for people.
     pub(crate) fn text(&self, arrangement: Arrangement) -> String {
         let hold = &self.hold;
-        let left = |count: u32| if self.is_live() { count.to_string() } else { String::new() };
+        // A part of a cart is neither extended nor paid by itself.
+        let may_act = self.is_live() && hold.cart.is_none();
+        let left = |count: u32| if may_act { count.to_string() } else { String::new() };
         let lost = if hold.places_lost == 0 { String::new() } else { hold.places_lost.to_string() };
         let cause = if self.is_live() { "" } else { cause_word(hold.cause()).unwrap_or("") };
         fields(&[
