@@ -15,7 +15,8 @@ use crate::venue_plan::VenuePlan;
 
 const SUGGEST_EXAMPLES: &str = "Examples:
   usherctl suggest concert-1 --best 4
-  usherctl suggest concert-1 --best 2 --options 5 --section Stalls --contiguous-only";
+  usherctl suggest concert-1 --best 2 --options 5 --section Stalls --contiguous-only
+  usherctl suggest concert-1 --best 2 --allocation-key fans-2027 --include-unallocated";
 
 /// Tell ways to seat a party, best first, and hold nothing
 #[derive(Args, Debug)]
@@ -48,6 +49,12 @@ pub(crate) struct SuggestOptions {
     /// Choose only seats, no general admission
     #[arg(long)]
     seats_only: bool,
+    /// Choose from the allocation with this key; may be repeated
+    #[arg(long, value_name = "KEY")]
+    allocation_key: Vec<String>,
+    /// With keys, choose from general sale as well
+    #[arg(long, requires = "allocation_key")]
+    include_unallocated: bool,
 }
 
 /// `usherctl suggest`.
@@ -64,6 +71,8 @@ pub(crate) async fn suggest(client: &Client, options: &SuggestOptions) -> Result
             seats_only: options.seats_only,
         }),
         options_max: options.options,
+        allocation_keys: options.allocation_key.clone(),
+        include_unallocated: options.include_unallocated,
     };
     let answer = client.unary().suggest(request).await?;
     let has_areas = answer.options.iter().any(|option| !option.ga.is_empty());

@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::advice::SuggestOptions;
+use crate::allocation::AllocationCommand;
 use crate::availability::AvailabilityOptions;
 use crate::cart::CartCommand;
 use crate::event::EventCommand;
@@ -87,6 +88,12 @@ pub(crate) enum Command {
     Holds(HoldsOptions),
     Kill(KillOptions),
     Unkill(UnkillOptions),
+    /// Set places aside for those who bring a key
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  usherctl allocation set concert-1 fans-2027 Stalls/A --ga FLOOR=50\n  usherctl allocation list concert-1"
+    )]
+    Allocation(AllocationCommand),
     Availability(AvailabilityOptions),
     #[command(name = "seatmap")]
     SeatMap(SeatMapOptions),

@@ -22,6 +22,7 @@ const HOLD_EXAMPLES: &str = "Examples:
   usherctl hold concert-1 A-1 A-2
   usherctl hold concert-1 --best 4 --section Stalls --contiguous-only
   usherctl hold concert-1 --ga FLOOR=2 --ttl 90s --customer c-17
+  usherctl hold concert-1 --best 2 --allocation-key fans-2027
   usherctl hold concert-1 A-3 A-4 --replace 01934b2e-7f00-7abc-8def-0123456789ab
 
 All places are held, or none is.";
@@ -80,6 +81,12 @@ pub(crate) struct HoldOptions {
     /// Choose only seats, no general admission
     #[arg(long, requires = "best")]
     seats_only: bool,
+    /// Take from the allocation with this key too; may be repeated
+    #[arg(long, value_name = "KEY")]
+    allocation_key: Vec<String>,
+    /// With keys, let the server choose from general sale as well
+    #[arg(long, requires = "best", requires = "allocation_key")]
+    include_unallocated: bool,
     /// Time to live; without it, the event's
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     ttl: Option<Duration>,
@@ -197,6 +204,8 @@ impl HoldOptions {
             customer: self.customer.clone().unwrap_or_default(),
             ttl_ms: self.ttl.map_or(0, duration::millis),
             replace_hold_id: self.replace.map_or_else(String::new, |hold| hold.to_string()),
+            allocation_keys: self.allocation_key.clone(),
+            include_unallocated: self.include_unallocated,
             ..HoldRequest::default()
         }
     }

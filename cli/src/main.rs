@@ -22,6 +22,7 @@ mod payment;
 mod hold_card;
 mod orders;
 mod house;
+mod allocation;
 mod place_words;
 mod place_list;
 mod availability;
@@ -152,6 +153,9 @@ fn run(arguments: Arguments) -> Result<Report, Failure> {
         Command::Holds(options) => online(&arguments.endpoint, async |client| house::holds(client, &options).await),
         Command::Kill(options) => online(&arguments.endpoint, async |client| house::kill(client, &options).await),
         Command::Unkill(options) => online(&arguments.endpoint, async |client| house::unkill(client, &options).await),
+        Command::Allocation(command) => {
+            online(&arguments.endpoint, async |client| allocation::run(client, command).await)
+        }
         Command::Availability(options) => {
             online(&arguments.endpoint, async |client| availability::availability(client, &options).await)
         }

@@ -108,6 +108,9 @@ pub(crate) struct SellOptions {
     /// Ticket type of each seat, in their order: numbers with commas between, or repeated
     #[arg(long, value_name = "N", value_delimiter = ',')]
     ticket_type: Vec<u32>,
+    /// Seats and admissions may be of the allocation with this key; may be repeated
+    #[arg(long, value_name = "KEY")]
+    allocation_key: Vec<String>,
     #[command(flatten)]
     conditions: Conditions,
 }
@@ -141,9 +144,9 @@ pub(crate) struct ReturnOptions {
 /// Where returned places go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ReturnChoice {
-    /// Where they came from
+    /// Where they came from, the allocation they are of
     Origin,
-    /// To general sale
+    /// To general sale, whatever allocation they are of
     General,
     /// Out of sale
     Killed,
@@ -188,6 +191,9 @@ pub(crate) struct ExchangeOptions {
     /// Take all that this hold of the event has
     #[arg(long, value_name = "HOLD", value_parser = parse_hold_id, conflicts_with_all = ["take", "take_ga"])]
     take_hold: Option<HoldId>,
+    /// What is taken may be of the allocation with this key; may be repeated
+    #[arg(long, value_name = "KEY", conflicts_with = "take_hold")]
+    allocation_key: Vec<String>,
     #[command(flatten)]
     conditions: Conditions,
 }
@@ -259,6 +265,7 @@ pub(crate) async fn sell(client: &Client, options: &SellOptions) -> Result<Repor
         ga: options.ga.iter().map(Admissions::to_wire).collect(),
         ticket_types: options.ticket_type.clone(),
         customer: options.customer.clone().unwrap_or_default(),
+        allocation_keys: options.allocation_key.clone(),
         expected_state: options.conditions.expected_state(),
         validate_only: options.conditions.validate_only,
         ..SellDirectRequest::default()
@@ -362,6 +369,7 @@ pub(crate) async fn exchange(client: &Client, options: &ExchangeOptions) -> Resu
         None => Take::Places(NamedPlaces {
             seat_keys: options.take.clone(),
             ga: options.take_ga.iter().map(Admissions::to_wire).collect(),
+            allocation_keys: options.allocation_key.clone(),
             ..NamedPlaces::default()
         }),
     };

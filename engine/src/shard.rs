@@ -35,7 +35,7 @@ use inventory_core::{
     place::Move,
     plan::Plan,
     reject::Reject,
-    slot::{Decision, Slot, Touched},
+    slot::{Decision, Slot},
 };
 use probe::{buggify, planted, sometimes, tell};
 
@@ -533,7 +533,7 @@ impl Shard {
             }
             Ok(Decision::Change(event, change)) => {
                 let hold_id = hold_of(&change);
-                let touched = Touched::of(&change);
+                let touched = self.slots[at].slot.touched_by(event, &change);
                 // A part of a refused cart is forgotten at once, the first one when it is settled.
                 let may_be_forgotten = matches!(&change, Change::CartReleased(part) if part.cause == CartEnd::Refused);
                 let place = self.make(at, event, change);

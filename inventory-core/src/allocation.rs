@@ -47,8 +47,8 @@ impl AllocationKeys {
     /// # Errors
     /// The first refusal, naming the field.
     pub fn check(&self) -> Result<(), Reject> {
-        let is_twice = |(at, key): (usize, &Box<str>)| self.keys[..at].contains(key);
-        if self.keys.len() > ALLOCATION_KEYS_MAX || self.keys.iter().enumerate().any(is_twice) {
+        let is_twice = (0..self.keys.len()).any(|at| self.keys[..at].contains(&self.keys[at]));
+        if self.keys.len() > ALLOCATION_KEYS_MAX || is_twice {
             return Err(Reject::invalid(Field::AllocationKeys, "must be at most 16, each once"));
         }
         if self.keys.iter().any(|key| !is_key(key)) {
@@ -547,7 +547,8 @@ impl Allocations {
         expected.index_openings(&event.plan, &event.planes);
         assert!(expected == *self, "planes and openings of the allocations of {} are what its tags say", event.id);
         for area in 0..self.quotas.len() as u16 {
-            assert!(self.quotas(area).all(|(_, quota)| quota.used() <= quota.quota), "quotas of {}", event.id);
+            let fits = |(_, quota): (u8, Quota)| quota.quota > 0 && quota.used() <= quota.quota;
+            assert!(self.quotas(area).all(fits), "quotas of {}", event.id);
             assert!(self.unused(area) <= event.area_open(area), "what is unused of quotas of {} is open", event.id);
         }
     }
@@ -731,6 +732,16 @@ impl Event {
         }
     }
 
+    /// All places of an allocation.
+    pub(crate) fn touched_whole(&self, key: &str) -> Option<Touched> {
+        let all = self.allocations.as_deref()?;
+        let number = all.find(key)?;
+        let seats = (0..self.plan.seat_count()).filter(|&seat| all.tag(seat) == number).collect();
+        let quota = |area| Some((area, all.quota(area, all.source_of(area, number)?).quota));
+        let areas = (0..self.areas.len() as u16).filter_map(quota).collect();
+        Some(Touched { seats, areas, holds: Vec::new() })
+    }
+
     /// All allocations, by number.
     fn allocation_views(&self) -> Vec<AllocationView> {
         let Some(all) = &self.allocations else { return Vec::new() };
@@ -856,8 +867,10 @@ impl Slot {
             return Err(Reject::PlacesInUse { places: in_the_way });
         }
         if command.validate_only {
-            let touched =
-                if whole { touched_whole(event, all, number) } else { Touched { seats, areas, holds: Vec::new() } };
+            let touched = match whole {
+                true => event.touched_whole(&command.key).unwrap_or_default(),
+                false => Touched { seats, areas, holds: Vec::new() },
+            };
             return Ok(Decision::Touched { event: event.number, touched, replayed: false });
         }
         let (request, key) = ((command.request_id, fingerprint), command.key.clone());
@@ -918,23 +931,50 @@ impl Slot {
                 let quota = event.allocations.as_ref().expect("it is there").quota(area, source).quota;
                 event.set_quota(area, source, quota - less, moves);
             }
-            return;
+            return self.free_emptied(number, moves);
         }
         let seats: Vec<u32> = (0..event.plan.seat_count()).filter(|&seat| all.tag(seat) == one).collect();
         event.set_tags(&seats, 0, moves);
-        // Its holds and sales are of general sale now, and of what they remember it is gone.
+        self.free_sources(number, one, &sources, moves);
+        let event = self.event_mut(number);
+        let all = event.allocations.as_mut().expect("it is there");
+        event.hash ^= all.get(one).hash(one);
+        all.all[usize::from(one) - 1] = None;
+        if all.is_empty() {
+            event.allocations = None;
+        }
+    }
+
+    /// Quotas of nothing go.
+    pub(crate) fn free_emptied(&mut self, number: EventNumber, moves: &mut Moves<'_>) {
+        let Some(all) = self.event(number).and_then(|event| event.allocations.as_deref()) else { return };
+        let of_area = |area: u16| {
+            let emptied = all.quotas(area).filter(|(_, quota)| quota.quota == 0);
+            emptied.map(move |(source, _)| (area, source))
+        };
+        let emptied: Vec<(u16, u8)> = (0..all.quotas.len() as u16).flat_map(of_area).collect();
+        self.free_sources(number, 0, &emptied, moves);
+    }
+
+    /// Quotas (areas and sources) are gone: their holds and sales are of general sale now. Allocation `number` is gone
+    /// from what holds remember; 0: none is.
+    fn free_sources(&mut self, event_number: EventNumber, number: u8, sources: &[(u16, u8)], moves: &mut Moves<'_>) {
+        if number == 0 && sources.is_empty() {
+            return;
+        }
         let of_event: Vec<u32> =
-            self.holds.iter().filter(|(_, entry)| entry.event == number).map(|(at, _)| at).collect();
+            self.holds.iter().filter(|(_, entry)| entry.event == event_number).map(|(at, _)| at).collect();
         for at in of_event {
             let entry = &mut self.holds[at];
             let before = entry.hash();
-            entry.forget_allocation(one, &sources);
+            entry.forget_allocation(number, sources);
             let after = entry.hash();
-            self.event_mut(number).hash ^= before ^ after;
+            self.event_mut(event_number).hash ^= before ^ after;
         }
-        let event = self.event_mut(number);
-        for &(area, source) in &sources {
-            let all = event.allocations.as_mut().expect("it is there");
+        let event = self.event_mut(event_number);
+        event.rest_in_general(sources);
+        for &(area, source) in sources {
+            let all = event.allocations.as_mut().expect("it has quotas");
             let unused = all.quota(area, source).unused();
             event.hash ^= all.change_quota(area, source, |quota| *quota = Quota::default());
             if let Some(moves) = moves
@@ -945,15 +985,5 @@ impl Slot {
                 moves.push(Move { what, from: PlaceState::Killed, to: state, state });
             }
         }
-        let all = event.allocations.as_mut().expect("it is there");
-        event.hash ^= all.get(one).hash(one);
-        all.all[usize::from(one) - 1] = None;
     }
-}
-
-/// All of an allocation.
-fn touched_whole(event: &Event, all: &Allocations, number: u8) -> Touched {
-    let seats = (0..event.plan.seat_count()).filter(|&seat| all.tag(seat) == number).collect();
-    let quota = |area| Some((area, all.quota(area, all.source_of(area, number)?).quota));
-    Touched { seats, areas: (0..event.areas.len() as u16).filter_map(quota).collect(), holds: Vec::new() }
 }

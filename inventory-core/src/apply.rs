@@ -204,8 +204,10 @@ impl Slot {
             let area = &plan.areas()[at];
             let found = old.find_area(&area.key);
             let counts = found.map_or(AreaCounts::default(), |old_area| event.areas[usize::from(old_area)]);
-            // What is killed shrinks with the area.
-            AreaCounts { killed: counts.killed.min(area.capacity - counts.held - counts.sold), ..counts }
+            // What is killed shrinks with the area, for what is set aside too.
+            let unused = found.map_or(0, |old_area| event.area_unused(old_area));
+            let left = area.capacity - counts.held - counts.sold;
+            AreaCounts { killed: counts.killed.min(left.saturating_sub(unused)), ..counts }
         });
         let areas: Vec<AreaCounts> = areas.collect();
         let mut planes = crate::bitmap::Planes::open(plan.seat_count());
@@ -249,6 +251,8 @@ impl Slot {
             let hash = self.holds[at].hash();
             self.event_mut(number).hash ^= hash;
         }
+        // Views are made anew after another plan.
+        self.free_emptied(number, &mut None);
     }
 
     pub(crate) fn hold(&mut self, now: TimestampMs, number: EventNumber, held: &Held, moves: &mut Moves<'_>) {

@@ -308,7 +308,8 @@ impl Slot {
         let mut except: Vec<u32> =
             replaced.iter().flat_map(|entry| entry.unsold_seats()).map(|seat| seat.index).collect();
         except.sort_unstable();
-        let access = Access::at(event, &hold.allocations, now);
+        // Whom it leaves alone is no matter of windows.
+        let access = Access::without_window(event, &hold.allocations);
         let reached = access.reached();
         let taken = reached.taken(&[], &except);
         let picked = picked.unwrap_or_default();
@@ -478,14 +479,10 @@ impl Slot {
         confirm: &Confirm,
         fingerprint: u64,
     ) -> Result<Decision, Reject> {
-        let named = |seat: u32| PlaceInTheWay { place: Moved::Seat(seat), state: event.seat_state(seat) };
+        let named = |seat: u32| PlaceInTheWay { place: Moved::Seat(seat), state: event.public_state(seat) };
         let is_foreign = |seat: u32| {
             let tag = event.tag(seat);
             tag != 0 && !entry.tags().contains(&tag)
-        };
-        let named = |seat: u32| match is_foreign(seat) {
-            true => PlaceInTheWay { place: Moved::Seat(seat), state: event.public_state(seat) },
-            false => named(seat),
         };
         let taken = entry.unsold_seats().map(|seat| seat.index);
         let taken = taken.filter(|&seat| event.seat_state(seat) != PlaceState::Open || is_foreign(seat));
@@ -684,7 +681,7 @@ fn nothing_lost(event: &Event, entry: &Entry) -> Result<(), Reject> {
     if entry.lost_count() == 0 {
         return Ok(());
     }
-    let named = |&seat: &u32| PlaceInTheWay { place: Moved::Seat(seat), state: event.seat_state(seat) };
+    let named = |&seat: &u32| PlaceInTheWay { place: Moved::Seat(seat), state: event.public_state(seat) };
     Err(Reject::PlacesUnavailable { places: entry.lost().0.iter().map(named).collect() })
 }
 
@@ -960,7 +957,7 @@ fn nothing_fits(access: &Access<'_>, wanted: &Wanted, asked: Option<&BestAvailab
     let plan = &event.plan;
     let (mut open, mut held) = (event.seats.open, event.seats.held);
     let has_filter = !(wanted.levels.is_empty() && wanted.sections.is_empty() && wanted.zone.is_none());
-    if has_filter || event.allocations.is_some() {
+    if has_filter || !access.best_reaches_all() {
         (open, held) = count_matching(event, &access.reached_by_best(), wanted);
     }
     // General admission could serve the party as well, unless it asked for what only seats give.
@@ -1020,7 +1017,7 @@ fn check_part(event: &Event, entry: &Entry, part: &Part) -> Result<(), Reject> {
         .seats
         .iter()
         .filter(|&&seat| !entry.unsold_seats().any(|held| held.index == seat))
-        .map(|&seat| PlaceInTheWay { place: Moved::Seat(seat), state: event.seat_state(seat) })
+        .map(|&seat| PlaceInTheWay { place: Moved::Seat(seat), state: event.public_state(seat) })
         .collect();
     for wanted in &part.admissions {
         let same = |held: &Admission| (held.area, held.ticket_type) == (wanted.area, wanted.ticket_type);

@@ -183,7 +183,7 @@ impl Slot {
             of_order.sort_unstable();
             let foreign = seats.iter().filter(|seat| of_order.binary_search(seat).is_err());
             let mut foreign: Vec<PlaceInTheWay> = foreign
-                .map(|&seat| PlaceInTheWay { place: Moved::Seat(seat), state: event.seat_state(seat) })
+                .map(|&seat| PlaceInTheWay { place: Moved::Seat(seat), state: event.public_state(seat) })
                 .collect();
             for (area, ticket_type, quantity) in admissions {
                 let mut missing = quantity;
@@ -391,6 +391,8 @@ impl Slot {
         if returned.to == ReturnTo::General {
             event.free_of_tags(&returned.seats, moves);
         }
+        self.free_emptied(number, moves);
+        let event = self.event_mut(number);
         let Some(reason) = reason else { return };
         event.move_seats(returned.seats.iter().copied(), PlaceState::Open, PlaceState::Killed, reason, moves);
         for (_, admission) in &returned.admissions {

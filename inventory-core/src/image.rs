@@ -82,7 +82,7 @@ pub fn encode_slot(slot: &Slot, out: &mut Vec<u8>) {
     };
     let has_expiries = slot.events.iter().any(left_behind);
     let parts =
-        u8::from(has_kills) * KILLS | u8::from(has_allocations) * ALLOCATIONS | u8::from(has_expiries) * EXPIRIES;
+        (u8::from(has_kills) * KILLS) | (u8::from(has_allocations) * ALLOCATIONS) | (u8::from(has_expiries) * EXPIRIES);
     let version = match parts {
         0 => PLAIN,
         KILLS => WITH_KILLS,

@@ -51,7 +51,7 @@ impl<'a> Access<'a> {
             Some(all) => keys.keys.iter().filter_map(|key| all.find(key)).collect(),
             None => Numbers::new(),
         };
-        let best_general = brought.is_empty() || keys.include_unallocated;
+        let best_general = keys.keys.is_empty() || keys.include_unallocated;
         let keyed = (!brought.is_empty()).then(|| Box::new(Keyed { usable: brought.clone(), all: brought }));
         Self { event, all, keyed, general: true, best_general }
     }
@@ -62,7 +62,8 @@ impl<'a> Access<'a> {
         let settings = &event.settings;
         let general = is_open((settings.opens_at, settings.closes_at), now);
         if event.allocations.is_none() {
-            return Self { event, all: None, keyed: None, general, best_general: true };
+            let best_general = keys.keys.is_empty() || keys.include_unallocated;
+            return Self { event, all: None, keyed: None, general, best_general };
         }
         let mut access = Self::without_window(event, keys);
         access.general = general;
@@ -89,6 +90,11 @@ impl<'a> Access<'a> {
     /// The event.
     pub(crate) fn event(&self) -> &'a Event {
         self.event
+    }
+
+    /// Whether best available searches all seats.
+    pub(crate) fn best_reaches_all(&self) -> bool {
+        self.all.is_none() && self.general && self.best_general
     }
 
     /// When an allocation, or general sale, opens and closes; zero: never.
@@ -136,7 +142,8 @@ impl<'a> Access<'a> {
         }
         if has_best {
             let mut sources = Numbers::from_slice(self.brought());
-            if self.best_general {
+            // With keys of no allocation there is nothing to draw on; the window of the event is judged all the same.
+            if self.best_general || sources.is_empty() {
                 sources.push(GENERAL);
             }
             self.judge_sources(now, &sources)?;
@@ -226,8 +233,8 @@ impl<'a> Access<'a> {
     fn seats_of(&self, general: bool) -> Reached<'a> {
         let event = self.event;
         let Some(all) = self.all else {
-            let index = Some(&event.openings);
-            return Reached { event, planes: Vec::new(), outside: None, is_every: true, index };
+            let index = general.then_some(&event.openings);
+            return Reached { event, planes: Vec::new(), outside: None, is_every: general, index };
         };
         let planes: Vec<&'a [u64]> = self.usable().iter().map(|&number| all.get(number).plane()).collect();
         let index = match (self.usable(), general) {

@@ -62,7 +62,7 @@ fn rest_ms(now: TimestampMs, hold_id: HoldId, what: Rest, rest_ms_max: u64) -> u
     let of_place = what.hash(now);
     let drawn = mix(mix(of_place ^ hold_id.0 as u64) ^ (hold_id.0 >> 64) as u64);
     // A product's upper half: nearly the same chance for each, and no division.
-    (u128::from(drawn) * u128::from(rest_ms_max + 1) >> 64) as u64
+    ((u128::from(drawn) * u128::from(rest_ms_max + 1)) >> 64) as u64
 }
 
 impl Event {
@@ -105,6 +105,27 @@ impl Event {
             }
             Rest::Admissions(admission) => {
                 self.move_admission(admission, PlaceState::Held, PlaceState::Open, moves);
+            }
+        }
+    }
+
+    /// Admissions that rest are of general sale, of whatever gone quota they were.
+    pub(crate) fn rest_in_general(&mut self, sources: &[(u16, u8)]) {
+        let of_source = |what: &Rest| match what {
+            Rest::Admissions(admission) => sources.contains(&(admission.area, admission.source)),
+            Rest::Seat(_) => false,
+        };
+        let drawn: Vec<(TimestampMs, Rest, u32)> = self
+            .resting
+            .iter()
+            .filter(|((_, what), _)| of_source(what))
+            .map(|((until, what), &count)| (*until, *what, count))
+            .collect();
+        for (until, what, count) in drawn {
+            let Rest::Admissions(admission) = what else { continue };
+            for _ in 0..count {
+                self.change_rest(until, what, false);
+                self.change_rest(until, Rest::Admissions(Admission { source: 0, ..admission }), true);
             }
         }
     }

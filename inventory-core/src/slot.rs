@@ -147,9 +147,8 @@ pub struct Touched {
 }
 
 impl Touched {
-    /// What a change touched; `None`: it is no change of the house.
-    #[must_use]
-    pub fn of(change: &Change) -> Option<Touched> {
+    /// What a change names; `None`: it is no change of the house.
+    fn of(change: &Change) -> Option<Touched> {
         Some(match change {
             Change::Killed(killed) => {
                 Touched { seats: killed.seats.clone(), areas: killed.areas.clone(), holds: killed.holds.clone() }
@@ -370,6 +369,15 @@ impl Slot {
             at = entry.next;
         }
         Some((number, if first_lapses { Change::PaymentsLapsed(ids) } else { Change::Expired(ids) }))
+    }
+
+    /// What a change of an event touches, before it is applied; `None`: it is no change of the house.
+    #[must_use]
+    pub fn touched_by(&self, number: EventNumber, change: &Change) -> Option<Touched> {
+        match change {
+            Change::AllocationRemoved(removed) if removed.whole => self.event(number)?.touched_whole(&removed.key),
+            _ => Touched::of(change),
+        }
     }
 
     /// A time before which `decide_due` and `take_due_parts` have nothing.

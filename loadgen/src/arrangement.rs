@@ -79,6 +79,7 @@ mod tests {
             server_time_ms: 1,
             expires_at_ms: 2,
             best: Some(BestFact { places, arrangement: arrangement.to_owned() }),
+            presale: false,
         }));
         let mut findings = Findings::default();
         judge(&ledger, &house, &mut findings);

@@ -12,6 +12,7 @@ use crate::measure::{Kind, Measure};
 use crate::options::Scenario;
 use crate::payer::Payer;
 use crate::picks::{self, Habit, Leftover};
+use crate::presale;
 use crate::sale::Sale;
 
 /// One in ten who point at something point at standing room.
@@ -36,19 +37,35 @@ struct Wish {
     places: u64,
     /// The server chooses.
     best: bool,
+    /// With the key of the presale.
+    presale: bool,
 }
 
 impl Wish {
     fn seats(request: HoldRequest, seats: Vec<u32>) -> Self {
-        Self { request: request.seats(seats.iter().copied()), places: seats.len() as u64, seats, best: false }
+        Self {
+            request: request.seats(seats.iter().copied()),
+            places: seats.len() as u64,
+            seats,
+            best: false,
+            presale: false,
+        }
     }
 
     fn area(request: HoldRequest, area: u32, quantity: u32) -> Self {
-        Self { request: request.ga(area, quantity), seats: Vec::new(), places: u64::from(quantity), best: false }
+        Self {
+            request: request.ga(area, quantity),
+            seats: Vec::new(),
+            places: u64::from(quantity),
+            best: false,
+            presale: false,
+        }
     }
 
-    fn best(request: HoldRequest, quantity: u32) -> Self {
-        Self { request: request.best_available(quantity), seats: Vec::new(), places: u64::from(quantity), best: true }
+    fn best(request: HoldRequest, quantity: u32, presale: bool) -> Self {
+        let request = request.best_available(quantity);
+        let request = if presale { request.allocation_keys([presale::KEY]) } else { request };
+        Self { request, seats: Vec::new(), places: u64::from(quantity), best: true, presale }
     }
 
     /// So many places, the very seats that were named, and an arrangement if there was something to arrange.
@@ -103,7 +120,7 @@ impl<'a> Buyer<'a> {
                 if self.sale.options.scenario != Scenario::Picky {
                     self.sale.board.mark(held.seats.iter().copied(), HELD);
                 }
-                self.sale.note(Fact::held(&held, wish.best.then_some(wish.places)));
+                self.sale.note(Fact::held(&held, wish.best.then_some(wish.places), wish.presale));
                 self.decide(held).await;
                 Visit::Over
             }
@@ -128,9 +145,12 @@ impl<'a> Buyer<'a> {
             .ttl(ttl)
             .plan_revision(sale.house.plan_revision);
         let scenario = sale.options.scenario;
+        let has_key = sale.options.presale.is_some_and(|percent| self.chance(percent));
+        // Who finds all of it sold goes where the others go.
+        let presale = sale.options.presale.is_some() && has_key != sale.is_sold_out(has_key);
         if sale.is_sweeping() && scenario == Scenario::Best {
             // One at a time is how the ladder gives away the last seats.
-            return Some(Wish::best(request, 1));
+            return Some(Wish::best(request, 1, presale));
         }
         if sale.is_sweeping() {
             let leftover = sale.board.take_leftover(|count| self.rng.random_range(0..count))?;
@@ -164,7 +184,7 @@ impl<'a> Buyer<'a> {
                 }
             }
         }
-        Some(Wish::best(request, party))
+        Some(Wish::best(request, party, presale))
     }
 
     /// A hold is made: what becomes of it?
@@ -263,7 +283,7 @@ impl<'a> Buyer<'a> {
             }
             // Nothing that the server would choose is left, nor can it come back.
             Reason::SoldOut if scenario == Scenario::Best => {
-                self.sale.sold_out();
+                self.sale.sold_out(wish.presale);
                 Visit::NothingToHave
             }
             Reason::PlacesUnavailable => {

@@ -66,6 +66,9 @@ pub(crate) struct EventFact {
     /// Seats that were not for sale before the run.
     #[serde(default)]
     pub(crate) closed_seats: Vec<u32>,
+    /// Of these, seats that are set aside for buyers who bring the key.
+    #[serde(default)]
+    pub(crate) presale_seats: Vec<u32>,
     /// The orphan rule by name. Empty: not taken down.
     #[serde(default)]
     pub(crate) orphan_rule: String,
@@ -110,6 +113,9 @@ pub(crate) struct HeldFact {
     /// The server chose. Not: places were named.
     #[serde(default)]
     pub(crate) best: Option<BestFact>,
+    /// The buyer brought the key of the presale.
+    #[serde(default)]
+    pub(crate) presale: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -142,8 +148,8 @@ pub(crate) fn arrangement_name(arrangement: Arrangement) -> &'static str {
 }
 
 impl Fact {
-    /// `best`: so many places were left to the server's choice.
-    pub(crate) fn held(held: &Held, best: Option<u64>) -> Self {
+    /// `best`: so many places were left to the server's choice. `presale`: the buyer brought the key.
+    pub(crate) fn held(held: &Held, best: Option<u64>, presale: bool) -> Self {
         Self::Held(HeldFact {
             hold: held.id.to_string(),
             seats: held.seats.clone(),
@@ -153,6 +159,7 @@ impl Fact {
             server_time_ms: held.server_time_ms,
             expires_at_ms: held.expires_at_ms,
             best: best.map(|places| BestFact { places, arrangement: arrangement_name(held.arrangement).to_owned() }),
+            presale,
         })
     }
 
@@ -394,6 +401,7 @@ mod tests {
             server_time_ms: 10,
             expires_at_ms: 5_010,
             best: Some(BestFact { places: 4, arrangement: "contiguous".to_owned() }),
+            presale: false,
         })
     }
 

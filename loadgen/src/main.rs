@@ -31,6 +31,7 @@ mod party;
 mod patience;
 mod payer;
 mod picks;
+mod presale;
 mod progress;
 mod report;
 mod sale;

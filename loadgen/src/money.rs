@@ -113,6 +113,7 @@ mod tests {
             server_time_ms: 1,
             expires_at_ms: 100,
             best: None,
+            presale: false,
         }));
         for &(attempt, late, answers) in payments {
             let came = Fact::Came { hold: "a".to_owned(), attempt: attempt.to_owned(), order: "o".to_owned(), late };

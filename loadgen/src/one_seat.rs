@@ -85,7 +85,7 @@ async fn rivals(options: &Options, event_id: &str, index: usize) -> anyhow::Resu
             let mut found = found.lock();
             found.measure.outcome(Kind::Hold, started.elapsed(), &result);
             match result {
-                Ok(held) => found.facts.push(Fact::held(&held, None)),
+                Ok(held) => found.facts.push(Fact::held(&held, None, false)),
                 Err(Error::Refused(refusal)) if refusal.reason == Reason::PlacesUnavailable => {}
                 Err(error) => {
                     if error.outcome_unknown() {

@@ -108,6 +108,10 @@ pub(crate) struct Options {
     /// picky).
     #[arg(long, value_enum, conflicts_with = "event")]
     pub(crate) orphan_rule: Option<OrphanRuleName>,
+    /// Set about so many percent of an event of our own aside, the nearest, for as many percent of the buyers, who bring
+    /// the key (best).
+    #[arg(long, value_name = "PERCENT", conflicts_with = "event", value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub(crate) presale: Option<u32>,
     /// Percent of holds that are confirmed instead of released (churn).
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub(crate) confirm_share: u32,
@@ -318,6 +322,9 @@ impl Options {
         if self.orphan_rule.is_some() && !matches!(self.scenario, Scenario::Sale | Scenario::Best | Scenario::Picky) {
             return Err("--orphan-rule is for --scenario sale, best and picky".to_owned());
         }
+        if self.presale.is_some() && self.scenario != Scenario::Best {
+            return Err("--presale is for --scenario best".to_owned());
+        }
         if self.until == Until::Duration && self.time_limit().is_none() {
             return Err("--until duration needs --duration".to_owned());
         }
@@ -376,6 +383,8 @@ mod tests {
         assert_eq!((carts.events(), carts.time_limit()), (6, Some(Duration::from_secs(20))));
         assert!(carts.check().is_ok() && of(&["carts", "--events", "1"]).check().is_err());
         assert!(of(&["carts", "--event", "e"]).check().is_err());
+        assert!(of(&["best", "--presale", "20"]).check().is_ok());
+        assert!(of(&["sale", "--presale", "20"]).check().is_err());
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::patience::Patience;
 use crate::picks;
 use crate::progress::Progress;
 use crate::report::{Outcome, Window};
-use crate::{arrangement, connect, interrupt, money, own_event, server_view, strands, topology};
+use crate::{arrangement, connect, interrupt, money, own_event, presale, server_view, strands, topology};
 
 /// How often the seat map is read: buyers look at a map that old.
 const READING_INTERVAL: Duration = Duration::from_millis(500);
@@ -48,6 +48,8 @@ pub(crate) struct Sale {
     readings: watch::Sender<u64>,
     over: AtomicBool,
     sweeping: AtomicBool,
+    /// Of general sale and of the presale nothing is left that anybody wants.
+    sold_out: [AtomicBool; 2],
     dropped: AtomicU64,
     failure: Mutex<Option<String>>,
     wrong: Mutex<Vec<String>>,
@@ -64,6 +66,7 @@ impl Sale {
             readings: watch::Sender::new(0),
             over: AtomicBool::new(false),
             sweeping: AtomicBool::new(false),
+            sold_out: [const { AtomicBool::new(false) }; 2],
             dropped: AtomicU64::new(0),
             failure: Mutex::new(None),
             wrong: Mutex::new(Vec::new()),
@@ -91,11 +94,18 @@ impl Sale {
         self.sweeping.store(true, Ordering::Relaxed);
     }
 
-    /// Nothing is left that anybody wants.
-    pub(crate) fn sold_out(&self) {
-        if self.options.until == Until::SoldOut {
+    /// Nothing is left that anybody wants, of what is set aside or of the rest.
+    pub(crate) fn sold_out(&self, presale: bool) {
+        self.sold_out[usize::from(presale)].store(true, Ordering::Relaxed);
+        let all = self.options.presale.is_none() || (self.is_sold_out(false) && self.is_sold_out(true));
+        if all && self.options.until == Until::SoldOut {
             self.end();
         }
+    }
+
+    /// Whether it is known to be.
+    pub(crate) fn is_sold_out(&self, presale: bool) -> bool {
+        self.sold_out[usize::from(presale)].load(Ordering::Relaxed)
     }
 
     /// The sale cannot go on.
@@ -134,7 +144,9 @@ impl Sale {
             self.take_reading(&map);
             let counts = self.board.counts();
             progress.set(counts.sold, format!("sold, {} held, {} open", counts.held, counts.open));
-            let sold_out = self.options.until == Until::SoldOut && counts.is_sold_out();
+            // The map does not tell what is open of the presale: its buyers do.
+            let sold_out =
+                self.options.until == Until::SoldOut && self.options.presale.is_none() && counts.is_sold_out();
             let late = self.options.time_limit().is_some_and(|limit| started.elapsed() >= limit);
             if sold_out || late {
                 return self.end();
@@ -257,7 +269,12 @@ async fn open(options: &Options) -> anyhow::Result<(House, Ledger, u64)> {
             let accessible = options.scenario != Scenario::Best;
             let plan = made_venue::sale_plan(options.sale_places(), accessible);
             let digest = own_event::create_plan(&client, &plan, patience).await?;
-            own_event::create_event(&client, options.scenario_name(), &digest, policies(options), patience).await?
+            let event_id =
+                own_event::create_event(&client, options.scenario_name(), &digest, policies(options), patience).await?;
+            if let Some(percent) = options.presale {
+                presale::set_aside(&client, &event_id, &plan, percent, patience).await?;
+            }
+            event_id
         }
     };
     let house = patience
@@ -270,7 +287,8 @@ async fn open(options: &Options) -> anyhow::Result<(House, Ledger, u64)> {
         bail!("event {event_id} is sold out already");
     }
     let ledger = begin_ledger(options, &house, &map)?;
-    Ok((house, ledger, counts.open + counts.held + counts.sold))
+    let aside = if options.presale.is_some() { counts.unavailable } else { 0 };
+    Ok((house, ledger, counts.open + counts.held + counts.sold + aside))
 }
 
 /// The rules of an event of our own.
@@ -296,7 +314,12 @@ pub(crate) async fn open_ledger(options: &Options, client: &Client, event_id: &s
 }
 
 fn begin_ledger(options: &Options, house: &House, map: &GetSeatMapResponse) -> anyhow::Result<Ledger> {
-    let ledger = Ledger::new(event_fact(house, map));
+    let mut event = event_fact(house, map);
+    if options.presale.is_some() {
+        // In an event that was just made nothing else is closed.
+        event.presale_seats.clone_from(&event.closed_seats);
+    }
+    let ledger = Ledger::new(event);
     match &options.ledger {
         Some(path) => ledger.with_file(path),
         None => Ok(ledger),
@@ -322,6 +345,7 @@ fn event_fact(house: &House, map: &GetSeatMapResponse) -> EventFact {
         held_seats: seats_of(HELD),
         held_ga: areas(|counts| counts.held),
         closed_seats: seats_of(UNAVAILABLE),
+        presale_seats: Vec::new(),
         orphan_rule: match house.orphan_rule {
             OrphanRule::Unspecified => "",
             OrphanRule::Off => "off",
@@ -355,6 +379,10 @@ pub(crate) async fn judge(options: &Options, ledger: &Ledger) -> anyhow::Result<
     let arrangements = arrangement::judge(ledger, &house, &mut findings);
     if arrangements.values().any(|&count| count > 0) {
         extra.push(("arrangements", json!(arrangements)));
+    }
+    if !ledger.event.presale_seats.is_empty() {
+        let presale::Tally { with_key, without } = presale::judge(ledger, &mut findings);
+        extra.push(("presale", json!({"with_key": with_key, "without": without})));
     }
     // With others in the house nobody knows which seats were open.
     if !options.others

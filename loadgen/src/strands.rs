@@ -323,6 +323,7 @@ mod tests {
                 server_time_ms: 10,
                 expires_at_ms: 500,
                 best: None,
+                presale: false,
             }));
             self
         }

@@ -2,6 +2,7 @@
 //! core hashes it.
 
 use inventory_core::{
+    allocation::{AllocationKeys, RemoveAllocation, SetAllocation},
     command::{Confirm, CreateEvent, Extend, Hold, Part, Release, UpdateEvent},
     direct_sale::{NamedPlaces, SellDirect},
     giving_back::{Exchange, ReturnPlaces, Take},
@@ -37,7 +38,12 @@ pub(crate) fn of_hold(hold: &Hold) -> Content {
     keys.sort_unstable();
     let chosen: Vec<u8> = hold.ticket_types.iter().skip(seats.len() + keys.len()).copied().collect();
     let rest = (hold.customer, hold.ttl_ms, hold.replace, hold.plan_revision);
-    format!("hold {:?}", (seats, keys, &hold.admissions, &hold.best, chosen, rest))
+    format!("hold {:?}", (seats, keys, &hold.admissions, &hold.best, chosen, rest, of_keys(&hold.allocations)))
+}
+
+/// In their order: it is that of drawing.
+fn of_keys(keys: &AllocationKeys) -> Content {
+    format!("{:?}", (&keys.keys, keys.include_unallocated))
 }
 
 /// As of a hold: seats with their ticket types are a set of pairs.
@@ -48,7 +54,7 @@ fn of_named(places: &NamedPlaces) -> Content {
     let keys = places.seat_keys.iter().enumerate();
     let mut keys: Vec<_> = keys.map(|(at, key)| (key, kind(places.seats.len() + at))).collect();
     keys.sort_unstable();
-    format!("{:?}", (seats, keys, &places.admissions, places.plan_revision))
+    format!("{:?}", (seats, keys, &places.admissions, places.plan_revision, of_keys(&places.allocations)))
 }
 
 // Of these commands too: all but the request id and the conditions. Sets of places in the form they were sent.
@@ -75,6 +81,14 @@ pub(crate) fn of_kill(kill: &Kill) -> Content {
 
 pub(crate) fn of_unkill(unkill: &Unkill) -> Content {
     format!("unkill {:?}", unkill.places)
+}
+
+pub(crate) fn of_set_allocation(set: &SetAllocation) -> Content {
+    format!("set allocation {:?}", (&set.key, &set.places, set.opens_at, set.closes_at))
+}
+
+pub(crate) fn of_remove_allocation(remove: &RemoveAllocation) -> Content {
+    format!("remove allocation {:?}", (&remove.key, &remove.places))
 }
 
 pub(crate) fn of_extend(extend: &Extend) -> Content {

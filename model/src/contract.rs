@@ -27,7 +27,8 @@ pub fn normal(answer: Result<Answer, Reject>) -> Result<Answer, Reject> {
         Ok(Answer::Touched { mut touched, replayed }) => {
             let mut areas: BTreeMap<u16, u32> = BTreeMap::new();
             touched.areas.iter().for_each(|(area, quantity)| *areas.entry(*area).or_default() += quantity);
-            touched.areas = areas.into_iter().collect();
+            // None of an area is no touch.
+            touched.areas = areas.into_iter().filter(|(_, quantity)| *quantity > 0).collect();
             Ok(Answer::Touched { touched, replayed })
         }
         Ok(Answer::Order { parts }) => Ok(Answer::Order { parts: parts.into_iter().map(normal_part).collect() }),
@@ -37,6 +38,11 @@ pub fn normal(answer: Result<Answer, Reject>) -> Result<Answer, Reject> {
             holds.sort_unstable_by_key(|hold| hold.hold_id);
             parts.sort_unstable_by(|a, b| (a.hold_id, &a.order).cmp(&(b.hold_id, &b.order)));
             Ok(Answer::Page { holds, parts })
+        }
+        Ok(Answer::Allocations { mut allocations }) => {
+            // Whether a quota of which nothing is left is still listed, the contract does not say.
+            allocations.iter_mut().for_each(|allocation| allocation.quotas.retain(|quota| quota.quota > 0));
+            Ok(Answer::Allocations { allocations })
         }
         Err(reject) => Err(normal_reject(reject)),
         other => other,

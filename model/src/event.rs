@@ -25,6 +25,7 @@ use inventory_core::{
 
 use crate::{
     Answer, Grant,
+    allocations::{Allocations, Draws, Reach},
     content::{self, Content},
     hold::{Admitted, Fate, HeldSeat, Hold, Payment},
     house::Killed,
@@ -44,6 +45,8 @@ pub(crate) struct Event {
     pub(crate) holds: BTreeMap<HoldId, Hold>,
     /// What the house has withdrawn.
     pub(crate) killed: Killed,
+    /// What it has set aside.
+    pub(crate) allocations: Allocations,
     /// Requests that were done, with when they are forgotten.
     requests: BTreeMap<RequestId, (Content, TimestampMs)>,
     /// Ids of this time and before are too old.
@@ -60,6 +63,8 @@ pub(crate) struct AreaCounts {
     pub(crate) held: u32,
     pub(crate) sold: u32,
     pub(crate) killed: u32,
+    /// Of quotas, neither held nor sold.
+    pub(crate) unused: u32,
 }
 
 impl AreaCounts {
@@ -68,9 +73,23 @@ impl AreaCounts {
         self.capacity.checked_sub(taken).expect("never more than there are")
     }
 
-    /// What becomes open first of what is taken stands for all of it.
+    /// What is open and of no quota.
+    pub(crate) fn room(&self) -> u32 {
+        self.open().checked_sub(self.unused).expect("what is unused of quotas is open")
+    }
+
+    /// Whether more is set aside than is open, while an area becomes smaller.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over() > 0
+    }
+
+    pub(crate) fn over(&self) -> u32 {
+        self.unused.saturating_sub(self.open())
+    }
+
+    /// What becomes open first of what is taken stands for all of it. To the public what is set aside is unavailable.
     pub(crate) fn state_of_taken(&self) -> PlaceState {
-        match (self.held, self.sold, self.killed) {
+        match (self.held, self.sold, self.killed + self.unused) {
             (0, 0, 1..) => PlaceState::Killed,
             (0, ..) => PlaceState::Sold,
             _ => PlaceState::Held,
@@ -78,7 +97,7 @@ impl AreaCounts {
     }
 
     pub(crate) fn state(&self) -> PlaceState {
-        if self.open() > 0 { PlaceState::Open } else { self.state_of_taken() }
+        if self.room() > 0 { PlaceState::Open } else { self.state_of_taken() }
     }
 }
 
@@ -87,8 +106,8 @@ pub(crate) struct Asked {
     /// Explicit seats in request order.
     pub(crate) seats: Vec<u32>,
     /// For each admission of the command its area.
-    areas: Vec<u16>,
-    best: Option<Wanted>,
+    pub(crate) areas: Vec<u16>,
+    pub(crate) best: Option<Wanted>,
 }
 
 /// What best available found: seats, or an area for all.
@@ -118,6 +137,7 @@ impl Event {
             plan_revision: 1,
             holds: BTreeMap::new(),
             killed: Killed::default(),
+            allocations: Allocations::default(),
             requests: BTreeMap::new(),
             floor: TimestampMs(0),
             contents: Vec::new(),
@@ -172,23 +192,31 @@ impl Event {
             Some(id) => Some(self.replaceable(now, id, command.customer)?.clone()),
         };
         let asked = self.resolve(command)?;
-        self.check_on_sale(now)?;
+        self.check_on_sale(now, &command.allocations, &asked)?;
+        let reach = self.reach(Some(now), &command.allocations);
+        self.check_in_allocation(&asked.seats, &reach.brought, &BTreeSet::new(), self)?;
         let admitted: usize = command.admissions.iter().map(|wanted| usize::from(wanted.quantity)).sum();
         let party = asked.best.as_ref().map_or(0, |best| best.quantity);
         if asked.seats.len() + party + admitted > policies.places_per_hold_max as usize {
             return Err(Reject::TooManyPlaces { places_max: policies.places_per_hold_max });
         }
-        let mut admissions = self.find_admissions(command, &asked, command.replace, self)?;
+        let mut admissions = self.find_admissions(command, &asked, &reach, command.replace, self)?;
         self.check_explicit(&asked.seats, command.replace)?;
-        let chosen = self.choose(command, &asked, &admissions, command.replace)?;
-        self.check_orphans(&asked.seats, command.replace)?;
+        let chosen = self.choose(command, &asked, &reach, &admissions)?;
+        self.check_orphans(&asked.seats, &reach, command.replace)?;
 
         let kind = |at: usize| command.ticket_types.get(at).copied().unwrap_or(0);
         if let Some(area) = chosen.area {
             let key = &self.plan.areas()[usize::from(area)].key;
-            for person in 0..party {
-                let ticket_type = kind(asked.seats.len() + person);
-                admissions.entry((key.to_string(), ticket_type)).or_default().held += 1;
+            let mut rooms = self.rooms(area, &reach.best, command.replace).without(&drawn(&admissions, key));
+            // Type by type, in the order in which they are first named.
+            let kinds: Vec<u8> = (0..party).map(|person| kind(asked.seats.len() + person)).collect();
+            for (at, &ticket_type) in kinds.iter().enumerate() {
+                if !kinds[..at].contains(&ticket_type) {
+                    let persons = kinds.iter().filter(|&&other| other == ticket_type).count() as u32;
+                    let admitted = admissions.entry((key.to_string(), ticket_type)).or_default();
+                    admitted.held.add_all(&rooms.draw(persons));
+                }
             }
         }
         let seats: Vec<HeldSeat> = asked
@@ -222,6 +250,7 @@ impl Event {
             cause: HoldCause::None,
             ended_at: TimestampMs(0),
             forget_at: TimestampMs(0),
+            tags: asked.seats.iter().chain(&chosen.seats).filter_map(|&seat| self.tag(seat)).collect(),
             seats,
             admissions,
             orders: Vec::new(),
@@ -321,55 +350,34 @@ impl Event {
         })
     }
 
-    fn check_on_sale(&self, now: TimestampMs) -> Result<(), Reject> {
-        let (opens_at, closes_at) = (self.settings.opens_at, self.settings.closes_at);
-        match self.settings.state {
-            EventState::Draft => Err(Reject::SaleNotOpen { opens_at }),
-            EventState::Paused => Err(Reject::SalePaused),
-            EventState::OffSale => Err(Reject::SaleClosed),
-            EventState::Cancelled => Err(Reject::EventCancelled),
-            EventState::OnSale if now < opens_at => Err(Reject::SaleNotOpen { opens_at }),
-            EventState::OnSale if closes_at.0 != 0 && now >= closes_at => Err(Reject::SaleClosed),
-            EventState::OnSale => Ok(()),
-        }
-    }
-
-    /// The admissions the hold gets, item by item. Those of the replaced hold count as open.
+    /// The admissions the hold gets, item by item. Those of the replaced hold count as room of what they were drawn from.
     pub(crate) fn find_admissions(
         &self,
         command: &command::Hold,
         asked: &Asked,
+        reach: &Reach,
         replaced: Option<HoldId>,
         public: &Event,
     ) -> Result<BTreeMap<(String, u8), Admitted>, Reject> {
-        let counts = self.area_counts(replaced);
-        let public = public.area_counts(None);
         let mut found: BTreeMap<(String, u8), Admitted> = BTreeMap::new();
         for (wanted, &area) in command.admissions.iter().zip(&asked.areas) {
-            let spec = &self.plan.areas()[usize::from(area)];
-            let open = counts[usize::from(area)].open();
-            let ours: u32 =
-                found.iter().filter(|((key, _), _)| **key == *spec.key).map(|(_, admitted)| admitted.held).sum();
-            let left = open.checked_sub(ours).expect("never more than there are");
+            let key = &self.plan.areas()[usize::from(area)].key;
+            let mut rooms = self.rooms(area, &reach.named, replaced).without(&drawn(&found, key));
             let least = if wanted.quantity_min == 0 { wanted.quantity } else { wanted.quantity_min };
-            if left < u32::from(least) {
-                // Evidence is what the public sees: the replaced hold, or what an exchange gives, is still there.
-                let public = public[usize::from(area)];
-                return Err(if public.held == 0 && public.open() == 0 {
+            if rooms.count() < u32::from(least) {
+                // Evidence is what is there: the replaced hold, or what an exchange gives, still is.
+                let open = public.rooms(area, &reach.named, None).count();
+                let held = reach.named.iter().map(|&source| public.used(area, source, None).0).sum();
+                return Err(if held == 0 && open == 0 {
                     Reject::SoldOut
                 } else {
-                    Reject::NotEnoughPlaces { held_unpaid: public.held }
+                    Reject::NotEnoughPlaces { held_unpaid: held }
                 });
             }
-            let admitted = found.entry((spec.key.to_string(), wanted.ticket_type)).or_default();
-            admitted.held += left.min(u32::from(wanted.quantity));
+            let admitted = found.entry((key.to_string(), wanted.ticket_type)).or_default();
+            admitted.held.add_all(&rooms.draw(u32::from(wanted.quantity)));
         }
         Ok(found)
-    }
-
-    /// Seats this command could hold: those of the replaced hold are open.
-    fn open_seats(&self, replaced: Option<HoldId>) -> Vec<bool> {
-        self.seat_states(replaced).into_iter().map(|state| state == PlaceState::Open).collect()
     }
 
     /// Every explicit seat can be held.
@@ -384,9 +392,9 @@ impl Event {
     }
 
     /// The explicit seats together are one pick. What best available chose does not count.
-    fn check_orphans(&self, seats: &[u32], replaced: Option<HoldId>) -> Result<(), Reject> {
+    fn check_orphans(&self, seats: &[u32], reach: &Reach, replaced: Option<HoldId>) -> Result<(), Reject> {
         let rule = self.settings.policies.orphan_rule;
-        if orphans::would_strand(&self.plan, &self.open_seats(replaced), seats, rule) {
+        if orphans::would_strand(&self.plan, &self.open_seats(&reach.named, replaced), seats, rule) {
             return Err(Reject::WouldStrand);
         }
         Ok(())
@@ -397,13 +405,13 @@ impl Event {
         &self,
         command: &command::Hold,
         asked: &Asked,
+        reach: &Reach,
         admissions: &BTreeMap<(String, u8), Admitted>,
-        replaced: Option<HoldId>,
     ) -> Result<Chosen, Reject> {
         let (Some(best), Some(wanted)) = (&command.best, &asked.best) else {
             return Ok(Chosen::default());
         };
-        self.climb(best, wanted, &asked.seats, admissions, replaced)
+        self.climb(best, wanted, reach, &asked.seats, admissions, command.replace)
     }
 
     /// Best available, rung by rung: it sees the command's own `explicit` seats and `admissions` as
@@ -412,11 +420,12 @@ impl Event {
         &self,
         best: &BestAvailable,
         wanted: &Wanted,
+        reach: &Reach,
         explicit: &[u32],
         admissions: &BTreeMap<(String, u8), Admitted>,
         replaced: Option<HoldId>,
     ) -> Result<Chosen, Reject> {
-        let mut open = self.open_seats(replaced);
+        let mut open = self.open_seats(&reach.best, replaced);
         explicit.iter().for_each(|&seat| open[seat as usize] = false);
         if let Some((seats, arrangement)) = pick::pick(&self.plan, &open, wanted, self.settings.policies.orphan_rule) {
             return Ok(Chosen { seats, area: None, arrangement });
@@ -428,33 +437,31 @@ impl Event {
         }
         let general =
             !best.contiguous_only && !best.seats_only && best.sections.is_empty() && best.accessible_count == 0;
-        let counts = self.area_counts(replaced);
         let fits = |area: u16| {
-            let spec = &self.plan.areas()[usize::from(area)];
-            let open = counts[usize::from(area)].open();
-            let ours: u32 =
-                admissions.iter().filter(|((key, _), _)| **key == *spec.key).map(|(_, admitted)| admitted.held).sum();
-            wanted.quantity as u32 + ours <= open
+            let key = &self.plan.areas()[usize::from(area)].key;
+            let rooms = self.rooms(area, &reach.best, replaced).without(&drawn(admissions, key));
+            wanted.quantity as u32 <= rooms.count()
         };
         if general && let Some(area) = pick::nearest_area(&self.plan, wanted, fits) {
             return Ok(Chosen { seats: Vec::new(), area: Some(area), arrangement: Arrangement::General });
         }
-        // Evidence is what the public sees: the replaced hold is still there.
+        // Evidence is what is there: the replaced hold still is.
         let states = self.seat_states(None);
         let matching = |state: PlaceState| {
             let seats = (0..self.plan.seat_count()).filter(|&seat| states[seat as usize] == state);
-            seats.filter(|&seat| wanted.admits(&self.plan, seat)).count()
+            let reached = seats.filter(|&seat| reach.best.contains(&self.tag(seat)));
+            reached.filter(|&seat| wanted.admits(&self.plan, seat)).count() as u32
         };
         let (mut held, mut open) = (matching(PlaceState::Held), matching(PlaceState::Open));
         if general {
-            for (area, counts) in self.plan.areas().iter().zip(self.area_counts(None)) {
+            for (index, area) in (0..).zip(self.plan.areas()) {
                 if wanted.admits_area(area) {
-                    held += counts.held as usize;
-                    open += counts.open() as usize;
+                    held += reach.best.iter().map(|&source| self.used(index, source, None).0).sum::<u32>();
+                    open += self.rooms(index, &reach.best, None).count();
                 }
             }
         }
-        Err(if held == 0 && open == 0 { Reject::SoldOut } else { Reject::NotEnoughPlaces { held_unpaid: held as u32 } })
+        Err(if held == 0 && open == 0 { Reject::SoldOut } else { Reject::NotEnoughPlaces { held_unpaid: held } })
     }
 
     pub(crate) fn check_customer_places(
@@ -483,11 +490,14 @@ impl Event {
         if command.plan_revision != 0 {
             self.check_revision(command.plan_revision)?;
         }
-        let mut wanted = self.resolve_best(&command.best)?;
-        self.check_on_sale(now)?;
+        let wanted = self.resolve_best(&command.best)?;
+        let mut asked = Asked { seats: Vec::new(), areas: Vec::new(), best: Some(wanted.clone()) };
+        self.check_on_sale(now, &command.allocations, &asked)?;
+        let reach = self.reach(Some(now), &command.allocations);
+        let wanted = asked.best.get_or_insert(wanted);
         let mut options = Vec::new();
         while options.len() < usize::from(command.options_max) {
-            let chosen = match self.climb(&command.best, &wanted, &[], &BTreeMap::new(), None) {
+            let chosen = match self.climb(&command.best, wanted, &reach, &[], &BTreeMap::new(), None) {
                 Ok(chosen) => chosen,
                 Err(reject) if options.is_empty() => return Err(reject),
                 Err(_) => break,
@@ -508,7 +518,9 @@ impl Event {
         });
         // A hold that cannot be replaced gives nothing back.
         let replaced = command.replace.filter(|&old| self.replaceable(now, old, command.customer).is_ok());
-        let open = self.open_seats(replaced);
+        // Whom it leaves alone is no matter of windows.
+        let reach = self.reach(None, &command.allocations);
+        let open = self.open_seats(&reach.named, replaced);
         // Whatever refused it; nobody is named when the plan has not every seat.
         let picked: Vec<u32> = match &outcome {
             Ok(grant) => grant.seats.iter().map(|seat| seat.index).collect(),
@@ -607,30 +619,36 @@ impl Event {
     /// After expiry: all or nothing, if every place is still open and the customer's limit allows.
     fn reclaim(&mut self, now: TimestampMs, command: &Confirm, content: Content) -> Result<Answer, Reject> {
         let hold = &self.holds[&command.hold_id];
-        let states = self.seat_states(None);
+        let (states, public) = (self.seat_states(None), self.public_states());
         let mut lost = Vec::new();
-        let in_the_way = |seat: &HeldSeat| {
-            let index = self.plan.find_seat(&seat.key)?;
-            Some(PlaceInTheWay { place: Moved::Seat(index), state: states[index as usize] })
+        let named = |index: u32| PlaceInTheWay { place: Moved::Seat(index), state: public[index as usize] };
+        let is_lost = |&index: &u32| {
+            let was_reached = self.tag(index).is_none_or(|id| hold.tags.contains(&id));
+            states[index as usize] != PlaceState::Open || !was_reached
         };
-        lost.extend(hold.held_seats().filter_map(in_the_way).filter(|place| place.state != PlaceState::Open));
+        let held = hold.held_seats().filter_map(|seat| self.plan.find_seat(&seat.key));
+        lost.extend(held.filter(is_lost).map(named));
         // What the house withdrew is lost, also when it is open again.
-        let mut withdrawn: Vec<PlaceInTheWay> = hold.lost_seats().filter_map(in_the_way).collect();
-        withdrawn.sort_by_key(|way| match way.place {
-            Moved::Seat(seat) => seat,
-            Moved::Area { .. } => u32::MAX,
-        });
-        lost.extend(withdrawn);
-        for (index, counts) in self.area_counts(None).into_iter().enumerate() {
-            let area = &self.plan.areas()[index];
-            let wanted: u32 = hold
-                .admissions
-                .iter()
-                .filter(|((key, _), _)| **key == *area.key)
-                .map(|(_, admitted)| admitted.held)
-                .sum();
-            if counts.open() < wanted {
-                let place = Moved::Area { area: index as u16, quantity: wanted - counts.open() };
+        let mut withdrawn: Vec<u32> = hold.lost_seats().filter_map(|seat| self.plan.find_seat(&seat.key)).collect();
+        withdrawn.sort_unstable();
+        lost.extend(withdrawn.into_iter().map(named));
+        let mut drawn_again: BTreeMap<(String, u8), Draws> = BTreeMap::new();
+        for (index, counts) in (0_u16..).zip(self.area_counts(None)) {
+            let area = &self.plan.areas()[usize::from(index)];
+            let of_area = || hold.admissions.iter().filter(|((key, _), _)| **key == *area.key);
+            let mut missing = 0;
+            let mut gone = Draws::default();
+            for (key, admitted) in of_area() {
+                for (source, quantity) in admitted.held.iter() {
+                    // Of what it was drawn from, also if general sale has room.
+                    let draws = self.rooms(index, &[source], None).without(&gone).draw(quantity);
+                    missing += quantity - draws.count();
+                    gone.add_all(&draws);
+                    drawn_again.entry(key.clone()).or_default().add_all(&draws);
+                }
+            }
+            if missing > 0 {
+                let place = Moved::Area { area: index, quantity: missing };
                 lost.push(PlaceInTheWay { place, state: counts.state_of_taken() });
             }
         }
@@ -641,6 +659,7 @@ impl Event {
         }
         let window_ms = self.settings.policies.retry_window_ms();
         let hold = self.hold_mut(command.hold_id);
+        drawn_again.into_iter().for_each(|(key, draws)| hold.admissions.entry(key).or_default().held = draws);
         hold.sell_held(&command.order);
         hold.end(now, HoldState::Confirmed, HoldCause::Requested, window_ms);
         self.note_sale(command, content);
@@ -775,7 +794,7 @@ impl Event {
                 return Err(Reject::UnknownPlace { field: Field::Ga, position: at as u32 });
             }
         }
-        let states = self.seat_states(None);
+        let states = self.public_states();
         let mut foreign = Vec::new();
         for &seat in &part.seats {
             let key = self.plan.seat_key(seat);
@@ -786,7 +805,7 @@ impl Event {
         let counts = self.area_counts(None);
         for admission in &part.admissions {
             let area = &self.plan.areas()[usize::from(admission.area)];
-            let has = hold.admissions.get(&(area.key.to_string(), admission.ticket_type)).map_or(0, |a| a.held);
+            let has = hold.admissions.get(&(area.key.to_string(), admission.ticket_type)).map_or(0, |a| a.held.count());
             if has < u32::from(admission.quantity) {
                 let state = counts[usize::from(admission.area)].state();
                 let place = Moved::Area { area: admission.area, quantity: u32::from(admission.quantity) - has };
@@ -850,9 +869,11 @@ impl Event {
             for hold in self.holds.values_mut() {
                 hold.drop_what_is_not_in(&plan);
             }
+            self.drop_set_aside(&plan);
             self.plan = plan;
             self.plan_revision += 1;
             self.drop_killed();
+            self.shrink_to_capacity();
         }
         if new.state == EventState::Cancelled {
             for hold in self.holds.values_mut().filter(|hold| hold.is_live()) {
@@ -989,11 +1010,17 @@ impl Event {
     /// Admissions of every area, as if the hold `without` were not there.
     pub(crate) fn area_counts(&self, without: Option<HoldId>) -> Vec<AreaCounts> {
         let killed = |key: &str| self.killed.admissions.get(key).copied().unwrap_or(0);
-        let of_area = |area: &Area| AreaCounts { capacity: area.capacity, held: 0, sold: 0, killed: killed(&area.key) };
-        let mut counts: Vec<AreaCounts> = self.plan.areas().iter().map(of_area).collect();
+        let of_area = |(index, area): (u16, &Area)| AreaCounts {
+            capacity: area.capacity,
+            held: 0,
+            sold: 0,
+            killed: killed(&area.key),
+            unused: self.unused_of_all(index, without),
+        };
+        let mut counts: Vec<AreaCounts> = (0..).zip(self.plan.areas()).map(of_area).collect();
         for hold in self.holds.values().filter(|hold| Some(hold.id) != without) {
             for ((area, _), admitted) in &hold.admissions {
-                let held = if hold.is_live() { admitted.held } else { 0 };
+                let held = if hold.is_live() { admitted.held.count() } else { 0 };
                 if held + admitted.sold_count() > 0 {
                     let index = self.plan.find_area(area).expect("a plan keeps areas in use");
                     counts[usize::from(index)].held += held;
@@ -1061,6 +1088,7 @@ impl Event {
             let all = counts.open() + counts.held + counts.sold + counts.killed;
             assert_eq!(all, area.capacity, "places of area {} are conserved", area.key);
         }
+        self.assert_set_aside();
         for hold in self.holds.values() {
             assert!(!hold.is_live() || hold.held_count() > 0, "a live hold holds something");
             assert_eq!(hold.state == HoldState::Paying, hold.payment.is_some(), "paying means an open payment");
@@ -1119,6 +1147,14 @@ fn check_request_follows(hold: &Hold, request: RequestId) -> Result<(), Reject> 
     }
 }
 
+/// What a command has drawn from an area.
+fn drawn(admissions: &BTreeMap<(String, u8), Admitted>, area: &str) -> Draws {
+    let mut all = Draws::default();
+    let of_area = admissions.iter().filter(|((key, _), _)| key == area);
+    of_area.for_each(|(_, admitted)| all.add_all(&admitted.held));
+    all
+}
+
 /// Places of the part, all held, get another fate.
 fn mark_part(hold: &mut Hold, plan: &Plan, part: &Part, fate: Fate) {
     for &seat in &part.seats {
@@ -1132,7 +1168,7 @@ fn mark_part(hold: &mut Hold, plan: &Plan, part: &Part, fate: Fate) {
         let quantity = u32::from(admission.quantity);
         match &fate {
             Fate::Sold(order) => admitted.sell(quantity, order),
-            _ => admitted.held = admitted.held.checked_sub(quantity).expect("checked before"),
+            _ => _ = admitted.held.take(quantity),
         }
     }
 }

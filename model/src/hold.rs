@@ -1,6 +1,6 @@
 //! One hold, live or remembered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use inventory_core::{
     best_available::Arrangement,
@@ -13,7 +13,10 @@ use inventory_core::{
     slot::SoldPart,
 };
 
-use crate::content::Content;
+use crate::{
+    allocations::{AllocationId, Draws},
+    content::Content,
+};
 
 /// What became of a place of a hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,35 +42,36 @@ pub(crate) struct HeldSeat {
 /// Admissions of one area and ticket type.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Admitted {
-    pub(crate) held: u32,
+    pub(crate) held: Draws,
     /// By the order they were sold to.
-    pub(crate) sold: BTreeMap<OrderRef, u32>,
+    pub(crate) sold: BTreeMap<OrderRef, Draws>,
 }
 
 impl Admitted {
     pub(crate) fn sold_count(&self) -> u32 {
-        self.sold.values().sum()
+        self.sold.values().map(Draws::count).sum()
     }
 
     pub(crate) fn sold_to(&self, order: &OrderRef) -> u32 {
-        self.sold.get(order).copied().unwrap_or(0)
+        self.sold.get(order).map_or(0, Draws::count)
     }
 
     /// So many that are held are sold.
     pub(crate) fn sell(&mut self, quantity: u32, order: &OrderRef) {
-        self.held = self.held.checked_sub(quantity).expect("checked before");
+        let sold = self.held.take(quantity);
         if quantity > 0 {
-            *self.sold.entry(order.clone()).or_default() += quantity;
+            self.sold.entry(order.clone()).or_default().add_all(&sold);
         }
     }
 
-    /// So many that are sold come back.
-    pub(crate) fn give_back(&mut self, quantity: u32, order: &OrderRef) {
+    /// So many that are sold come back. Tells what they were drawn from.
+    pub(crate) fn give_back(&mut self, quantity: u32, order: &OrderRef) -> Draws {
         let has = self.sold.get_mut(order).expect("checked before");
-        *has = has.checked_sub(quantity).expect("checked before");
-        if *has == 0 {
+        let given = has.take(quantity);
+        if has.count() == 0 {
             self.sold.remove(order);
         }
+        given
     }
 }
 
@@ -98,6 +102,8 @@ pub(crate) struct Hold {
     pub(crate) ended_at: TimestampMs,
     /// When it is forgotten, if nothing of it is sold. Set when it ends.
     pub(crate) forget_at: TimestampMs,
+    /// Of the seats it was made with.
+    pub(crate) tags: BTreeSet<AllocationId>,
     /// Explicit seats in request order, then chosen ones in plan order.
     pub(crate) seats: Vec<HeldSeat>,
     /// By area key and ticket type.
@@ -165,7 +171,7 @@ impl Hold {
 
     /// Places it holds, while it lives; those it held when it ended, after that.
     pub(crate) fn held_count(&self) -> u32 {
-        self.held_seats().count() as u32 + self.admissions.values().map(|a| a.held).sum::<u32>()
+        self.held_seats().count() as u32 + self.admissions.values().map(|a| a.held.count()).sum::<u32>()
     }
 
     pub(crate) fn sold_count(&self) -> u32 {
@@ -193,13 +199,13 @@ impl Hold {
     pub(crate) fn sell_held(&mut self, order: &OrderRef) {
         let held = self.seats.iter_mut().filter(|seat| seat.fate == Fate::Held);
         held.for_each(|seat| seat.fate = Fate::Sold(order.clone()));
-        self.admissions.values_mut().for_each(|admitted| admitted.sell(admitted.held, order));
+        self.admissions.values_mut().for_each(|admitted| admitted.sell(admitted.held.count(), order));
     }
 
     /// All that is held is given back.
     pub(crate) fn free_held(&mut self) {
         self.seats.iter_mut().filter(|seat| seat.fate == Fate::Held).for_each(|seat| seat.fate = Fate::Freed);
-        self.admissions.values_mut().for_each(|admitted| admitted.held = 0);
+        self.admissions.values_mut().for_each(|admitted| admitted.held = Draws::default());
     }
 
     pub(crate) fn note_order(&mut self, order: &OrderRef) {
@@ -214,7 +220,7 @@ impl Hold {
     pub(crate) fn drop_what_is_not_in(&mut self, plan: &Plan) {
         let seat_gone = self.held_seats().any(|seat| plan.find_seat(&seat.key).is_none());
         let mut areas = self.admissions.iter();
-        let area_gone = areas.any(|((area, _), admitted)| admitted.held > 0 && plan.find_area(area).is_none());
+        let area_gone = areas.any(|((area, _), admitted)| admitted.held.count() > 0 && plan.find_area(area).is_none());
         if seat_gone || area_gone {
             assert!(!self.is_live(), "a plan keeps what live holds hold");
             self.free_held();
@@ -260,7 +266,7 @@ impl Hold {
             state: self.state,
             cause: self.cause,
             seats: if live { indexed(self.held_seats(), plan) } else { Seats::new() },
-            admissions: if live { self.admissions_by(plan, |a| a.held) } else { Admissions::new() },
+            admissions: if live { self.admissions_by(plan, |a| a.held.count()) } else { Admissions::new() },
             sold_seats: indexed(self.sold_seats(), plan),
             sold_admissions: self.admissions_by(plan, Admitted::sold_count),
             created_at: self.created_at,

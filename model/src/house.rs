@@ -76,8 +76,8 @@ impl Event {
         let counts = self.area_counts(None);
         for (area, quantity) in named.by_area() {
             let counts = counts[usize::from(area)];
-            if quantity > counts.open() {
-                let place = Moved::Area { area, quantity: quantity - counts.open() };
+            if quantity > counts.room() {
+                let place = Moved::Area { area, quantity: quantity - counts.room() };
                 in_the_way.push(PlaceInTheWay { place, state: counts.state_of_taken() });
             }
         }
@@ -164,8 +164,10 @@ impl Event {
         let all = std::mem::take(&mut self.killed.admissions);
         let left: Vec<u32> = self.area_counts(None).iter().map(AreaCounts::open).collect();
         for (area, left) in plan.areas().iter().zip(left) {
-            // They shrink with their area.
+            // They shrink with their area, before what is set aside does.
             if let Some(&killed) = all.get(&*area.key) {
+                let index = plan.find_area(&area.key).expect("it is of this plan");
+                let left = left.saturating_sub(self.unused_of_all(index, None));
                 self.killed.admissions.insert(area.key.to_string(), killed.min(left));
             }
         }
@@ -181,7 +183,7 @@ impl Event {
 
     /// A hold whose places were withdrawn is sold only as what it still has.
     pub(crate) fn check_nothing_lost(&self, hold: &Hold) -> Result<(), Reject> {
-        let states = self.seat_states(None);
+        let states = self.public_states();
         let named = |index: u32| PlaceInTheWay { place: Moved::Seat(index), state: states[index as usize] };
         let mut lost: Vec<u32> = hold.lost_seats().filter_map(|seat| self.plan.find_seat(&seat.key)).collect();
         lost.sort_unstable();

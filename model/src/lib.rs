@@ -5,9 +5,9 @@
 //! sold when a hold has sold it, killed when the house keeps a note of it, open otherwise. Places are kept by key, so a new plan moves
 //! nothing here.
 //!
-//! Not here (yet): allocations, the budget of tombstones (a floor is told, see
-//! [`Model::raise_floor`]).
+//! Not here: the budget of tombstones (a floor is told, see [`Model::raise_floor`]).
 
+mod allocations;
 mod content;
 mod contract;
 mod event;
@@ -137,11 +137,10 @@ impl Model {
             Command::Kill(kill) => kill.check()?,
             Command::Unkill(unkill) => unkill.check()?,
             Command::BeginPayment(_) | Command::EndPayment(_) | Command::GetHold(_) | Command::UpdateEvent(_) => {}
-            Command::SetAllocation(_)
-            | Command::RemoveAllocation(_)
-            | Command::ListAllocations
-            | Command::SetPriceLevel(_) => todo!("not judged yet"),
-            Command::GetOrder(_) | Command::List(_) => {}
+            Command::SetAllocation(set) => set.check()?,
+            Command::RemoveAllocation(remove) => remove.check()?,
+            Command::SetPriceLevel(_) => todo!("not judged yet"),
+            Command::GetOrder(_) | Command::List(_) | Command::ListAllocations => {}
             // Carts are not modelled yet.
             Command::HoldMany(_) | Command::ConfirmMany(_) | Command::ReleaseMany(_) | Command::Cart(_) => {
                 return Err(Reject::HoldNotFound);
@@ -169,10 +168,10 @@ impl Model {
             Command::List(list) => Ok(event.list(list.what)),
             Command::Kill(kill) => event.kill(now, kill),
             Command::Unkill(unkill) => event.unkill(now, unkill),
-            Command::SetAllocation(_)
-            | Command::RemoveAllocation(_)
-            | Command::ListAllocations
-            | Command::SetPriceLevel(_) => todo!("not judged yet"),
+            Command::SetAllocation(set) => event.set_allocation(now, set),
+            Command::RemoveAllocation(remove) => event.remove_allocation(now, remove),
+            Command::ListAllocations => Ok(event.list_allocations()),
+            Command::SetPriceLevel(_) => todo!("not judged yet"),
             Command::UpdateEvent(update) => event.update(now, update),
         }
     }
@@ -239,6 +238,12 @@ impl Model {
         self.events.get(&key).map_or_else(Vec::new, |event| event.seat_states(None))
     }
 
+    /// The same as the public sees it: what is open and set aside is unavailable, as what is killed.
+    #[must_use]
+    pub fn public_seat_states(&self, key: EventKey) -> Vec<PlaceState> {
+        self.events.get(&key).map_or_else(Vec::new, Event::public_states)
+    }
+
     /// Times after `now` at which something ends or is forgotten, in order. That a hold would end at
     /// without its payment is among them.
     #[must_use]
@@ -254,6 +259,13 @@ impl Model {
     pub fn area_counts(&self, key: EventKey) -> Vec<(u32, u32, u32)> {
         let counts = self.events.get(&key).map_or_else(Vec::new, |event| event.area_counts(None));
         counts.into_iter().map(|area| (area.held, area.sold, area.killed)).collect()
+    }
+
+    /// The same as the public sees it: what is unused of quotas counts as killed.
+    #[must_use]
+    pub fn public_area_counts(&self, key: EventKey) -> Vec<(u32, u32, u32)> {
+        let counts = self.events.get(&key).map_or_else(Vec::new, |event| event.area_counts(None));
+        counts.into_iter().map(|area| (area.held, area.sold, area.killed + area.unused)).collect()
     }
 
     /// Live holds of the event.

@@ -78,7 +78,8 @@ impl Event {
         if self.settings.state == EventState::Cancelled {
             return Err(Reject::EventCancelled);
         }
-        let sale = self.sale(now, id, content, &command.places, &command.order, command.customer, self)?;
+        let nothing = BTreeSet::new();
+        let sale = self.sale(now, id, content, &command.places, &command.order, command.customer, (self, &nothing))?;
         if command.validate_only {
             return Ok(self.would_touch(&sale));
         }
@@ -86,7 +87,8 @@ impl Event {
         Ok(self.answer(id, false))
     }
 
-    /// A hold that is born confirmed. `public` is the event as those see it who are told what is in the way.
+    /// A hold that is born confirmed. `before` is the event as those see it who are told what is in the way, and the
+    /// seats that were given since.
     #[expect(clippy::too_many_arguments, reason = "all that a sale is made of")]
     fn sale(
         &self,
@@ -96,9 +98,9 @@ impl Event {
         places: &NamedPlaces,
         order: &OrderRef,
         customer: CustomerKey,
-        public: &Event,
+        before: (&Event, &BTreeSet<u32>),
     ) -> Result<Hold, Reject> {
-        let Taking { seats, admissions } = self.find_taken(places, public)?;
+        let Taking { seats, admissions } = self.find_taken(places, before)?;
         let mut sale = Hold {
             id,
             content,
@@ -113,6 +115,7 @@ impl Event {
             cause: HoldCause::None,
             ended_at: TimestampMs(0),
             forget_at: TimestampMs(0),
+            tags: BTreeSet::new(),
             seats,
             admissions,
             orders: Vec::new(),
@@ -130,11 +133,11 @@ impl Event {
         Ok(sale)
     }
 
-    /// Named places, all open.
-    fn find_taken(&self, places: &NamedPlaces, public: &Event) -> Result<Taking, Reject> {
+    /// Named places, all open. No window matters.
+    fn find_taken(&self, places: &NamedPlaces, (public, given): (&Event, &BTreeSet<u32>)) -> Result<Taking, Reject> {
         // It names places as a hold does.
         let like = command::Hold {
-            allocations: Default::default(),
+            allocations: places.allocations.clone(),
             hold_id: HoldId(0),
             seats: places.seats.clone(),
             seat_keys: places.seat_keys.clone(),
@@ -147,7 +150,9 @@ impl Event {
             plan_revision: places.plan_revision,
         };
         let asked = self.resolve(&like)?;
-        let admissions = self.find_admissions(&like, &asked, None, public)?;
+        let reach = self.reach(None, &places.allocations);
+        self.check_in_allocation(&asked.seats, &reach.brought, given, public)?;
+        let admissions = self.find_admissions(&like, &asked, &reach, None, public)?;
         self.check_explicit(&asked.seats, None)?;
         let seat = |(at, &seat): (usize, &u32)| HeldSeat {
             key: self.plan.seat_key(seat).to_owned(),
@@ -163,7 +168,7 @@ impl Event {
         let mut areas: BTreeMap<u16, u32> = BTreeMap::new();
         for ((area, _), admitted) in &sale.admissions {
             let area = self.plan.find_area(area).expect("found before");
-            *areas.entry(area).or_default() += admitted.held + admitted.sold_count();
+            *areas.entry(area).or_default() += admitted.held.count() + admitted.sold_count();
         }
         let touched = Touched { seats, areas: areas.into_iter().collect(), holds: Vec::new() };
         Answer::Touched { touched, replayed: false }
@@ -188,7 +193,7 @@ impl Event {
         self.check_requests_have_room()?;
         let mut touched = given.touched();
         if !command.validate_only {
-            self.give_back(&given, &command.order, reason);
+            self.give_back(&given, &command.order, command.to, reason);
             self.note_request(now, command.request_id, content);
             self.forget(now);
             // What was done is told as its change tells it, which does not say whose the seats were.
@@ -208,7 +213,7 @@ impl Event {
             return Ok(all);
         }
         let named = self.find_named(set)?;
-        let states = self.seat_states(None);
+        let states = self.public_states();
         let (mut given, mut foreign) = (Given::default(), Vec::new());
         for seat in named.seats {
             match all.seats.get(&seat) {
@@ -249,8 +254,9 @@ impl Event {
         all
     }
 
-    /// They are open again, or killed for this reason.
-    fn give_back(&mut self, given: &Given, order: &OrderRef, killed_for: Option<&str>) {
+    /// They are open again, or killed for this reason. What was set aside stays so, except where it is for general sale,
+    /// or is of an area and killed.
+    fn give_back(&mut self, given: &Given, order: &OrderRef, to: ReturnTo, killed_for: Option<&str>) {
         let plan = Arc::clone(&self.plan);
         let window_ms = self.settings.policies.retry_window_ms();
         for (&seat, &id) in &given.seats {
@@ -260,6 +266,8 @@ impl Event {
             sold.expect("checked before").fate = Fate::Freed;
             if let Some(reason) = killed_for {
                 self.killed.kill_seat(key, reason);
+            } else if to == ReturnTo::General {
+                self.drop_tag(key);
             }
         }
         for (&(id, area, ticket_type), &quantity) in &given.admissions {
@@ -267,8 +275,11 @@ impl Event {
             if let Some(reason) = killed_for {
                 self.killed.kill_admissions(&area, quantity, reason);
             }
-            let admitted = self.hold_mut(id).admissions.get_mut(&(area, ticket_type));
-            admitted.expect("checked before").give_back(quantity, order);
+            let admitted = self.hold_mut(id).admissions.get_mut(&(area.clone(), ticket_type));
+            let draws = admitted.expect("checked before").give_back(quantity, order);
+            if killed_for.is_some() || to == ReturnTo::General {
+                self.shrink_quotas(&area, &draws);
+            }
         }
         for id in given.holds() {
             let hold = self.hold_mut(id);
@@ -304,12 +315,13 @@ impl Event {
         }
         let given = self.find_given(&command.order, &command.give)?;
         let mut after = self.clone();
-        after.give_back(&given, &command.order, None);
+        after.give_back(&given, &command.order, ReturnTo::Origin, None);
         match &command.take {
             Take::Places(places) => {
                 let first = given.holds().pop_first().expect("something is given");
                 let customer = self.holds[&first].customer;
-                let sale = after.sale(now, id, content.clone(), places, &command.order, customer, self)?;
+                let seats = given.seats.keys().copied().collect();
+                let sale = after.sale(now, id, content.clone(), places, &command.order, customer, (self, &seats))?;
                 after.holds.insert(id, sale);
             }
             Take::Hold(id) => {

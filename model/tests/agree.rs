@@ -14,6 +14,7 @@ use std::{
 };
 
 use inventory_core::{
+    allocation::{AllocationKeys, RemoveAllocation, SetAllocation},
     change::{HoldCause, HoldState, ResumeCause},
     command::{
         AdmissionWanted, AreaName, BeginPayment, BestAvailable, Command, Confirm, CreateEvent, EndPayment, Extend,
@@ -369,9 +370,25 @@ impl Run {
             if core != model {
                 return Err(self.report(key, &format!("areas: core  {core:?}\nareas: model {model:?}")));
             }
-            let shadow = self.core.shadow(key).expect("since its creation").clone();
-            if (&shadow.seats, &shadow.areas) != (&self.core.seat_states(key), &self.core.area_counts(key)) {
+            let shown = self.core.shown(key);
+            if *self.core.shadow(key).expect("since its creation") != shown {
                 return Err(self.report(key, "moves tell another state than the core has"));
+            }
+            let seats = self.model.public_seat_states(key);
+            if shown.public_seats != seats {
+                return Err(
+                    self.report(key, &format!("public: core  {:?}\npublic: model {seats:?}", shown.public_seats))
+                );
+            }
+            let areas = self.model.public_area_counts(key);
+            if shown.public_areas != areas {
+                return Err(
+                    self.report(key, &format!("public: core  {:?}\npublic: model {areas:?}", shown.public_areas))
+                );
+            }
+            let (core, model) = (self.allocations_of_core(key), self.allocations_of_model(key));
+            if core != model {
+                return Err(self.report(key, &format!("core  {core:?}\nmodel {model:?}")));
             }
             let ids = self.ids.get(&key).cloned().unwrap_or_default();
             for id in ids {
@@ -438,11 +455,14 @@ impl Run {
     /// What the house may do, and what becomes of a sale later.
     fn of_house(&mut self, key: EventKey) -> Command {
         match self.rng.below(100) {
-            0..=21 => Command::SellDirect(Box::new(self.sell_direct(key))),
-            22..=42 => Command::ReturnPlaces(Box::new(self.return_places(key))),
-            43..=62 => Command::Exchange(Box::new(self.exchange(key))),
-            63..=80 => Command::Kill(Box::new(self.kill(key))),
-            81..=92 => Command::Unkill(Box::new(self.unkill(key))),
+            0..=17 => Command::SetAllocation(Box::new(self.set_allocation(key))),
+            18..=22 => Command::RemoveAllocation(Box::new(self.remove_allocation(key))),
+            23 => Command::ListAllocations,
+            24..=37 => Command::SellDirect(Box::new(self.sell_direct(key))),
+            38..=52 => Command::ReturnPlaces(Box::new(self.return_places(key))),
+            53..=68 => Command::Exchange(Box::new(self.exchange(key))),
+            69..=82 => Command::Kill(Box::new(self.kill(key))),
+            83..=92 => Command::Unkill(Box::new(self.unkill(key))),
             93..=96 => {
                 let order = self.sold_order(key);
                 Command::GetOrder(order)
@@ -452,6 +472,82 @@ impl Run {
                 Command::List(List { what, from: 0, count_max: *self.rng.pick(&[1, 3, 256]) })
             }
         }
+    }
+
+    fn set_allocation(&mut self, key: EventKey) -> SetAllocation {
+        let mut places = if self.rng.percent(12) {
+            PlaceSet { plan_revision: self.revision(key), ..PlaceSet::default() }
+        } else {
+            self.some_set(key, PlaceState::Open)
+        };
+        places.admissions.iter_mut().filter(|_| self.rng.percent(4)).for_each(|named| named.quantity *= 40);
+        let (opens_at, closes_at) = if self.rng.percent(25) { (self.bound(), self.bound()) } else { (None, None) };
+        SetAllocation {
+            request_id: self.request_id(),
+            key: self.allocation_key(),
+            places,
+            opens_at,
+            closes_at,
+            expected_state: self.expected_state(),
+            validate_only: self.rng.percent(8),
+        }
+    }
+
+    /// Near to the present time, which it passes soon.
+    fn bound(&mut self) -> Option<TimestampMs> {
+        match self.rng.below(10) {
+            0..=2 => None,
+            3..=6 => Some(TimestampMs(0)),
+            7 => Some(self.now),
+            8 => Some(self.now.minus_ms(self.rng.within(1..=2_000))),
+            _ => Some(self.now.plus_ms(self.rng.within(1..=4_000) * self.pace)),
+        }
+    }
+
+    fn remove_allocation(&mut self, key: EventKey) -> RemoveAllocation {
+        let places = if self.rng.percent(30) { PlaceSet::default() } else { self.some_set(key, PlaceState::Open) };
+        RemoveAllocation {
+            request_id: self.request_id(),
+            key: self.allocation_key(),
+            places,
+            expected_state: self.expected_state(),
+            validate_only: self.rng.percent(8),
+        }
+    }
+
+    fn allocation_key(&mut self) -> Box<str> {
+        let text = match self.rng.below(40) {
+            0 => "",
+            1 => "two words",
+            2 => "nobody",
+            3..=15 => "fans",
+            16..=28 => "agent",
+            _ => "sponsor",
+        };
+        text.into()
+    }
+
+    fn allocation_keys(&mut self) -> AllocationKeys {
+        if self.rng.percent(45) {
+            return AllocationKeys::default();
+        }
+        let mut keys = vec![self.allocation_key()];
+        if self.rng.percent(40) {
+            keys.push(self.allocation_key());
+        }
+        // Twice is refused, which is enough now and then.
+        if keys.len() == 2 && keys[0] == keys[1] && self.rng.percent(80) {
+            keys.pop();
+        }
+        AllocationKeys { keys, include_unallocated: self.rng.percent(40) }
+    }
+
+    fn allocations_of_core(&mut self, key: EventKey) -> Result<Answer, Reject> {
+        normal(self.core.execute(self.now, key, &Command::ListAllocations))
+    }
+
+    fn allocations_of_model(&mut self, key: EventKey) -> Result<Answer, Reject> {
+        self.model.execute(self.now, key, &Command::ListAllocations)
     }
 
     fn sell_direct(&mut self, key: EventKey) -> SellDirect {
@@ -485,7 +581,7 @@ impl Run {
             hold.ticket_types.resize(fill, 1);
         }
         NamedPlaces {
-            allocations: Default::default(),
+            allocations: hold.allocations,
             plan_revision: hold.plan_revision,
             seats: hold.seats,
             seat_keys: hold.seat_keys,
@@ -715,7 +811,9 @@ impl Run {
     /// The same command with other content.
     fn disturb(&mut self, command: &mut Command) {
         match command {
-            Command::Hold(hold) | Command::Explain(hold) => match self.rng.below(5) {
+            Command::Hold(hold) | Command::Explain(hold) => match self.rng.below(7) {
+                5 => hold.allocations.keys.reverse(),
+                6 => hold.allocations.include_unallocated = !hold.allocations.include_unallocated,
                 0 => hold.customer = CustomerKey(self.rng.within(0..=3)),
                 1 => hold.seats.reverse(),
                 2 => hold.ttl_ms = 1_000 + self.rng.below(3) as u32,
@@ -751,8 +849,17 @@ impl Run {
                 _ => update.expected_state = None,
             },
             Command::Suggest(suggest) => suggest.options_max = self.rng.within(1..=4) as u8,
-            Command::SetAllocation(set) => set.key = "another".into(),
-            Command::RemoveAllocation(remove) => remove.key = "another".into(),
+            Command::SetAllocation(set) => match self.rng.below(4) {
+                0 => set.key = "another".into(),
+                1 => set.opens_at = Some(self.now),
+                2 => set.closes_at = None,
+                _ => set.places.seats.truncate(1),
+            },
+            Command::RemoveAllocation(remove) => match self.rng.below(3) {
+                0 => remove.key = "another".into(),
+                1 => remove.places = PlaceSet::default(),
+                _ => remove.validate_only = !remove.validate_only,
+            },
             Command::SetPriceLevel(set) => set.level = "another".into(),
             Command::ListAllocations => {}
             Command::SellDirect(sell) => match self.rng.below(6) {
@@ -908,7 +1015,7 @@ impl Run {
     fn hold(&mut self, key: EventKey) -> Hold {
         let plan = self.plan_of(key);
         let mut hold = Hold {
-            allocations: Default::default(),
+            allocations: self.allocation_keys(),
             hold_id: if self.rng.percent(92) { self.new_id(key) } else { self.hold_again(key) },
             seats: Vec::new().into(),
             seat_keys: Vec::new(),
@@ -1033,7 +1140,7 @@ impl Run {
     fn suggest(&mut self, key: EventKey) -> Suggest {
         let plan = self.plan_of(key);
         Suggest {
-            allocations: Default::default(),
+            allocations: self.allocation_keys(),
             best: self.best(&plan),
             options_max: if self.rng.percent(1) { *self.rng.pick(&[0, 10, 11]) } else { self.rng.within(1..=4) as u8 },
             plan_revision: if self.rng.percent(30) { 0 } else { self.revision(key) },
@@ -1278,6 +1385,13 @@ impl Run {
         for (_, line) in &said[said.len().saturating_sub(40)..] {
             let _ = writeln!(text, "{line}");
         }
+        if let Ok(Answer::Allocations { allocations }) =
+            self.model.clone().execute(self.now, key, &Command::ListAllocations)
+        {
+            let _ = writeln!(text, "set aside: {allocations:?}");
+        }
+        let _ = writeln!(text, "public: {:?}", self.model.public_seat_states(key));
+        let _ = writeln!(text, "states: {:?}", self.model.seat_states(key));
         text + what
     }
 }
@@ -1322,6 +1436,8 @@ fn kind_of(command: &Command, answer: &Result<Answer, Reject>) -> String {
         Command::ReturnPlaces(command) if command.to == ReturnTo::Killed => "ReturnPlaces (killed)".to_owned(),
         Command::Exchange(exchange) if matches!(exchange.take, Take::Hold(_)) => "Exchange (hold)".to_owned(),
         Command::UpdateEvent(update) if update.plan.is_some() => "UpdateEvent (plan)".to_owned(),
+        Command::Hold(hold) if !hold.allocations.keys.is_empty() => "Hold (keys)".to_owned(),
+        Command::RemoveAllocation(remove) if remove.places.is_empty() => "RemoveAllocation (all)".to_owned(),
         other => first_word(format!("{other:?}")),
     };
     let answer = match answer {

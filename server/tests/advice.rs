@@ -19,7 +19,7 @@ fn lenient() -> admin::EventPolicies {
 }
 
 fn suggest_of(event_id: &str, best: wire::BestAvailable, options_max: u32) -> wire::SuggestRequest {
-    wire::SuggestRequest { event_id: event_id.into(), best_available: Some(best), options_max }
+    wire::SuggestRequest { event_id: event_id.into(), best_available: Some(best), options_max, ..Default::default() }
 }
 
 async fn suggest(server: &TestServer, request: wire::SuggestRequest) -> Result<wire::SuggestResponse, Status> {

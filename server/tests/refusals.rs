@@ -98,6 +98,10 @@ async fn the_shape_of_a_hold() {
     check(future, invalid, "HOLD_ID_FROM_FUTURE", "hold_id");
     let keys = hold(&|request| request.allocation_keys = vec!["fan club".into()]).await;
     check(keys, invalid, "VALIDATION_FAILED", "allocation_keys");
+    let twice = hold(&|request| request.allocation_keys = vec!["fans".into(); 2]).await;
+    check(twice, invalid, "VALIDATION_FAILED", "allocation_keys");
+    let many = hold(&|request| request.allocation_keys = (0..17).map(|nth| format!("k{nth}")).collect()).await;
+    check(many, invalid, "VALIDATION_FAILED", "allocation_keys");
     let token = hold(&|request| request.admission_token = "t".into()).await;
     check(token, invalid, "VALIDATION_FAILED", "admission_token");
     let event = hold(&|request| request.event_id = "other".into()).await;

@@ -6,7 +6,7 @@ mod support;
 use std::collections::HashMap;
 
 use proto::inventory::v1::{self as wire, Executed, Reason, SessionRequest, SessionResponse, session_request::Command};
-use support::{TestServer, halves, hold_of, said, soon};
+use support::{TestServer, floor, halves, hold_of, said, selected, set_of, soon};
 use tokio::sync::mpsc;
 use tonic::{Code, Status, Streaming};
 
@@ -174,6 +174,53 @@ async fn a_payment_on_a_session_is_that_of_calls() {
     let released = session.ask(Command::Release(abort)).await;
     assert_eq!((released.reason(), released.expires_in_ms, released.payment_deadline_ms), (Reason::Unspecified, 0, 0));
     assert_eq!(server.get_hold("show", &id).await.unwrap().state(), wire::HoldState::Released);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn keys_of_allocations_open_on_a_session_what_they_open_in_calls() {
+    let server = TestServer::with_show().await;
+    let places = wire::PlaceSet { ga: vec![floor(2)], ..selected(&["S/A/1-4"]).unwrap() };
+    server.set_allocation(set_of(&server.id(), "fans", Some(places))).await.unwrap();
+    let mut session = Session::open(&server).await;
+    let id = server.id();
+    let without = session.ask(session.hold(&id, &[3, 4])).await;
+    assert_eq!((without.reason(), without.executed()), (Reason::NotInAllocation, Executed::False));
+    let states = vec![wire::PlaceState::Unavailable as i32];
+    assert_eq!((without.seats.as_slice(), without.states), (&[3][..], states));
+
+    // Three seats of the allocation in one row, then one of it with one of general sale.
+    let of_key = |id: &str, include_unallocated: bool, quantity: u32| {
+        let (hold_id_hi, hold_id_lo) = halves(id);
+        let best = wire::BestAvailable { quantity, seats_only: true, ..Default::default() };
+        Command::Hold(wire::SessionHold {
+            event_key: session.event_key,
+            hold_id_hi,
+            hold_id_lo,
+            best_available: Some(Box::new(best)),
+            allocation_keys: vec!["fans".into(), "unknown".into()],
+            include_unallocated,
+            ..Default::default()
+        })
+    };
+    let (fits, lacks, both) =
+        (of_key(&server.id(), false, 3), of_key(&server.id(), false, 2), of_key(&server.id(), true, 2));
+    assert_eq!(session.ask(fits).await.seats.iter().filter(|&&seat| seat < 4).count(), 3);
+    assert_eq!(session.ask(lacks).await.reason(), Reason::NotEnoughPlaces);
+    assert_eq!(session.ask(both).await.reason(), Reason::Unspecified);
+
+    // A batch in columns is of general sale.
+    let batch = wire::SessionHoldBatch {
+        event_key: session.event_key,
+        hold_ids: columns(&[server.id(), server.id()]),
+        seat_counts: vec![1, 1],
+        seats: vec![3, 19],
+        ..Default::default()
+    };
+    let answer = session.ask(Command::HoldBatch(batch)).await.batch.unwrap();
+    assert_eq!(answer.reasons.len(), 2);
+    assert_ne!(answer.reasons[0], 0);
+    assert_eq!(answer.reasons[1], 0);
     server.stop().await;
 }
 

@@ -242,7 +242,7 @@ impl CartWorld {
 
     fn hold_many(&mut self) {
         // Some worlds have none, so that all of their events are compared.
-        if !MODEL_KNOWS_CARTS && self.seed % 8 == 0 {
+        if !MODEL_KNOWS_CARTS && self.seed.is_multiple_of(8) {
             return self.hold();
         }
         if self.carts.len() >= CARTS_MAX {

@@ -146,6 +146,10 @@ pub enum Kind {
     Kill,
     /// It gives them back.
     Unkill,
+    /// Places are set aside, or a window of an allocation changes.
+    SetAside,
+    /// They are set aside no longer.
+    RemoveAside,
     /// A look at an order, or at a list.
     Look,
     /// A look at a hold.
@@ -186,6 +190,8 @@ impl Kind {
         Kind::Exchange,
         Kind::Kill,
         Kind::Unkill,
+        Kind::SetAside,
+        Kind::RemoveAside,
         Kind::Look,
         Kind::GetHold,
         Kind::Suggest,
@@ -345,6 +351,8 @@ fn weight(kind: Kind, profile: Profile, random: &mut Random) -> u64 {
         Kind::BeginPayment => 7,
         Kind::Replace | Kind::ConfirmPart | Kind::ReleasePart | Kind::Reclaim | Kind::EndPayment => 5,
         Kind::SellDirect | Kind::Return | Kind::Exchange | Kind::Kill | Kind::Unkill | Kind::Look => 3,
+        Kind::SetAside => 4,
+        Kind::RemoveAside => 2,
         Kind::Update | Kind::Suggest | Kind::Explain => 4,
         Kind::Disturbed | Kind::Create => 2,
         Kind::Revise => 1,

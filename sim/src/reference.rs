@@ -248,6 +248,8 @@ fn only_asks(command: &Command) -> bool {
         Command::Exchange(exchange) => exchange.validate_only,
         Command::Kill(kill) => kill.validate_only,
         Command::Unkill(unkill) => unkill.validate_only,
+        Command::SetAllocation(set) => set.validate_only,
+        Command::RemoveAllocation(remove) => remove.validate_only,
         _ => false,
     }
 }

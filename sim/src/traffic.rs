@@ -9,6 +9,7 @@ use std::{
 
 use engine::event_key;
 use inventory_core::{
+    allocation::{AllocationKeys, RemoveAllocation, SetAllocation},
     change::HoldView,
     command::{
         AdmissionWanted, AreaName, BeginPayment, BestAvailable, Command, Confirm, CreateEvent, EndPayment, Extend,
@@ -214,11 +215,16 @@ impl Asker<'_> {
                 Command::EndPayment(EndPayment { hold_id, attempt_id, outcome: PaymentOutcome::Failed })
             }
             Kind::Update | Kind::Revise => Command::UpdateEvent(Box::new(self.update(kind, key)?)),
-            Kind::SellDirect | Kind::Return | Kind::Exchange | Kind::Kill | Kind::Unkill | Kind::Look => {
-                self.house(kind, key)?
-            }
+            Kind::SellDirect
+            | Kind::Return
+            | Kind::Exchange
+            | Kind::Kill
+            | Kind::Unkill
+            | Kind::SetAside
+            | Kind::RemoveAside
+            | Kind::Look => self.house(kind, key)?,
             Kind::Suggest => Command::Suggest(Box::new(Suggest {
-                allocations: Default::default(),
+                allocations: self.keys(),
                 best: self.best(),
                 options_max: self.random.within(1..=4) as u8,
                 plan_revision: self.revision(key),
@@ -234,7 +240,7 @@ impl Asker<'_> {
 
     fn hold(&mut self, kind: Kind, key: EventKey) -> Hold {
         let mut hold = Hold {
-            allocations: Default::default(),
+            allocations: self.keys(),
             hold_id: self.new_id(key),
             seats: Vec::new().into(),
             seat_keys: Vec::new(),
@@ -389,6 +395,23 @@ impl Asker<'_> {
                 let request_id = self.request();
                 Command::Unkill(Box::new(Unkill { request_id, places, expected_state, validate_only }))
             }
+            Kind::SetAside => Command::SetAllocation(Box::new(SetAllocation {
+                request_id: self.request(),
+                key: self.allocation_key(),
+                places: if self.random.percent(85) { self.place_set(key) } else { PlaceSet::default() },
+                opens_at: self.bound(),
+                closes_at: self.bound(),
+                expected_state,
+                validate_only,
+            })),
+            Kind::RemoveAside => Command::RemoveAllocation(Box::new(RemoveAllocation {
+                request_id: self.request(),
+                key: self.allocation_key(),
+                places: if self.random.percent(60) { self.place_set(key) } else { PlaceSet::default() },
+                expected_state,
+                validate_only,
+            })),
+            _ if self.random.percent(25) => Command::ListAllocations,
             _ if self.random.percent(50) => Command::GetOrder(self.order()?),
             _ => Command::List(List {
                 what: *self.random.pick(&[Listed::Holds, Listed::Orders]),
@@ -398,8 +421,36 @@ impl Asker<'_> {
         })
     }
 
+    fn allocation_key(&mut self) -> Box<str> {
+        (*self.random.pick(&["fans", "fans", "agent", "sponsor"])).into()
+    }
+
+    /// Most bring none.
+    fn keys(&mut self) -> AllocationKeys {
+        if self.random.percent(60) {
+            return AllocationKeys::default();
+        }
+        let mut keys = vec![self.allocation_key()];
+        let other = self.allocation_key();
+        if other != keys[0] && self.random.percent(40) {
+            keys.push(other);
+        }
+        AllocationKeys { keys, include_unallocated: self.random.percent(40) }
+    }
+
+    /// Of the window of an allocation: mostly as it is.
+    fn bound(&mut self) -> Option<TimestampMs> {
+        match self.random.below(20) {
+            0..=1 => Some(TimestampMs(0)),
+            2 => Some(self.now.plus_ms(self.random.within(1..=5_000))),
+            3 => Some(self.now),
+            _ => None,
+        }
+    }
+
     fn named_places(&mut self, key: EventKey) -> NamedPlaces {
-        let mut places = NamedPlaces { plan_revision: self.revision(key), ..NamedPlaces::default() };
+        let (plan_revision, allocations) = (self.revision(key), self.keys());
+        let mut places = NamedPlaces { plan_revision, allocations, ..NamedPlaces::default() };
         if self.random.percent(70) {
             places.seats = self.seats(key).into();
         }

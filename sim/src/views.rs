@@ -1,4 +1,4 @@
-//! What can be seen of every event, held against its model.
+//! What the public can see of every event, held against its model.
 
 use inventory_core::{ids::EventKey, place::PlaceState};
 
@@ -21,7 +21,7 @@ impl World {
             };
             let snapshot = view.snapshot();
             let model = self.reference.model(key);
-            let seats = model.seat_states(key);
+            let seats = model.public_seat_states(key);
             let shown = |seat: usize| snapshot.states[seat / 4] >> (2 * (seat % 4)) & 3;
             if let Some(seat) = (0..seats.len()).find(|&seat| shown(seat) != bits(seats[seat])) {
                 return Err(Violation {
@@ -31,8 +31,8 @@ impl World {
             }
             let areas: Vec<(u32, u32, u32)> =
                 snapshot.areas.iter().map(|area| (area.held, area.sold, area.killed)).collect();
-            claim("areas are shown as they are", areas == model.area_counts(key), || {
-                format!("{areas:?}, and they are {:?}", model.area_counts(key))
+            claim("areas are shown as they are", areas == model.public_area_counts(key), || {
+                format!("{areas:?}, and they are {:?}", model.public_area_counts(key))
             })?;
             let counts = view.counts();
             let capacity = view.info().plan.capacity();
@@ -43,8 +43,10 @@ impl World {
             let count = |state| seats.iter().filter(|seat| **seat == state).count() as u32;
             let held = count(PlaceState::Held) + areas.iter().map(|area| area.0).sum::<u32>();
             let sold = count(PlaceState::Sold) + areas.iter().map(|area| area.1).sum::<u32>();
-            claim("counts are those of the places", (counts.held, counts.sold) == (held, sold), || {
-                format!("{counts:?}, and {held} are held and {sold} sold")
+            let killed = count(PlaceState::Killed) + areas.iter().map(|area| area.2).sum::<u32>();
+            let all = (counts.held, counts.sold, counts.killed);
+            claim("counts are those of the places", all == (held, sold, killed), || {
+                format!("{counts:?}, and {held} are held, {sold} sold and {killed} unavailable")
             })?;
             self.reference.model(key).assert_valid();
         }

@@ -1,4 +1,4 @@
-//! Sales without a hold, returns, exchanges and kills, as a person types them, against the real server.
+//! Sales without a hold, returns, exchanges, kills and allocations, as a person types them, against the real server.
 
 use serde_json::{Value, json};
 
@@ -113,4 +113,88 @@ fn places_are_killed_and_opened_by_key_and_by_selector() {
     let opened = server.run(&["unkill", "gala", "S", "--ga", "FLOOR=2"]).done();
     assert!(opened.data.starts_with("opened  5 places\nplaces  S-A-2, S-A-3, S-B-1, 2 × FLOOR\n"), "{opened:?}");
     assert_eq!(server.json(&["availability", "gala"])["totals"]["killed"], 0);
+}
+
+#[test]
+fn places_are_set_aside_for_those_who_bring_the_key() {
+    let Some(server) = gala() else { return };
+    assert_eq!(server.run(&["allocation", "list", "gala"]).done().beside, "nothing is set aside\n");
+    let words = ["allocation", "set", "gala", "fans", "S/A/1-3", "S-B-1", "--ga", "FLOOR=5"];
+    let would = server.run(&[&words[..], &["--validate-only"]].concat()).done();
+    assert_eq!(would.data, "would be set aside  9 places\nplaces              S-A-1, S-A-2, S-A-3, S-B-1, 5 × FLOOR\n");
+    assert_eq!(would.beside, "");
+    let set = server.run(&words).done();
+    assert_eq!(set.data, "set aside  9 places\nplaces     S-A-1, S-A-2, S-A-3, S-B-1, 5 × FLOOR\n");
+    assert_eq!(set.beside, "next: usherctl allocation list gala\n");
+    let unknown = server.run(&["allocation", "set", "gala", "fans", "S/Q"]);
+    assert!(unknown.code == 1 && unknown.beside.starts_with("refused: UNKNOWN_PLACE: S/Q: "), "{unknown:?}");
+    let paused = server.run(&[&words[..], &["--expected-state", "paused"]].concat());
+    assert!(paused.code == 1 && paused.beside.starts_with("refused: STATE_MISMATCH"), "{paused:?}");
+    let misshapen = server.run(&["allocation", "set", "gala", "fan club"]);
+    assert!(misshapen.beside.starts_with("refused: VALIDATION_FAILED: allocation_key: "), "{misshapen:?}");
+
+    // The public has none of it.
+    let without = server.run(&["hold", "gala", "S-A-3", "S-A-4"]);
+    assert_eq!((without.code, without.beside.as_str()), (1, "refused: NOT_IN_ALLOCATION: S-A-3 is unavailable\n"));
+    let counts = server.json(&["availability", "gala"]);
+    assert_eq!((counts["totals"]["open"].as_u64(), counts["totals"]["killed"].as_u64()), (Some(53), Some(9)));
+    let map = server.json(&["seatmap", "gala"]);
+    assert_eq!(
+        map["sections"][0]["rows"][0]["states"].as_str().map(|row| row[..4].to_owned()),
+        Some("xxx.".to_owned())
+    );
+    let told = server.json(&["explain", "gala", "S-A-3"]);
+    assert_eq!(told["reason"], "NOT_IN_ALLOCATION");
+
+    // Who brings the key has it, and what is of nobody when asked for.
+    let key = ["--allocation-key", "fans"];
+    let own = server.json(&[&["suggest", "gala", "--best", "3", "--options", "5"], &key[..]].concat());
+    assert_eq!(own["options"].as_array().map(Vec::len), Some(2), "three seats, then the floor: {own}");
+    assert_eq!(listed(&own["options"][0]["seat_keys"]), ["S-A-1", "S-A-2", "S-A-3"]);
+    let both = [&["suggest", "gala", "--best", "3", "--options", "5", "--include-unallocated"], &key[..]].concat();
+    assert!(server.json(&both)["options"].as_array().is_some_and(|options| options.len() > 2));
+    assert_eq!(server.json(&[&["explain", "gala", "S-A-3"], &key[..]].concat())["reason"], Value::Null);
+    let held = server.json(&[&["hold", "gala", "S-A-3", "S-A-4", "--ga", "FLOOR=6"], &key[..]].concat());
+    assert_eq!(held["hold"]["seats"], json!(["S-A-3", "S-A-4"]));
+    let lines = server.run(&["allocation", "list", "gala"]).done().data;
+    let lines: Vec<Vec<&str>> = lines.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["KEY", "OPENS", "CLOSES", "OF", "OPEN", "HELD", "SOLD", "KILLED", "ALL"]);
+    assert_eq!(lines[1], ["fans", "seats", "3", "1", "0", "0", "4"]);
+    assert_eq!(lines[2], ["fans", "FLOOR", "0", "5", "0", "0", "5"]);
+
+    // At the counter as well.
+    let refused = server.run(&["sell", "gala", "S-A-1", "--order", "O-1"]);
+    assert!(refused.code == 1 && refused.beside.starts_with("refused: NOT_IN_ALLOCATION: S-A-1"), "{refused:?}");
+    server.run(&[&["sell", "gala", "S-A-1", "--order", "O-1"], &key[..]].concat()).done();
+    let give = ["exchange", "gala", "--order", "O-1", "--give", "S-A-1", "--take", "S-A-2"];
+    assert!(server.run(&give).beside.starts_with("refused: NOT_IN_ALLOCATION: S-A-2"));
+    server.run(&[&give[..], &key[..]].concat()).done();
+
+    // Windows are set and taken away; places go back to all.
+    server.run(&["allocation", "set", "gala", "fans", "--opens-at", "2127-05-01T10:00:00Z"]).done();
+    let listed_one = server.json(&["allocation", "list", "gala"])["allocations"][0].clone();
+    assert_eq!(
+        (listed_one["key"].as_str(), listed_one["opens_at"].as_str()),
+        (Some("fans"), Some("2127-05-01T10:00:00Z"))
+    );
+    assert_eq!(listed_one["seats"]["sold"], 1);
+    assert_eq!(listed_one["quotas"], json!([{ "area": "FLOOR", "quota": 5, "held": 5, "sold": 0 }]));
+    let early = server.run(&[&["hold", "gala", "S-B-1"], &key[..]].concat());
+    assert_eq!(early.beside, "refused: SALE_NOT_OPEN: the sale has not begun (opens at 2127-05-01T10:00:00Z)\n");
+    let freed = server.run(&["allocation", "set", "gala", "fans", "--opens-at", "none"]).done();
+    assert_eq!(freed.data, "set    fans\nopens  as the event\n");
+    let used = server.run(&["allocation", "remove", "gala", "fans", "--ga", "FLOOR=1"]);
+    assert_eq!((used.code, used.beside.as_str()), (1, "refused: PLACES_IN_USE: FLOOR lacks 1\n"));
+    let part = server.run(&["allocation", "remove", "gala", "fans", "S/B"]).done();
+    assert_eq!(part.data, "general again  1 place\nplaces         S-B-1\n");
+    server.run(&["hold", "gala", "S-B-1"]).done();
+    let all = server.run(&["allocation", "remove", "gala", "fans", "--validate-only"]).done();
+    assert!(all.data.starts_with("would be general  "), "{all:?}");
+    server.run(&["allocation", "remove", "gala", "fans"]).done();
+    assert_eq!(server.run(&["allocation", "list", "gala"]).done().beside, "nothing is set aside\n");
+    let gone = server.run(&["allocation", "remove", "gala", "fans"]);
+    assert!(
+        gone.beside.starts_with("refused: VALIDATION_FAILED: allocation_key: is that of no allocation"),
+        "{gone:?}"
+    );
 }

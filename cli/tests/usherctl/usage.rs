@@ -30,6 +30,8 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         (&["exchange", "concert-1", "--order", "O", "--give", "A-1"], "--take"),
         (&["kill", "concert-1", "A-1"], "--reason"),
         (&["unkill", "concert-1"], "required"),
+        (&["allocation", "set", "concert-1"], "<KEY>"),
+        (&["hold", "concert-1", "--best", "2", "--include-unallocated"], "--allocation-key"),
         (&["return", "concert-1", "--order", "O", "--request", "17"], "is no request id"),
         (&["nonsense"], "unrecognized"),
     ] {

@@ -3,7 +3,8 @@ use proto::inventory::v1::{Executed, Reason, SessionHoldBatch, SessionResolveBat
 
 use crate::ids::{HoldId, customer_key, event_key};
 
-/// Holds of one event that travel in one message. Each is judged by itself: some may be done and others refused.
+/// Holds of one event that travel in one message, of general sale. Each is judged by itself: some may be done and others
+/// refused.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HoldBatch(SessionHoldBatch);
 

@@ -93,14 +93,15 @@ impl HoldRequest {
         self
     }
 
-    /// With the keys of these allocations.
+    /// With the keys of these allocations, at most 16. Admissions are drawn from them in this order, then from general sale.
     #[must_use]
     pub fn allocation_keys(mut self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.allocation_keys.extend(keys.into_iter().map(Into::into));
         self
     }
 
-    /// With allocation keys, let the server choose from general sale as well.
+    /// With allocation keys, let the server choose from general sale as well. Named seats and admissions may be of either
+    /// anyway.
     #[must_use]
     pub fn include_unallocated(mut self) -> Self {
         self.include_unallocated = true;
@@ -702,4 +703,20 @@ pub struct PaymentEnded {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_allocations_travel_on_both_lanes_in_their_order() {
+        let request = HoldRequest::new("e").best_available(2).allocation_keys(["fans", "press"]).include_unallocated();
+        assert!(!request.needs_unary());
+        let id: HoldId = "01934b2e-7f00-7abc-8def-0123456789ab".parse().expect("an id");
+        let (session, unary) = (request.to_session(id), request.to_unary(id));
+        assert_eq!(session.allocation_keys, ["fans", "press"]);
+        assert_eq!((&unary.allocation_keys, unary.include_unallocated), (&session.allocation_keys, true));
+        assert!(session.include_unallocated);
+    }
 }

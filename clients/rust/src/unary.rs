@@ -57,6 +57,7 @@ tells_time!(
         inventory::HoldManyResponse, inventory::ConfirmManyResponse, inventory::ReleaseManyResponse;
     timestamp: admin::CreatePlanResponse, admin::CreateEventResponse, admin::UpdateEventResponse,
         admin::ListEventsResponse, admin::ServerStatusResponse, admin::KillResponse, admin::UnkillResponse,
+        admin::SetAllocationResponse, admin::RemoveAllocationResponse, admin::ListAllocationsResponse,
         admin::ListHoldsResponse
 );
 
@@ -146,6 +147,12 @@ calls!(AdminServiceClient:
     kill(admin::KillRequest) -> admin::KillResponse;
     /// Opens withdrawn places again.
     unkill(admin::UnkillRequest) -> admin::UnkillResponse;
+    /// Sets places aside for those who bring a key.
+    set_allocation(admin::SetAllocationRequest) -> admin::SetAllocationResponse;
+    /// Gives places of an allocation back to general sale, or all of it.
+    remove_allocation(admin::RemoveAllocationRequest) -> admin::RemoveAllocationResponse;
+    /// Tells all allocations of an event.
+    list_allocations(admin::ListAllocationsRequest) -> admin::ListAllocationsResponse;
     /// Lists the live holds of an event, one page of them.
     list_holds(admin::ListHoldsRequest) -> admin::ListHoldsResponse;
     /// Tells how the server is.
@@ -267,7 +274,9 @@ needs_request_id!(
     inventory::ExchangeRequest,
     admin::UpdateEventRequest,
     admin::KillRequest,
-    admin::UnkillRequest
+    admin::UnkillRequest,
+    admin::SetAllocationRequest,
+    admin::RemoveAllocationRequest
 );
 
 impl NeedsIds for inventory::ConfirmManyRequest {}
@@ -285,6 +294,7 @@ impl NeedsIds for inventory::ListOrdersRequest {}
 impl NeedsIds for admin::CreatePlanRequest {}
 impl NeedsIds for admin::CreateEventRequest {}
 impl NeedsIds for admin::ListEventsRequest {}
+impl NeedsIds for admin::ListAllocationsRequest {}
 impl NeedsIds for admin::ListHoldsRequest {}
 impl NeedsIds for admin::ServerStatusRequest {}
 
@@ -303,6 +313,8 @@ mod tests {
             unary.with_ids(inventory::ExchangeRequest::default()).request_id,
             unary.with_ids(admin::KillRequest::default()).request_id,
             unary.with_ids(admin::UnkillRequest::default()).request_id,
+            unary.with_ids(admin::SetAllocationRequest::default()).request_id,
+            unary.with_ids(admin::RemoveAllocationRequest::default()).request_id,
         ];
         for id in &ids {
             assert!(id.parse::<crate::RequestId>().is_ok(), "{id}");

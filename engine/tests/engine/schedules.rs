@@ -16,6 +16,7 @@ use engine::{
     Reply, ReplySink, Shard, Verdict, event_key, open, reply_slot, verify,
 };
 use inventory_core::{
+    cart::{ConfirmMany, HoldMany},
     change::HoldState,
     command::Command,
     ids::{EventKey, HoldId},
@@ -236,6 +237,47 @@ fn call(engine: &Engine, answers: &Arc<Answers>, caller: u64) -> Vec<Said> {
 }
 
 const EVENTS: [&str; 2] = ["red", "green"];
+/// A seat that only the cart wants.
+const CART_SEAT: u32 = 9;
+
+/// What a buyer of a cart over both events was told, call by call; nothing when it was not let in.
+type CartSaid = Vec<Option<Result<Answer, Lost>>>;
+
+/// A buyer: a cart over both events, and its sale.
+fn call_for_a_cart(engine: &Engine, cart_id: HoldId) -> CartSaid {
+    let keys = EVENTS.map(event_key);
+    let part = |key| match hold(cart_id, &[CART_SEAT]) {
+        Command::Hold(hold) => (key, *hold),
+        _ => unreachable!("it is a hold"),
+    };
+    let many = HoldMany { cart_id, ttl_ms: 60_000, parts: keys.map(part).to_vec() };
+    let calls = [
+        Command::HoldMany(Box::new(many)),
+        Command::ConfirmMany(Box::new(ConfirmMany { cart_id, order: order("cart") })),
+    ];
+    let ask = |command| {
+        let (sender, receiver) = reply_slot();
+        let taken = engine.submit(keys[0], command, None, Reply::One(sender));
+        taken.is_ok().then(|| shuttle::future::block_on(receiver))
+    };
+    calls.into_iter().map(ask).collect()
+}
+
+/// After a start the cart is sold in both events or in none, and what was answered is so.
+fn check_cart(found: &mut World, cart_id: HoldId, said: &CartSaid, all_answered: bool) -> usize {
+    found.settle();
+    let states = EVENTS.map(|id| hold_of(found.ask(event_key(id), Command::GetHold(cart_id))).ok());
+    let states = states.map(|view| view.map(|view| view.state));
+    let sold = states.iter().filter(|state| **state == Some(HoldState::Confirmed)).count();
+    assert!(sold == 0 || sold == states.len(), "half a cart is sold: {states:?}");
+    for said in said.iter().flatten() {
+        assert!(said.is_ok() || !all_answered, "a call was let in and has no answer");
+    }
+    let is_done = |nth: usize| matches!(&said[nth], Some(Ok(Answer { result: Ok(_), .. })));
+    assert!(!is_done(0) || states[0].is_some() && states[1].is_some(), "a cart that was made is gone: {states:?}");
+    assert!(!is_done(1) || sold == states.len(), "a cart that was sold is not: {states:?}");
+    sold
+}
 
 fn create_events(engine: &Engine) {
     for id in EVENTS {
@@ -277,6 +319,11 @@ fn run_once() {
             thread::spawn(move || call(&engine, &answers, caller))
         })
         .collect();
+    let cart_id = hold_id(engine.clock().now(), 999);
+    let cart = thread::spawn({
+        let engine = Arc::clone(&engine);
+        move || call_for_a_cart(&engine, cart_id)
+    });
     let reader = thread::spawn({
         let engine = Arc::clone(&engine);
         move || watch(&engine)
@@ -297,11 +344,12 @@ fn run_once() {
     let waits_for_answers = thread_rng().gen_bool(0.8);
     let engine_after = running.end(waits_for_answers);
     let said: Vec<Said> = callers.into_iter().flat_map(|caller| caller.join().expect("no panic")).collect();
+    let cart = (cart_id, cart.join().expect("no panic"));
     reader.join().expect("no panic");
     hand.join().expect("no panic");
 
     let answers_of = answers.of.lock().expect("no panic");
-    check(&disk, &engine_after, &said, &answers_of, waits_for_answers);
+    check(&disk, &engine_after, &said, &cart, &answers_of, waits_for_answers);
     if let Some((left, position)) = answers.crashed.lock().expect("no panic").take() {
         let report = verify(&left).expect("a crash leaves a log that can be read");
         assert!(report.position >= position, "a crash at the moment of an answer loses what it says");
@@ -310,15 +358,24 @@ fn run_once() {
 }
 
 /// What was answered, what is shown, and what a start finds are the same.
-fn check(disk: &MemoryStorage, engine: &Engine, said: &[Said], answers: &BTreeMap<u64, Answer>, all_answered: bool) {
+fn check(
+    disk: &MemoryStorage,
+    engine: &Engine,
+    said: &[Said],
+    (cart_id, cart): &(HoldId, CartSaid),
+    answers: &BTreeMap<u64, Answer>,
+    all_answered: bool,
+) {
     let report = verify(disk).expect("it is whole");
     assert_eq!((report.verdict, report.position), (Verdict::Clean, engine.position()));
     assert!(report.sealed, "the log has its end");
-    let found = World::open(disk, engine.clock().now(), config(1)).expect("it opens");
+    let mut found = World::open(disk, engine.clock().now(), config(1)).expect("it opens");
     for id in EVENTS {
         let [shown, found] = [engine, &*found.engine].map(|engine| engine.directory().find(id).expect("there"));
         assert_eq!(shown.snapshot().states, found.snapshot().states, "{id}: shown and found differ");
     }
+    // Of each event: nothing else is changed by a start.
+    let sold_by_cart = check_cart(&mut found, *cart_id, cart, all_answered) / EVENTS.len();
     let mut sold = BTreeMap::new();
     for Said { key, hold, confirms, gone, outcome, tag } in said {
         let answer = match outcome {
@@ -344,7 +401,7 @@ fn check(disk: &MemoryStorage, engine: &Engine, said: &[Said], answers: &BTreeMa
     }
     for (key, _) in sold.keys() {
         let view = found.engine.directory().find_key(*key).expect("there");
-        let confirmed = sold.keys().filter(|(of, _)| of == key).count();
+        let confirmed = sold.keys().filter(|(of, _)| of == key).count() + sold_by_cart;
         assert!(view.counts().sold as usize >= confirmed, "a confirmed seat is not sold after a start");
         if all_answered && said.iter().all(|command| !command.gone) {
             assert_eq!(view.counts().sold as usize, confirmed);

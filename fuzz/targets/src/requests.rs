@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use engine::{ClockSource, Engine, EngineConfig, ManualClock, Opened, Reply, open};
 use inventory_core::{
+    allocation::SetAllocation,
     change::Change,
     command::{Command, CreateEvent, Hold},
     direct_sale::{NamedPlaces, SellDirect},
@@ -85,7 +86,7 @@ pub(crate) fn image() -> Vec<u8> {
     bytes
 }
 
-/// The same with four seats sold to an order and one withdrawn: what requests on them can name.
+/// The same with four seats sold to an order, one withdrawn, and some set aside: what requests on them can name.
 fn judge_of_a_sold_house() -> Slot {
     let (key, mut slot) = (engine::event_key(EVENT), judge());
     let sell = SellDirect {
@@ -104,7 +105,18 @@ fn judge_of_a_sold_house() -> Slot {
         expected_state: None,
         validate_only: false,
     };
-    for command in [Command::SellDirect(Box::new(sell)), Command::Kill(Box::new(kill))] {
+    let set = SetAllocation {
+        request_id: RequestId(HOLD.0 + 4),
+        key: "fans".into(),
+        places: PlaceSet { seats: vec![60, 61, 62, 63], ..PlaceSet::default() },
+        opens_at: None,
+        closes_at: None,
+        expected_state: None,
+        validate_only: false,
+    };
+    let commands =
+        [Command::SellDirect(Box::new(sell)), Command::Kill(Box::new(kill)), Command::SetAllocation(Box::new(set))];
+    for command in commands {
         let Ok(Decision::Change(event, change)) = slot.decide(NOW, key, &command) else { panic!("it is refused") };
         slot.apply(NOW, event, &change, &ThePlan, None);
     }

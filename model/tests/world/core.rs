@@ -14,7 +14,7 @@ use inventory_core::{
     place::{Move, Moved, PlaceState},
     plan::Plan,
     reject::Reject,
-    slot::{Decision, Plans, Slot, SlotConfig, Touched},
+    slot::{Decision, Plans, Slot, SlotConfig},
 };
 use model::{Answer, Grant, normal};
 
@@ -32,8 +32,10 @@ impl Plans for Library {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shadow {
     pub seats: Vec<PlaceState>,
-    /// Held, sold, killed.
-    pub areas: Vec<(u32, u32, u32)>,
+    /// As the public sees them.
+    pub public_seats: Vec<PlaceState>,
+    /// Held, sold, and killed or set aside: as the public sees them.
+    pub public_areas: Vec<(u32, u32, u32)>,
 }
 
 /// A floor that was raised because the memory of ended holds was full.
@@ -113,7 +115,7 @@ impl Core {
             Decision::Verdict { .. } => panic!("only a part of a cart asks for a verdict"),
             Decision::Page { .. } => panic!("only a list has pages"),
             Decision::Change(number, change) => {
-                let touched = Touched::of(&change);
+                let touched = self.slot.touched_by(number, &change);
                 self.apply(now, number, change);
                 if let Some(touched) = touched {
                     return Ok(Answer::Touched { touched, replayed: false });
@@ -228,6 +230,25 @@ impl Core {
         })
     }
 
+    /// What is, and what the public sees of it.
+    pub fn shown(&self, key: EventKey) -> Shadow {
+        let event = self.slot.find(key).and_then(|number| self.slot.event(number)).expect("it was made");
+        let bit = |word: u64, seat: u32| (word >> (seat % 64) & 1) as u8;
+        let public_seat = |seat: u32| {
+            let (held, sold) = event.public_words(seat as usize / 64);
+            PlaceState::from_bits(bit(held, seat) | bit(sold, seat) << 1)
+        };
+        let public_area = |area| {
+            let counts = event.public_area_counts(area);
+            (counts.held, counts.sold, counts.killed)
+        };
+        Shadow {
+            seats: self.seat_states(key),
+            public_seats: (0..event.plan().seat_count()).map(public_seat).collect(),
+            public_areas: (0..event.plan().areas().len() as u16).map(public_area).collect(),
+        }
+    }
+
     /// What the moves told so far.
     pub fn shadow(&self, key: EventKey) -> Option<&Shadow> {
         self.shadows.get(&self.slot.find(key)?)
@@ -302,12 +323,13 @@ impl Core {
         let shadow = self.shadows.get_mut(&number).expect("a shadow since its creation");
         match one.what {
             Moved::Seat(seat) => {
-                let state = &mut shadow.seats[seat as usize];
+                let state = &mut shadow.public_seats[seat as usize];
                 assert_eq!(*state, one.from, "a move starts where the seat is");
                 *state = one.to;
+                shadow.seats[seat as usize] = one.state;
             }
             Moved::Area { area, quantity } => {
-                let counts = &mut shadow.areas[usize::from(area)];
+                let counts = &mut shadow.public_areas[usize::from(area)];
                 let count = |counts: &mut (u32, u32, u32), state, by: i64| {
                     let which = match state {
                         PlaceState::Held => &mut counts.0,
@@ -325,7 +347,7 @@ impl Core {
 
     fn reset_shadow(&mut self, number: EventNumber) {
         let key = self.slot.event(number).expect("it has a number").key();
-        let shadow = Shadow { seats: self.seat_states(key), areas: self.area_counts(key) };
+        let shadow = self.shown(key);
         self.shadows.insert(number, shadow);
     }
 

@@ -14,17 +14,22 @@
 //! asked after by it as a hold is. `give=` and `take=` are for an exchange what bare seats are elsewhere, `by=`
 //! are selectors, `keys=` keys, `floor=` and `hill=` admissions (`gives-floor=` for an exchange), `kind=` their
 //! kind of buyer.
+//!
+//! `set` and `remove` are of the allocation `of=`; `with=fans,agent` brings keys, `also` places of no allocation for
+//! best available. `public` shows the seats as the public sees them: what is set aside and open is killed to it.
 
 use std::collections::BTreeMap;
 
 use inventory_core::{
+    allocation::{AllocationKeys, AllocationView, QuotaView, RemoveAllocation, SetAllocation},
     best_available::Arrangement,
     change::{HoldCause, HoldState, HoldView, ResumeCause},
     command::{
         AdmissionWanted, AreaName, BeginPayment, BestAvailable, Command, Confirm, CreateEvent, EndPayment, Extend,
-        Hold, Part, PaymentOutcome, Release, Remainder, UpdateEvent,
+        Hold, Part, PaymentOutcome, Release, Remainder, Suggest, UpdateEvent,
     },
     direct_sale::{NamedPlaces, SellDirect},
+    event::Counts,
     giving_back::{Exchange, ReturnPlaces, ReturnTo, Take},
     ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, SlotIndex, TimestampMs},
     kill::{Kill, Unkill},
@@ -34,7 +39,7 @@ use inventory_core::{
     plan::PlanSpec,
     policy::{EventState, OrphanRule, Policies, Settings},
     reject::{PlaceInTheWay, Reject},
-    slot::{SoldPart, Touched},
+    slot::{SoldPart, Suggestion, Touched},
 };
 use model::{Answer, Model, normal};
 
@@ -70,6 +75,11 @@ impl<'a> Words<'a> {
     fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         let digits = self.value(name)?.trim_end_matches(char::is_alphabetic);
         Some(digits.parse().unwrap_or_else(|_| panic!("{name}= is followed by a number")))
+    }
+
+    /// After the start of the story; 0: none.
+    fn time(&self, name: &str) -> Option<TimestampMs> {
+        self.number(name).map(|ms: u64| if ms == 0 { TimestampMs(0) } else { since_start(ms) })
     }
 
     fn has(&self, word: &str) -> bool {
@@ -112,6 +122,11 @@ impl<'a> Words<'a> {
         }
     }
 
+    fn keys(&self) -> AllocationKeys {
+        let keys = self.list::<String>("with").into_iter().map(String::into_boxed_str).collect();
+        AllocationKeys { keys, include_unallocated: self.has("also") }
+    }
+
     fn named(&self, seats: Vec<u32>) -> NamedPlaces {
         let ticket_type = self.number("kind").unwrap_or(0);
         let wanted = |(area, quantity): (AreaName, u32)| AdmissionWanted {
@@ -121,7 +136,7 @@ impl<'a> Words<'a> {
             ticket_type,
         };
         NamedPlaces {
-            allocations: Default::default(),
+            allocations: self.keys(),
             plan_revision: self.number("revision").unwrap_or(0),
             seats: seats.into(),
             seat_keys: Vec::new(),
@@ -189,6 +204,12 @@ impl Stage {
     }
 
     pub fn play(&mut self, line: &str) {
+        if let Some(expected) = line.strip_prefix("public ") {
+            assert_eq!(self.map(self.core.shown(KEY).public_seats), expected, "the core's public map");
+            assert_eq!(self.map(self.model.public_seat_states(KEY)), expected, "the model's public map");
+            assert_eq!(self.core.shown(KEY).public_areas, self.model.public_area_counts(KEY), "the public's areas");
+            return;
+        }
         if let Some(expected) = line.strip_prefix("map ") {
             assert_eq!(self.map(self.core.seat_states(KEY)), expected, "the core's map");
             assert_eq!(self.map(self.model.seat_states(KEY)), expected, "the model's map");
@@ -224,6 +245,7 @@ impl Stage {
         assert_eq!(self.tell(&core), self.tell(&model), "core, then model: {line}");
         self.core.slot.assert_valid();
         self.model.assert_valid();
+        assert_eq!(self.core.shadow(KEY), Some(&self.core.shown(KEY)), "moves tell what is: {line}");
         core
     }
 
@@ -254,6 +276,13 @@ impl Stage {
             }
             "order" => return Command::GetOrder(OrderRef::parse(words.0[0]).expect("a right order")),
             "holds" => return Command::List(List { what: Listed::Holds, from: 0, count_max: 3 }),
+            "allocations" => return Command::ListAllocations,
+            "suggest" => {
+                let best = self.hold(HoldId(0), words).best.expect("a suggestion has a best=");
+                let (options_max, plan_revision) = (words.number("options").unwrap_or(2), 0);
+                let allocations = words.keys();
+                return Command::Suggest(Box::new(Suggest { best, options_max, plan_revision, allocations }));
+            }
             "orders" => return Command::List(List { what: Listed::Orders, from: 0, count_max: 3 }),
             _ => {}
         }
@@ -271,8 +300,11 @@ impl Stage {
         };
         match verb {
             "hold" => Command::Hold(Box::new(self.hold(hold_id, words))),
+            "explain" => Command::Explain(Box::new(self.hold(hold_id, words))),
             "get" => Command::GetHold(hold_id),
-            "sell" | "return" | "exchange" | "kill" | "unkill" => self.of_house(verb, RequestId(hold_id.0), words),
+            "sell" | "return" | "exchange" | "kill" | "unkill" | "set" | "remove" => {
+                self.of_house(verb, RequestId(hold_id.0), words)
+            }
             "extend" => Command::Extend(Extend {
                 hold_id,
                 request_id: request.expect("an extend has a request="),
@@ -321,7 +353,7 @@ impl Stage {
             }
         }
         Hold {
-            allocations: Default::default(),
+            allocations: words.keys(),
             hold_id,
             seats: words.seats().into(),
             seat_keys: Vec::new(),
@@ -389,13 +421,29 @@ impl Stage {
                 expected_state,
                 validate_only,
             })),
+            "set" => Command::SetAllocation(Box::new(SetAllocation {
+                request_id,
+                key: words.value("of").expect("a set has an of=").into(),
+                places,
+                opens_at: words.time("opens"),
+                closes_at: words.time("closes"),
+                expected_state,
+                validate_only,
+            })),
+            "remove" => Command::RemoveAllocation(Box::new(RemoveAllocation {
+                request_id,
+                key: words.value("of").expect("a remove has an of=").into(),
+                places,
+                expected_state,
+                validate_only,
+            })),
             "unkill" => Command::Unkill(Box::new(Unkill { request_id, places, expected_state, validate_only })),
             _ => unreachable!("asked only for these"),
         }
     }
 
     fn update(&self, words: &Words<'_>) -> UpdateEvent {
-        let time = |name| words.number(name).map(|ms: u64| if ms == 0 { TimestampMs(0) } else { since_start(ms) });
+        let time = |name| words.time(name);
         let mut update = UpdateEvent {
             state: words.value("state").map(state),
             expected_state: words.value("expecting").map(state),
@@ -434,8 +482,21 @@ impl Stage {
             Ok(Answer::Hold { view, replayed }) => {
                 format!("{}{}", self.tell_hold(view), if *replayed { ", again" } else { "" })
             }
-            Ok(other @ (Answer::Suggested { .. } | Answer::Explained { .. } | Answer::Allocations { .. })) => {
-                format!("{other:?}")
+            Ok(Answer::Suggested { options }) => {
+                let told: Vec<String> = options.iter().map(|option| self.tell_option(option)).collect();
+                told.join(" or ")
+            }
+            Ok(Answer::Explained { outcome, left_alone }) => {
+                let told = match outcome {
+                    Ok(grant) => format!("would hold {}", self.tell_all(&grant.seats, &grant.admissions)),
+                    Err(reject) => format!("would be {}", self.tell_reject(reject)),
+                };
+                let alone: Vec<String> = left_alone.iter().map(u32::to_string).collect();
+                if alone.is_empty() { told } else { format!("{told}, leaving {} alone", alone.join(",")) }
+            }
+            Ok(Answer::Allocations { allocations }) => {
+                let told: Vec<String> = allocations.iter().map(|one| self.tell_allocation(one)).collect();
+                told.join("; ")
             }
             Ok(Answer::Touched { touched, replayed }) => {
                 format!("{}{}", self.tell_touched(touched), if *replayed { ", again" } else { "" })
@@ -453,6 +514,27 @@ impl Stage {
 
     fn name(&self, id: HoldId) -> &str {
         self.ids.iter().find(|(_, other)| **other == id).map_or("unnamed", |(name, _)| name)
+    }
+
+    fn tell_option(&self, option: &Suggestion) -> String {
+        let seats: Vec<String> = option.seats.iter().map(u32::to_string).collect();
+        let event = self.core.slot.find(KEY).and_then(|number| self.core.slot.event(number)).expect("the event");
+        option.area.map_or_else(|| seats.join(","), |area| event.plan().areas()[usize::from(area)].key.to_string())
+    }
+
+    /// Seats as open, held, sold and killed ones; admissions as those in all, held and sold.
+    fn tell_allocation(&self, one: &AllocationView) -> String {
+        let Counts { open, held, sold, killed } = one.seats;
+        let mut told = format!("{} {open}/{held}/{sold}/{killed}", one.key);
+        for QuotaView { area, quota, held, sold } in &one.quotas {
+            told += &format!(" {}/{held}/{sold}", self.tell_area(*area, *quota));
+        }
+        for (name, time) in [("opens", one.opens_at), ("closes", one.closes_at)] {
+            if time.0 > 0 {
+                told += &format!(" {name} {}ms", time.since(START));
+            }
+        }
+        told
     }
 
     fn tell_touched(&self, touched: &Touched) -> String {
@@ -550,10 +632,13 @@ impl Stage {
             Reject::UnknownPlace { field, position } => format!("{words} in {field:?} at {position}"),
             Reject::PlanChanged { plan_revision } => format!("{words}, now {plan_revision}"),
             Reject::NotEnoughPlaces { held_unpaid } => format!("{words}, {held_unpaid} held"),
-            Reject::SaleNotOpen { opens_at } => format!("{words} until {}ms", opens_at.since(START)),
+            Reject::SaleNotOpen { opens_at } if opens_at.0 > 0 => format!("{words} until {}ms", opens_at.since(START)),
             Reject::CustomerLimit { places_max } => format!("{words} {places_max}"),
             Reject::HoldQuota { holds_max } => format!("{words} {holds_max}"),
-            Reject::PlacesUnavailable { places } | Reject::PlacesInUse { places } | Reject::NotThisOrder { places } => {
+            Reject::PlacesUnavailable { places }
+            | Reject::PlacesInUse { places }
+            | Reject::NotThisOrder { places }
+            | Reject::NotInAllocation { places } => {
                 format!("{words}: {}", self.tell_places(places))
             }
             Reject::HoldExpired { places_lost, .. } if !places_lost.is_empty() => {

@@ -496,6 +496,166 @@ pub struct UnkillResponse {
     #[prost(message, optional, tag = "5")]
     pub server_time: ::core::option::Option<::prost_types::Timestamp>,
 }
+/// Places to set aside. Any event state. At most 255 allocations an event, and 15 with admissions in one area: more are
+/// refused with CAPACITY_BUDGET.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetAllocationRequest {
+    /// The event.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// UUID of version 7, new for every request. Required.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Key of the allocation, made if there is none: 1 to 64 printable ASCII characters without spaces. Whoever knows it may
+    /// buy, and it is never shown to the public.
+    #[prost(string, tag = "3")]
+    pub allocation_key: ::prost::alloc::string::String,
+    /// Seats, of any state, that become its own and nobody else's; they stay its own while they are held, sold or killed. For
+    /// an area the number is its quota from now on: so many admissions held, sold or still to be had. A quota below what is
+    /// held and sold of it, or above what general sale can spare, is refused with PLACES_IN_USE, the area and the number
+    /// that is over or missing. Ticket types do not matter. May be empty.
+    #[prost(message, optional, tag = "4")]
+    pub places: ::core::option::Option<super::super::inventory::v1::PlaceSet>,
+    /// Start of its window. Not set: as it is. Zero (1970): that of the event.
+    #[prost(message, optional, tag = "5")]
+    pub opens_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// End of its window, not included. Not set: as it is. Zero (1970): that of the event.
+    #[prost(message, optional, tag = "6")]
+    pub closes_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The state the caller expects of the event. Another one is refused with STATE_MISMATCH. Unspecified: any.
+    #[prost(enumeration = "super::super::inventory::v1::EventState", tag = "7")]
+    pub expected_state: i32,
+    /// Check only, set nothing aside: the answer says what would be.
+    #[prost(bool, tag = "8")]
+    pub validate_only: bool,
+}
+/// What was set aside.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetAllocationResponse {
+    /// The seats that were not its own before, and the areas whose quota is another now, with the new one. Empty when
+    /// `replayed`: that is not remembered.
+    #[prost(message, optional, tag = "1")]
+    pub touched: ::core::option::Option<super::super::inventory::v1::Touched>,
+    /// This request had been done before.
+    #[prost(bool, tag = "2")]
+    pub replayed: bool,
+    /// Position of the change in the log.
+    #[prost(uint64, tag = "3")]
+    pub position: u64,
+    /// Incarnation the position belongs to.
+    #[prost(uint64, tag = "4")]
+    pub incarnation: u64,
+    /// The server's time.
+    #[prost(message, optional, tag = "5")]
+    pub server_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Places to set aside no longer. Any event state.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RemoveAllocationRequest {
+    /// The event.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// UUID of version 7, new for every request. Required.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Key of the allocation. One of none is refused with VALIDATION_FAILED.
+    #[prost(string, tag = "3")]
+    pub allocation_key: ::prost::alloc::string::String,
+    /// Seats that are its own no longer, others stay as they are; and by how many admissions its quotas shrink, at most by
+    /// what is neither held nor sold of them, else PLACES_IN_USE with the number over. Ticket types do not matter. Empty:
+    /// everything, and the allocation is gone.
+    #[prost(message, optional, tag = "4")]
+    pub places: ::core::option::Option<super::super::inventory::v1::PlaceSet>,
+    /// The state the caller expects of the event. Another one is refused with STATE_MISMATCH. Unspecified: any.
+    #[prost(enumeration = "super::super::inventory::v1::EventState", tag = "5")]
+    pub expected_state: i32,
+    /// Check only, remove nothing: the answer says what would be.
+    #[prost(bool, tag = "6")]
+    pub validate_only: bool,
+}
+/// What is of general sale again.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RemoveAllocationResponse {
+    /// The seats that were its own, and by how many admissions quotas shrank. Empty when `replayed`: that is not remembered.
+    #[prost(message, optional, tag = "1")]
+    pub touched: ::core::option::Option<super::super::inventory::v1::Touched>,
+    /// This request had been done before.
+    #[prost(bool, tag = "2")]
+    pub replayed: bool,
+    /// Position of the change in the log.
+    #[prost(uint64, tag = "3")]
+    pub position: u64,
+    /// Incarnation the position belongs to.
+    #[prost(uint64, tag = "4")]
+    pub incarnation: u64,
+    /// The server's time.
+    #[prost(message, optional, tag = "5")]
+    pub server_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Which event's allocations to tell.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListAllocationsRequest {
+    /// The event.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+}
+/// All allocations of an event.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListAllocationsResponse {
+    /// At most 255, in an order that means nothing.
+    #[prost(message, repeated, tag = "1")]
+    pub allocations: ::prost::alloc::vec::Vec<Allocation>,
+    /// The plan revision the indexes belong to.
+    #[prost(uint32, tag = "2")]
+    pub plan_revision: u32,
+    /// Position at which this is true.
+    #[prost(uint64, tag = "3")]
+    pub position: u64,
+    /// Incarnation the position belongs to.
+    #[prost(uint64, tag = "4")]
+    pub incarnation: u64,
+    /// The server's time.
+    #[prost(message, optional, tag = "5")]
+    pub server_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Places that are set aside for those who bring a key.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Allocation {
+    /// Its key.
+    #[prost(string, tag = "1")]
+    pub allocation_key: ::prost::alloc::string::String,
+    /// Start of its window. Not set: that of the event.
+    #[prost(message, optional, tag = "2")]
+    pub opens_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// End of its window, not included. Not set: that of the event.
+    #[prost(message, optional, tag = "3")]
+    pub closes_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Its seats by state. Here its open ones are open: the public sees them as unavailable.
+    #[prost(message, optional, tag = "4")]
+    pub seats: ::core::option::Option<super::super::inventory::v1::PlaceCounts>,
+    /// Its admissions, by area.
+    #[prost(message, repeated, tag = "5")]
+    pub quotas: ::prost::alloc::vec::Vec<AllocationQuota>,
+}
+/// Admissions of one area that are set aside for an allocation.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AllocationQuota {
+    /// Index of the area in the plan.
+    #[prost(uint32, tag = "1")]
+    pub area: u32,
+    /// For people: its key. Empty when the plan was revised meanwhile.
+    #[prost(string, tag = "2")]
+    pub area_key: ::prost::alloc::string::String,
+    /// How many in all.
+    #[prost(uint32, tag = "3")]
+    pub quota: u32,
+    /// Of these in a hold.
+    #[prost(uint32, tag = "4")]
+    pub held: u32,
+    /// Of these sold.
+    #[prost(uint32, tag = "5")]
+    pub sold: u32,
+}
 /// Which event's holds to list.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListHoldsRequest {
@@ -1026,6 +1186,87 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("usher.admin.v1.AdminService", "Unkill"));
             self.inner.unary(req, path, codec).await
         }
+        /// Sets places aside for those who bring a key, all that are named or none: makes the allocation, adds to it, or changes
+        /// its window. Safe to send again.
+        pub async fn set_allocation(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetAllocationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetAllocationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/usher.admin.v1.AdminService/SetAllocation",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("usher.admin.v1.AdminService", "SetAllocation"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gives places of an allocation back to general sale, those that are named, or all of it with the allocation. Its holds
+        /// and sales stay. Safe to send again.
+        pub async fn remove_allocation(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RemoveAllocationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveAllocationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/usher.admin.v1.AdminService/RemoveAllocation",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("usher.admin.v1.AdminService", "RemoveAllocation"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Tells all allocations of an event.
+        pub async fn list_allocations(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListAllocationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListAllocationsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/usher.admin.v1.AdminService/ListAllocations",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("usher.admin.v1.AdminService", "ListAllocations"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Lists the live holds of an event.
         pub async fn list_holds(
             &mut self,
@@ -1161,6 +1402,32 @@ pub mod admin_service_server {
             &self,
             request: tonic::Request<super::UnkillRequest>,
         ) -> std::result::Result<tonic::Response<super::UnkillResponse>, tonic::Status>;
+        /// Sets places aside for those who bring a key, all that are named or none: makes the allocation, adds to it, or changes
+        /// its window. Safe to send again.
+        async fn set_allocation(
+            &self,
+            request: tonic::Request<super::SetAllocationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetAllocationResponse>,
+            tonic::Status,
+        >;
+        /// Gives places of an allocation back to general sale, those that are named, or all of it with the allocation. Its holds
+        /// and sales stay. Safe to send again.
+        async fn remove_allocation(
+            &self,
+            request: tonic::Request<super::RemoveAllocationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveAllocationResponse>,
+            tonic::Status,
+        >;
+        /// Tells all allocations of an event.
+        async fn list_allocations(
+            &self,
+            request: tonic::Request<super::ListAllocationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListAllocationsResponse>,
+            tonic::Status,
+        >;
         /// Lists the live holds of an event.
         async fn list_holds(
             &self,
@@ -1523,6 +1790,142 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = UnkillSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/usher.admin.v1.AdminService/SetAllocation" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetAllocationSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::SetAllocationRequest>
+                    for SetAllocationSvc<T> {
+                        type Response = super::SetAllocationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetAllocationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::set_allocation(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetAllocationSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/usher.admin.v1.AdminService/RemoveAllocation" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveAllocationSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::RemoveAllocationRequest>
+                    for RemoveAllocationSvc<T> {
+                        type Response = super::RemoveAllocationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RemoveAllocationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::remove_allocation(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveAllocationSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/usher.admin.v1.AdminService/ListAllocations" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListAllocationsSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ListAllocationsRequest>
+                    for ListAllocationsSvc<T> {
+                        type Response = super::ListAllocationsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListAllocationsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::list_allocations(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListAllocationsSvc(inner);
                         let codec = crate::codec::LeanCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

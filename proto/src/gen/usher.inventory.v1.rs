@@ -57,6 +57,10 @@ pub struct NamedPlaces {
     /// Ticket type of each seat. Empty: all are type 0.
     #[prost(uint32, repeated, tag = "5")]
     pub ticket_types: ::prost::alloc::vec::Vec<u32>,
+    /// Keys of the allocations that seats and admissions may be of. Their windows do not apply. A seat of another one is
+    /// refused with NOT_IN_ALLOCATION.
+    #[prost(string, repeated, tag = "6")]
+    pub allocation_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Places that a command touched, or would touch.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -80,7 +84,7 @@ pub struct Touched {
 /// Counts of places by state. open + held + sold + killed = capacity, always.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PlaceCounts {
-    /// May be held now.
+    /// May be held now, without a key.
     #[prost(uint32, tag = "1")]
     pub open: u32,
     /// In a hold, or resting after one.
@@ -89,7 +93,8 @@ pub struct PlaceCounts {
     /// Sold.
     #[prost(uint32, tag = "3")]
     pub sold: u32,
-    /// Withdrawn by the house.
+    /// Withdrawn by the house, or open and set aside for an allocation: the public is not told which. In an Allocation
+    /// withdrawn only.
     #[prost(uint32, tag = "4")]
     pub killed: u32,
     /// All places.
@@ -114,7 +119,7 @@ pub mod places_unavailable {
         /// The public state of the seat. Not set for an area.
         #[prost(enumeration = "super::PlaceState", tag = "3")]
         pub state: i32,
-        /// How many admissions are open in the area. 0 for a seat.
+        /// How many admissions are open in the area to whom asked. 0 for a seat.
         #[prost(uint32, tag = "4")]
         pub open: u32,
         /// How many admissions of those asked for are not to be had: in use, lost, or not of the order. 0 for a seat, and where
@@ -145,14 +150,14 @@ pub mod places_unavailable {
 pub enum PlaceState {
     /// Not said.
     Unspecified = 0,
-    /// May be held now. Two-bit code 0 in a seat map.
+    /// May be held now, without a key. Two-bit code 0 in a seat map.
     Open = 1,
     /// In somebody's hold, or resting after one. Two-bit code 1 in a seat map.
     Held = 2,
     /// Sold. Two-bit code 2 in a seat map.
     Sold = 3,
-    /// Withdrawn by the house, or set aside for an allocation the reader has no key of. Two-bit code 3 in a
-    /// seat map.
+    /// Withdrawn by the house, or open and set aside for an allocation: the same to everybody, with or without a key.
+    /// Two-bit code 3 in a seat map.
     Unavailable = 4,
 }
 impl PlaceState {
@@ -1683,7 +1688,7 @@ pub enum Reason {
     SoldOut = 502,
     /// The pick would leave a single seat alone and another pick would not.
     WouldStrand = 503,
-    /// A place is set aside for an allocation whose key was not brought.
+    /// A seat is set aside for an allocation whose key was not brought; the detail lists all such seats.
     NotInAllocation = 504,
     /// The sale has not begun; the opening time is given.
     SaleNotOpen = 505,
@@ -2019,10 +2024,12 @@ pub struct SessionHold {
     /// The plan revision the indexes were read at. 0 will do until the plan is revised.
     #[prost(uint32, tag = "10")]
     pub plan_revision: u32,
-    /// Keys of the allocations to take from.
+    /// Keys of the allocations to take from, at most 16, each once. One that no allocation has brings nothing. Admissions are
+    /// drawn from allocations in this order, then from general sale.
     #[prost(string, repeated, tag = "11")]
     pub allocation_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// With allocation keys, let the server choose from general sale as well.
+    /// With allocation keys, let the server choose from general sale as well. Named seats and admissions may be of either
+    /// anyway.
     #[prost(bool, tag = "12")]
     pub include_unallocated: bool,
     /// First 64 bits of the id of the hold this one replaces. Both 0: none.
@@ -2191,7 +2198,7 @@ pub struct SessionGetHold {
 /// Many holds of one event in columns: nothing is nested, so a hold costs a few bytes and nothing of its own in memory.
 /// Each is judged by itself, in order, as if it had come alone: some may be done and others refused. Each takes a reply
 /// slot; a batch of more than `max_in_flight` is refused with TOO_MANY_PLACES, and one that finds too few slots waits for
-/// them.
+/// them. Of general sale only: who brings keys of allocations sends holds that stand alone.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SessionHoldBatch {
     /// The event of all of them.
@@ -2384,10 +2391,12 @@ pub struct HoldRequest {
     /// The seller's own text for the customer. Only a hash of it is kept.
     #[prost(string, tag = "8")]
     pub customer: ::prost::alloc::string::String,
-    /// Keys of the allocations to take from.
+    /// Keys of the allocations to take from, at most 16, each once. One that no allocation has brings nothing. Admissions are
+    /// drawn from allocations in this order, then from general sale.
     #[prost(string, repeated, tag = "9")]
     pub allocation_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// With allocation keys, let the server choose from general sale as well.
+    /// With allocation keys, let the server choose from general sale as well. Named seats and admissions may be of either
+    /// anyway.
     #[prost(bool, tag = "10")]
     pub include_unallocated: bool,
     /// Time to live. 0: the event's.
@@ -2440,6 +2449,12 @@ pub struct SuggestRequest {
     /// So many ways at most, 1 to 10. 0: 3.
     #[prost(uint32, tag = "3")]
     pub options_max: u32,
+    /// Keys of the allocations to choose from, as in HoldRequest.
+    #[prost(string, repeated, tag = "4")]
+    pub allocation_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// With allocation keys, choose from general sale as well.
+    #[prost(bool, tag = "5")]
+    pub include_unallocated: bool,
 }
 /// Ways to seat a party: what Hold would take first, then what is best without those seats, and so on. No seat is in two
 /// of them. When there is none the refusal is that of Hold.
@@ -4284,9 +4299,9 @@ pub struct SoldPart {
 pub enum ReturnTo {
     /// As RETURN_TO_ORIGIN.
     Unspecified = 0,
-    /// Where they came from. In an event that is cancelled they are killed.
+    /// Where they came from, the allocation they are of. In an event that is cancelled they are killed.
     Origin = 1,
-    /// General sale: the same while there are no allocations.
+    /// General sale: they leave the allocation they are of.
     General = 2,
     /// Out of sale, with the reason given.
     Killed = 3,
@@ -4352,6 +4367,10 @@ pub struct SellDirectRequest {
     /// Check only, sell nothing: `touched` of the answer says what would be sold.
     #[prost(bool, tag = "11")]
     pub validate_only: bool,
+    /// Keys of the allocations that seats and admissions may be of, as in HoldRequest. Their windows do not apply. A seat of
+    /// another one is refused with NOT_IN_ALLOCATION.
+    #[prost(string, repeated, tag = "12")]
+    pub allocation_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// The sale made, or the same sale made earlier.
 #[derive(Clone, PartialEq, ::prost::Message)]

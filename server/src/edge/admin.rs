@@ -18,7 +18,7 @@ use proto::{
 use tonic::{Request, Response, Status};
 
 use super::{
-    convert, convert_admin,
+    allocation, convert, convert_admin,
     deadline::CallTime,
     house,
     inventory::{find, submit},
@@ -415,6 +415,27 @@ impl AdminService for Admin {
 
     async fn unkill(&self, request: Request<wire::UnkillRequest>) -> Result<Response<wire::UnkillResponse>, Status> {
         said(house::unkill(&self.edge, time_of(&request), request.into_inner()).await)
+    }
+
+    async fn set_allocation(
+        &self,
+        request: Request<wire::SetAllocationRequest>,
+    ) -> Result<Response<wire::SetAllocationResponse>, Status> {
+        said(allocation::set(&self.edge, time_of(&request), request.into_inner()).await)
+    }
+
+    async fn remove_allocation(
+        &self,
+        request: Request<wire::RemoveAllocationRequest>,
+    ) -> Result<Response<wire::RemoveAllocationResponse>, Status> {
+        said(allocation::remove(&self.edge, time_of(&request), request.into_inner()).await)
+    }
+
+    async fn list_allocations(
+        &self,
+        request: Request<wire::ListAllocationsRequest>,
+    ) -> Result<Response<wire::ListAllocationsResponse>, Status> {
+        said(allocation::list(&self.edge, time_of(&request), request.into_inner()).await)
     }
 
     async fn list_holds(

@@ -23,7 +23,7 @@ pub(crate) fn suggest(request: wire::SuggestRequest) -> Refusable<Command> {
     let best = convert::best_available(request.best_available.ok_or_else(missing)?);
     let options_max = if request.options_max == 0 { OPTIONS_DEFAULT } else { request.options_max };
     let suggest = Suggest {
-        allocations: Default::default(),
+        allocations: convert::allocation_keys(request.allocation_keys, request.include_unallocated),
         best,
         options_max: u8::try_from(options_max).unwrap_or(u8::MAX),
         plan_revision: 0,

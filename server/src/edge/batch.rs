@@ -13,6 +13,7 @@
 
 use engine::{Answer, Done};
 use inventory_core::{
+    allocation::AllocationKeys,
     command::{Command, Confirm, Hold, Part, Release, Remainder},
     ids::{CustomerKey, EventKey},
 };
@@ -195,7 +196,8 @@ pub(crate) fn holds(correlation_id: u64, request: &wire::SessionHoldBatch) -> Re
         let customer = CustomerKey(customers.get(at as usize).copied().unwrap_or(0));
         let hold = convert::hold_id_of_halves(high, low).and_then(|hold_id| {
             let hold = Hold {
-                allocations: Default::default(),
+                // Of general sale, says the contract.
+                allocations: AllocationKeys::default(),
                 hold_id,
                 seats: own.into(),
                 seat_keys: Vec::new(),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use engine::{Counts, EventInfo, EventView};
 use inventory_core::{
+    allocation::AllocationKeys,
     best_available::Arrangement,
     change::{HoldCause, HoldState, HoldView},
     command::{
@@ -136,11 +137,11 @@ pub(crate) fn hold(request: wire::HoldRequest, hold_id: HoldId) -> Refusable<(Ho
                 Refusal::field(Reason::HoldIdInvalid, "replace_hold_id", "must be a UUID of version 7")
             })?),
         };
-    refuse_unsupported(&request.allocation_keys, &request.admission_token)?;
+    refuse_unsupported(&request.admission_token)?;
     let asked = Asked { confirm: false, seats_by_index: request.seats.len(), plan_revision: request.plan_revision };
     let best = request.best_available.map(best_available);
     let hold = Hold {
-        allocations: Default::default(),
+        allocations: allocation_keys(request.allocation_keys, request.include_unallocated),
         hold_id,
         ticket_types: ticket_types(request.ticket_types, request.seats.len() + request.seat_keys.len(), best.as_ref())?,
         seats: request.seats.into(),
@@ -227,12 +228,12 @@ pub(crate) fn session_hold(request: wire::SessionHold) -> Refusable<(Hold, Asked
                 Refusal::field(Reason::HoldIdInvalid, "replace_hold_id", "must be a UUID of version 7")
             })?),
         };
-    refuse_unsupported(&request.allocation_keys, &request.admission_token)?;
+    refuse_unsupported(&request.admission_token)?;
     refuse_area_keys(&request.ga)?;
     let asked = Asked { confirm: false, seats_by_index: request.seats.len(), plan_revision: request.plan_revision };
     let best = request.best_available.map(|wanted| best_available(*wanted));
     let hold = Hold {
-        allocations: Default::default(),
+        allocations: allocation_keys(request.allocation_keys, request.include_unallocated),
         hold_id,
         ticket_types: ticket_types(request.ticket_types, request.seats.len(), best.as_ref())?,
         seats: request.seats.into(),
@@ -333,10 +334,12 @@ impl Bounded for u32 {
     const MAX: u32 = u32::MAX;
 }
 
-fn refuse_unsupported(allocation_keys: &[String], admission_token: &str) -> Refusable<()> {
-    if !allocation_keys.is_empty() {
-        return Err(Refusal::invalid("allocation_keys", "allocations are not supported by this version"));
-    }
+/// The keys a command brings. They are checked with it.
+pub(crate) fn allocation_keys(keys: Vec<String>, include_unallocated: bool) -> AllocationKeys {
+    AllocationKeys { keys: keys.into_iter().map(String::into_boxed_str).collect(), include_unallocated }
+}
+
+fn refuse_unsupported(admission_token: &str) -> Refusable<()> {
     if !admission_token.is_empty() {
         return Err(Refusal::invalid("admission_token", "the waiting room is not supported by this version"));
     }

@@ -165,7 +165,8 @@ fn seconds(name: &str, duration: Option<&prost_types::Duration>) -> Refusable<Op
     whole.map(Some).ok_or_else(|| Refusal::invalid(format!("policies.{name}"), "must be whole seconds, not negative"))
 }
 
-fn timestamp(field: &'static str, time: Option<&prost_types::Timestamp>) -> Refusable<TimestampMs> {
+/// A point in time of a request; zero when it is not set.
+pub(crate) fn timestamp(field: &'static str, time: Option<&prost_types::Timestamp>) -> Refusable<TimestampMs> {
     let Some(time) = time else { return Ok(TimestampMs(0)) };
     // The year 9999, the end of what the type may carry.
     let in_range = (0..=253_402_300_799).contains(&time.seconds) && (0..1_000_000_000).contains(&time.nanos);

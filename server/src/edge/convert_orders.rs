@@ -4,6 +4,7 @@
 
 use engine::EventInfo;
 use inventory_core::{
+    allocation::{AllocationView, QuotaView, RemoveAllocation, SetAllocation},
     command::AreaName,
     direct_sale::{NamedPlaces, SellDirect},
     giving_back::{Exchange, ReturnPlaces, ReturnTo, Take},
@@ -21,10 +22,10 @@ use proto::{
 
 use super::{
     convert::{
-        admissions_wanted, area_ticket_type, customer_key, ga_items, hold_id, hold_ref, keys, order_ref, request_id,
-        saturated, seat_indexes, seat_types, ticket_types,
+        admissions_wanted, allocation_keys, area_ticket_type, customer_key, ga_items, hold_id, hold_ref, keys,
+        order_ref, request_id, saturated, seat_indexes, seat_types, ticket_types,
     },
-    convert_admin::{known_state, page_size},
+    convert_admin::{bound_message, known_state, page_size, timestamp},
     refusal::{Asked, Refusable, Refusal, request_id_invalid},
 };
 
@@ -71,7 +72,7 @@ fn named_places(places: wire::NamedPlaces) -> Refusable<NamedPlaces> {
     let count = places.seats.len() + places.seat_keys.len();
     let asked = Asked { confirm: false, seats_by_index: places.seats.len(), plan_revision: places.plan_revision };
     let named = NamedPlaces {
-        allocations: Default::default(),
+        allocations: allocation_keys(places.allocation_keys, false),
         plan_revision: places.plan_revision,
         ticket_types: ticket_types(places.ticket_types, count, None)?,
         seats: places.seats.into(),
@@ -93,6 +94,7 @@ pub(crate) fn sell_direct(request: wire::SellDirectRequest) -> Refusable<SellDir
             seat_keys: request.seat_keys,
             ga: request.ga,
             ticket_types: request.ticket_types,
+            allocation_keys: request.allocation_keys,
         })?,
         customer: customer_key(&request.customer),
         expected_state: known_state("expected_state", request.expected_state)?,
@@ -171,6 +173,36 @@ pub(crate) fn unkill(request: admin::UnkillRequest) -> Refusable<Unkill> {
     Ok(unkill)
 }
 
+/// A SetAllocation.
+pub(crate) fn set_allocation(request: admin::SetAllocationRequest) -> Refusable<SetAllocation> {
+    let bound =
+        |field, time: Option<prost_types::Timestamp>| time.map(|time| timestamp(field, Some(&time))).transpose();
+    let set = SetAllocation {
+        request_id: required_request_id(&request.request_id)?,
+        key: request.allocation_key.into_boxed_str(),
+        places: place_set(request.places).map_err(|refusal| refusal.under("places"))?,
+        opens_at: bound("opens_at", request.opens_at)?,
+        closes_at: bound("closes_at", request.closes_at)?,
+        expected_state: known_state("expected_state", request.expected_state)?,
+        validate_only: request.validate_only,
+    };
+    set.check().map_err(|reject| shape(reject).under("places"))?;
+    Ok(set)
+}
+
+/// A RemoveAllocation.
+pub(crate) fn remove_allocation(request: admin::RemoveAllocationRequest) -> Refusable<RemoveAllocation> {
+    let remove = RemoveAllocation {
+        request_id: required_request_id(&request.request_id)?,
+        key: request.allocation_key.into_boxed_str(),
+        places: place_set(request.places).map_err(|refusal| refusal.under("places"))?,
+        expected_state: known_state("expected_state", request.expected_state)?,
+        validate_only: request.validate_only,
+    };
+    remove.check().map_err(|reject| shape(reject).under("places"))?;
+    Ok(remove)
+}
+
 /// A page of a list that begins at `from`.
 pub(crate) fn list(what: Listed, from: u32, size: u32) -> List {
     List { what, from, count_max: saturated(page_size(size)) }
@@ -230,6 +262,32 @@ pub(crate) fn touched_message(touched: Touched, plan_revision: u32, info: &Event
         ga: touched.areas.into_iter().map(item).collect(),
         hold_refs: touched.holds.into_iter().map(hold_ref).collect(),
         plan_revision,
+    }
+}
+
+/// An allocation as the house sees it.
+pub(crate) fn allocation_message(view: &AllocationView, plan_revision: u32, info: &EventInfo) -> admin::Allocation {
+    let areas = if info.plan_revision == plan_revision { info.plan.areas() } else { &[] };
+    let quota = |quota: &QuotaView| admin::AllocationQuota {
+        area: u32::from(quota.area),
+        area_key: areas.get(usize::from(quota.area)).map_or_else(String::new, |area| area.key.to_string()),
+        quota: quota.quota,
+        held: quota.held,
+        sold: quota.sold,
+    };
+    let seats = view.seats;
+    admin::Allocation {
+        allocation_key: view.key.to_string(),
+        opens_at: bound_message(view.opens_at),
+        closes_at: bound_message(view.closes_at),
+        seats: Some(wire::PlaceCounts {
+            open: seats.open,
+            held: seats.held,
+            sold: seats.sold,
+            killed: seats.killed,
+            capacity: seats.open + seats.held + seats.sold + seats.killed,
+        }),
+        quotas: view.quotas.iter().map(quota).collect(),
     }
 }
 

@@ -93,6 +93,12 @@ fn decoded(engine: &Engine, plan: &Arc<Plan>, kind: u8, bytes: &[u8]) -> Option<
         }
         22 => kill(message(bytes)?),
         23 => unkill(message(bytes)?),
+        25 => set_allocation(message(bytes)?),
+        26 => remove_allocation(message(bytes)?),
+        27 => {
+            let request: admin::ListAllocationsRequest = message(bytes)?;
+            list_allocations(&request)
+        }
         28 => hold_many(message(bytes)?),
         29 => confirm_many(&message(bytes)?),
         30 => release_many(&message(bytes)?),
@@ -199,6 +205,20 @@ fn kill(request: admin::KillRequest) -> Refusable<Asking> {
 fn unkill(request: admin::UnkillRequest) -> Refusable<Asking> {
     let key = convert::event_key(&convert::event_id(&request.event_id)?);
     Ok(Some((key, Command::Unkill(Box::new(convert_orders::unkill(request)?)))))
+}
+
+fn set_allocation(request: admin::SetAllocationRequest) -> Refusable<Asking> {
+    let key = convert::event_key(&convert::event_id(&request.event_id)?);
+    Ok(Some((key, Command::SetAllocation(Box::new(convert_orders::set_allocation(request)?)))))
+}
+
+fn remove_allocation(request: admin::RemoveAllocationRequest) -> Refusable<Asking> {
+    let key = convert::event_key(&convert::event_id(&request.event_id)?);
+    Ok(Some((key, Command::RemoveAllocation(Box::new(convert_orders::remove_allocation(request)?)))))
+}
+
+fn list_allocations(request: &admin::ListAllocationsRequest) -> Refusable<Asking> {
+    Ok(Some((convert::event_key(&convert::event_id(&request.event_id)?), Command::ListAllocations)))
 }
 
 fn list(what: Listed, event_id: &str, size: u32, token: &str) -> Refusable<Asking> {

@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod admission;
 mod advice;
+mod allocation;
 pub(crate) mod batch;
 pub(crate) mod calls;
 mod carts;

@@ -140,7 +140,7 @@ impl Refusal {
 
     /// The same with the fields of a set of places under the field that has the set.
     pub(crate) fn under(mut self: Box<Self>, parent: &str) -> Box<Refusal> {
-        const OF_PLACES: [&str; 5] = ["seats", "seat_keys", "selectors", "ga", "ticket_types"];
+        const OF_PLACES: [&str; 6] = ["seats", "seat_keys", "selectors", "ga", "ticket_types", "allocation_keys"];
         for (field, _) in &mut self.fields {
             if OF_PLACES.contains(&field.split('[').next().unwrap_or_default()) {
                 *field = Cow::Owned(format!("{parent}.{field}"));

@@ -239,6 +239,26 @@ impl TestServer {
         self.admin.clone().unkill(request).await.map(tonic::Response::into_inner)
     }
 
+    pub async fn set_allocation(
+        &self,
+        request: admin::SetAllocationRequest,
+    ) -> Result<admin::SetAllocationResponse, Status> {
+        self.admin.clone().set_allocation(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn remove_allocation(
+        &self,
+        request: admin::RemoveAllocationRequest,
+    ) -> Result<admin::RemoveAllocationResponse, Status> {
+        self.admin.clone().remove_allocation(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// All of the event `show`.
+    pub async fn allocations(&self) -> Vec<admin::Allocation> {
+        let request = admin::ListAllocationsRequest { event_id: "show".into() };
+        self.admin.clone().list_allocations(request).await.unwrap().into_inner().allocations
+    }
+
     pub async fn list_holds(&self, request: admin::ListHoldsRequest) -> Result<admin::ListHoldsResponse, Status> {
         self.admin.clone().list_holds(request).await.map(tonic::Response::into_inner)
     }
@@ -390,6 +410,17 @@ pub fn sell_of(event_id: &str, request_id: &str, order_ref: &str, seats: &[u32])
 pub fn selected(selectors: &[&str]) -> Option<wire::PlaceSet> {
     let selectors = selectors.iter().map(|&text| text.to_owned()).collect();
     Some(wire::PlaceSet { selectors, ..Default::default() })
+}
+
+/// Sets places aside under a key.
+pub fn set_of(request_id: &str, key: &str, places: Option<wire::PlaceSet>) -> admin::SetAllocationRequest {
+    admin::SetAllocationRequest {
+        event_id: "show".into(),
+        request_id: request_id.into(),
+        allocation_key: key.into(),
+        places,
+        ..Default::default()
+    }
 }
 
 /// So many admissions to the floor.

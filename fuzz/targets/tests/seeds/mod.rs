@@ -255,6 +255,32 @@ fn requests() -> Vec<Seed> {
         places: Some(wire::PlaceSet { ga: vec![floor], ..Default::default() }),
         ..unkill.clone()
     };
+    let keys = || vec!["fans".to_owned(), "press".to_owned()];
+    let hold_with_keys =
+        wire::HoldRequest { seats: vec![60], allocation_keys: keys(), include_unallocated: true, ..best.clone() };
+    let sell_with_keys = wire::SellDirectRequest { seats: vec![61], allocation_keys: keys(), ..sell_direct.clone() };
+    let set_allocation = admin::SetAllocationRequest {
+        event_id: event_id(),
+        request_id: other_id(),
+        allocation_key: "fans".to_owned(),
+        places: Some(wire::PlaceSet {
+            seats: vec![70],
+            selectors: vec!["Stalls/C/8-10".to_owned()],
+            ..Default::default()
+        }),
+        opens_at: Some(prost_types::Timestamp { seconds: 1_789_990_000, nanos: 0 }),
+        closes_at: Some(prost_types::Timestamp { seconds: 1_790_010_000, nanos: 0 }),
+        ..Default::default()
+    };
+    let remove_allocation = admin::RemoveAllocationRequest {
+        event_id: event_id(),
+        request_id: other_id(),
+        allocation_key: "fans".to_owned(),
+        places: Some(wire::PlaceSet { seats: vec![60], ..Default::default() }),
+        ..Default::default()
+    };
+    let remove_all = admin::RemoveAllocationRequest { places: None, ..remove_allocation.clone() };
+    let list_allocations = admin::ListAllocationsRequest { event_id: event_id() };
     let list_holds = admin::ListHoldsRequest { event_id: event_id(), page_size: 10, ..Default::default() };
     let hold_many = wire::HoldManyRequest {
         cart_id: other_id(),
@@ -298,6 +324,12 @@ fn requests() -> Vec<Seed> {
         ("unkill", of(23, unkill.encode_to_vec())),
         ("unkill_floor", of(23, unkill_floor.encode_to_vec())),
         ("list_holds", of(24, list_holds.encode_to_vec())),
+        ("hold_with_keys", of(0, hold_with_keys.encode_to_vec())),
+        ("sell_with_keys", of(17, sell_with_keys.encode_to_vec())),
+        ("set_allocation", of(25, set_allocation.encode_to_vec())),
+        ("remove_allocation", of(26, remove_allocation.encode_to_vec())),
+        ("remove_all", of(26, remove_all.encode_to_vec())),
+        ("list_allocations", of(27, list_allocations.encode_to_vec())),
         ("hold_many", of(28, hold_many.encode_to_vec())),
         ("confirm_many", of(29, confirm_many.encode_to_vec())),
         ("release_many", of(30, release_many.encode_to_vec())),
