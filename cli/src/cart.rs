@@ -24,7 +24,8 @@ const HOLD_EXAMPLES: &str = "Examples:
   usherctl cart hold day-1:A-1,A-2 day-2:A-1,A-2
   usherctl cart hold day-1:best=2 park:PARKING=1 --ttl 10m --customer c-17
 
-A part is EVENT:PLACES, places with commas between: keys of seats, AREA=N for admissions, best=N to let the server choose.
+A part is EVENT:PLACES, places with commas between: keys of seats, AREA=N for admissions, best=N to let the server choose,
+and key=KEY to take from an allocation.
 All parts are held, or none is. The first event decides for the cart: it is the one in its name.";
 
 const CONFIRM_EXAMPLES: &str = "Examples:
@@ -89,6 +90,7 @@ struct PartWords {
     seats: Vec<String>,
     areas: Vec<Admissions>,
     best: Option<u32>,
+    allocation_keys: Vec<String>,
 }
 
 impl FromStr for PartWords {
@@ -98,8 +100,18 @@ impl FromStr for PartWords {
         let (event, places) = text
             .split_once(':')
             .ok_or_else(|| format!("`{text}` is no part of a cart: write EVENT:PLACES, as in day-1:A-1,A-2"))?;
-        let mut part = Self { event: event.parse()?, seats: Vec::new(), areas: Vec::new(), best: None };
+        let mut part = Self {
+            event: event.parse()?,
+            seats: Vec::new(),
+            areas: Vec::new(),
+            best: None,
+            allocation_keys: Vec::new(),
+        };
         for word in places.split(',') {
+            if let Some(key) = word.strip_prefix("key=") {
+                part.allocation_keys.push(key.to_owned());
+                continue;
+            }
             let number = word.strip_prefix("best=").map(str::parse);
             match (number, word.parse::<Admissions>()) {
                 (Some(Ok(quantity)), _) if quantity > 0 && part.best.is_none() => part.best = Some(quantity),
@@ -121,6 +133,7 @@ impl PartWords {
             ga: self.areas.iter().map(Admissions::to_wire).collect(),
             best_available: self.best.map(|quantity| BestAvailable { quantity, ..BestAvailable::default() }),
             customer: customer.to_owned(),
+            allocation_keys: self.allocation_keys.clone(),
             ..CartPart::default()
         }
     }
@@ -267,11 +280,12 @@ mod tests {
 
     #[test]
     fn a_part_is_an_event_and_its_places() {
-        let part: PartWords = "day-1:S-A-1,FLOOR=2,best=3,S:B".parse().expect("a part");
+        let part: PartWords = "day-1:S-A-1,FLOOR=2,best=3,S:B,key=fans=2027".parse().expect("a part");
         let wire = part.to_wire("c");
         assert_eq!((wire.event_id.as_str(), wire.customer.as_str()), ("day-1", "c"));
         assert_eq!(wire.seat_keys, ["S-A-1", "S:B"]);
         assert_eq!((wire.ga[0].area_key.as_str(), wire.ga[0].quantity), ("FLOOR", 2));
+        assert_eq!(wire.allocation_keys, ["fans=2027"]);
         assert_eq!(wire.best_available.map(|best| best.quantity), Some(3));
     }
 

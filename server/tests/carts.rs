@@ -8,7 +8,8 @@ use proto::{
     inventory::v1::{self as wire, CartRole, HoldCause, HoldState, cart_service_client::CartServiceClient},
 };
 use support::{
-    Said, TestServer, begin_of, confirm_of, extend_of, floor, hold_of, id_at, no_rules, reason, release_of, said, soon,
+    Said, TestServer, begin_of, confirm_of, extend_of, floor, hold_of, id_at, no_rules, reason, release_of, said,
+    selected, soon,
 };
 use tonic::{Code, Status};
 
@@ -365,6 +366,28 @@ async fn an_event_that_is_cancelled_cancels_the_cart_that_is_to_be_sold() {
     let ended = carts.server.get_hold("park", &id).await.unwrap();
     assert_eq!((ended.state(), ended.cause()), (HoldState::Released, HoldCause::EventCancelled));
     assert_eq!(carts.counts("day-1").await, NOTHING);
+    carts.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_part_brings_the_keys_of_its_own_event() {
+    let carts = Carts::start().await;
+    let set = admin::SetAllocationRequest {
+        event_id: "day-2".into(),
+        request_id: carts.server.id(),
+        allocation_key: "fans".into(),
+        places: selected(&["S/A/1-4"]),
+        ..Default::default()
+    };
+    carts.server.set_allocation(set).await.unwrap();
+    let id = carts.server.id();
+    let without = refused(carts.hold(festival(&id)).await, "NOT_IN_ALLOCATION", "day-2");
+    assert_eq!(without.places.unwrap().places.len(), 2);
+    let mut request = festival(&id);
+    request.parts[1].allocation_keys = vec!["fans".into()];
+    assert_eq!(states(&carts.hold(request.clone()).await.unwrap().parts), [HoldState::Paying; 3]);
+    assert!(carts.hold(request).await.unwrap().replayed);
+    refused(carts.hold(festival(&id)).await, "HOLD_ID_REUSED", "day-1");
     carts.server.stop().await;
 }
 
