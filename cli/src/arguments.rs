@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::advice::SuggestOptions;
 use crate::allocation::AllocationCommand;
 use crate::availability::AvailabilityOptions;
+use crate::cart::CartCommand;
 use crate::event::EventCommand;
 use crate::history::HistoryOptions;
 use crate::hold::{ConfirmOptions, ExtendOptions, HoldOptions, ReleaseOptions, ShowOptions};
@@ -74,6 +75,12 @@ pub(crate) enum Command {
     Release(ReleaseOptions),
     Extend(ExtendOptions),
     Show(ShowOptions),
+    /// Hold, sell and give back places in several events, all or nothing
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  usherctl cart hold day-1:A-1,A-2 day-2:best=2\n  usherctl cart confirm day-1/CART --order O-4711"
+    )]
+    Cart(CartCommand),
     Sell(SellOptions),
     Return(ReturnOptions),
     Exchange(ExchangeOptions),

@@ -294,6 +294,10 @@ fn refused_text(refusal: &Refusal, places: &[NamedPlace], typed: &[(String, Stri
         refusal.message.clone()
     };
     let mut text = format!("refused: {}", refusal.reason_name);
+    // The sentence of the server names the event itself.
+    if let Some(event) = refusal.event_id().filter(|_| why != refusal.message) {
+        text.push_str(&format!(" in {event}"));
+    }
     if !why.is_empty() {
         text.push_str(&format!(": {why}"));
     }

@@ -1,7 +1,7 @@
 //! A hold as this program shows it: with keys of places instead of indexes.
 
 use client::Client;
-use proto::inventory::v1::{Arrangement, GaItem, GetAvailabilityRequest, Hold, HoldCause, HoldState};
+use proto::inventory::v1::{Arrangement, Cart, CartRole, GaItem, GetAvailabilityRequest, Hold, HoldCause, HoldState};
 use serde_json::{Value, json};
 
 use crate::event_card::moment_json;
@@ -110,7 +110,9 @@ impl HoldCard {
     /// All there is to know, for people.
     pub(crate) fn text(&self, arrangement: Arrangement) -> String {
         let hold = &self.hold;
-        let left = |count: u32| if self.is_live() { count.to_string() } else { String::new() };
+        // A part of a cart is neither extended nor paid by itself.
+        let may_act = self.is_live() && hold.cart.is_none();
+        let left = |count: u32| if may_act { count.to_string() } else { String::new() };
         let lost = if hold.places_lost == 0 { String::new() } else { hold.places_lost.to_string() };
         let cause = if self.is_live() { "" } else { cause_word(hold.cause()).unwrap_or("") };
         fields(&[
@@ -128,6 +130,7 @@ impl HoldCard {
             ("payments left", left(hold.payment_attempts_left)),
             ("attempt", self.attempt.clone()),
             ("hold", format!("{}/{}", hold.event_id, hold.hold_id)),
+            ("cart", hold.cart.as_ref().map_or_else(String::new, |cart| cart_text(cart, &hold.hold_id))),
         ])
     }
 
@@ -157,6 +160,7 @@ impl HoldCard {
             "payment_attempts_left": hold.payment_attempts_left,
             "places_lost": hold.places_lost,
             "plan_revision": hold.plan_revision,
+            "cart": cart_json(hold.cart.as_ref()),
         })
     }
 
@@ -164,6 +168,23 @@ impl HoldCard {
         let one = |item: &GaItem| json!({ "area": self.area_key(item), "quantity": item.quantity, "ticket_type": item.ticket_type });
         items.iter().map(one).collect()
     }
+}
+
+/// `day-1/01934b2e-…, with day-2, park` of the first part, which alone knows the others.
+fn cart_text(cart: &Cart, id: &str) -> String {
+    let name = format!("{}/{id}", cart.first_event_id);
+    if cart.other_event_ids.is_empty() { name } else { format!("{name}, with {}", cart.other_event_ids.join(", ")) }
+}
+
+/// A cart for programs.
+pub(crate) fn cart_json(cart: Option<&Cart>) -> Value {
+    let Some(cart) = cart else { return Value::Null };
+    let role = match cart.role() {
+        CartRole::Unspecified => Value::Null,
+        CartRole::First => "first".into(),
+        CartRole::Other => "other".into(),
+    };
+    json!({ "role": role, "first_event_id": cart.first_event_id, "other_event_ids": cart.other_event_ids })
 }
 
 /// `active` for `HoldState::Active`.
@@ -186,6 +207,8 @@ fn cause_word(cause: HoldCause) -> Option<&'static str> {
         HoldCause::Deadline => Some("deadline"),
         HoldCause::Killed => Some("killed"),
         HoldCause::EventCancelled => Some("event_cancelled"),
+        HoldCause::CartRefused => Some("cart_refused"),
+        HoldCause::PartMissing => Some("part_missing"),
     }
 }
 
@@ -233,6 +256,24 @@ mod tests {
     fn places_without_a_known_key_are_shown_by_index() {
         let card = HoldCard::new(hold(), Vec::new(), Vec::new());
         assert_eq!((card.held_text(), card.sold_text()), ("#4, #5, 2 × #1".into(), "#6".into()));
+    }
+
+    #[test]
+    fn a_part_of_a_cart_names_its_cart() {
+        let cart = |role: CartRole, others: &[&str]| Cart {
+            role: role as i32,
+            first_event_id: "day-1".into(),
+            other_event_ids: others.iter().map(|id| (*id).to_owned()).collect(),
+        };
+        let card = |cart| HoldCard::new(Hold { cart: Some(cart), ..hold() }, Vec::new(), Vec::new());
+        let first = card(cart(CartRole::First, &["day-2", "park"]));
+        let text = first.text(Arrangement::Unspecified);
+        let name = "day-1/01934b2e-7f00-7abc-8def-0123456789ab";
+        assert!(text.ends_with(&format!("  {name}, with day-2, park\n")), "{text}");
+        assert_eq!(first.json()["cart"]["role"], "first");
+        let other = card(cart(CartRole::Other, &[])).text(Arrangement::Unspecified);
+        assert!(other.ends_with(&format!("  {name}\n")), "{other}");
+        assert_eq!(HoldCard::new(hold(), Vec::new(), Vec::new()).json()["cart"], Value::Null);
     }
 
     #[test]

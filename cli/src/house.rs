@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::event_card::moment_json;
 use crate::failure::Failure;
-use crate::hold_card::state_word;
+use crate::hold_card::{cart_json, state_word};
 use crate::instant;
 use crate::name::{Admissions, EventName};
 use crate::orders::{Conditions, Done, refused, touched_report};
@@ -182,6 +182,9 @@ fn hold_row(names: &PlaceNames, hold: &ListedHold) -> Vec<String> {
     if hold.places_lost > 0 {
         places.push_str(&format!(" ({} lost)", hold.places_lost));
     }
+    if let Some(cart) = &hold.cart {
+        places.push_str(&format!(" (cart of {})", cart.first_event_id));
+    }
     vec![hold.hold_ref.clone(), state_word(hold.state()).to_owned(), instant::text_of_ms(ms_of(ends)), places]
 }
 
@@ -198,5 +201,6 @@ fn hold_json(names: &PlaceNames, hold: &ListedHold) -> Value {
         "payment_deadline": moment_json(ms_of(hold.payment_deadline)),
         "order_refs": hold.order_refs,
         "places_lost": hold.places_lost,
+        "cart": cart_json(hold.cart.as_ref()),
     })
 }

@@ -28,6 +28,7 @@ mod event_file;
 mod place_words;
 mod place_list;
 mod availability;
+mod cart;
 mod seat_map;
 mod venue_plan;
 mod status;
@@ -144,6 +145,7 @@ fn run(arguments: Arguments) -> Result<Report, Failure> {
         Command::Release(options) => online(&arguments.endpoint, async |client| hold::release(client, &options).await),
         Command::Extend(options) => online(&arguments.endpoint, async |client| hold::extend(client, &options).await),
         Command::Show(options) => online(&arguments.endpoint, async |client| hold::show(client, &options).await),
+        Command::Cart(command) => online(&arguments.endpoint, async |client| cart::run(client, command).await),
         Command::Sell(options) => online(&arguments.endpoint, async |client| orders::sell(client, &options).await),
         Command::Return(options) => {
             online(&arguments.endpoint, async |client| orders::return_places(client, &options).await)

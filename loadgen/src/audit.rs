@@ -58,6 +58,8 @@ pub(crate) struct Findings {
     pub(crate) strand_refusals_wrong: u64,
     /// Payments that are not settled as they must be: see `money`.
     pub(crate) money: u64,
+    /// Carts that are sold in one of their events and not in another.
+    pub(crate) half_carts: u64,
     /// Ledger entries the server gave no answer about.
     pub(crate) unread: u64,
     /// Holds compared.
@@ -84,6 +86,7 @@ impl Findings {
             self.stranded,
             self.strand_refusals_wrong,
             self.money,
+            self.half_carts,
             self.unread,
         ];
         broken.iter().all(|&count| count == 0)

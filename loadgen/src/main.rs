@@ -1,7 +1,8 @@
 //! `loadgen`: sells places as a crowd would, and proves that none was sold twice.
 //!
 //! Scenarios: a [`sale`] to the last place, and three of its kind, in which everybody lets the server choose, everybody
-//! names seats, or every buyer's payment is a story of its own; [`churn`] for rates, [`one_seat`] that everybody wants.
+//! names seats, or every buyer's payment is a story of its own; [`churn`] for rates, [`one_seat`] that everybody wants,
+//! [`carts`] over several events.
 //! Each ends with an [`audit`] of what was acknowledged against what the server says, and that is the point: a rate
 //! without it is worth nothing. How it is used is in `--help` and in `docs/LOADGEN.md`.
 
@@ -9,6 +10,8 @@ mod arrangement;
 mod audit;
 mod board;
 mod buyer;
+mod cart_audit;
+mod carts;
 mod churn;
 mod connect;
 mod cpu;
@@ -78,6 +81,7 @@ fn run(options: &Options) -> anyhow::Result<u8> {
         Scenario::Sale | Scenario::Best | Scenario::Picky | Scenario::Payments => sale::run(options),
         Scenario::Churn => churn::run(options),
         Scenario::OneSeat => one_seat::run(options),
+        Scenario::Carts => carts::run(options),
     }?;
     let report = outcome.to_json(options);
     if let (Some(path), Some((measure, window))) = (&options.hlog, &outcome.measure) {

@@ -17,11 +17,24 @@ pub(crate) enum Kind {
     GetHold,
     BeginPayment,
     EndPayment,
+    HoldMany,
+    ConfirmMany,
+    ReleaseMany,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Hold, Self::Confirm, Self::Release, Self::Extend, Self::GetHold, Self::BeginPayment, Self::EndPayment];
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Hold,
+        Self::Confirm,
+        Self::Release,
+        Self::Extend,
+        Self::GetHold,
+        Self::BeginPayment,
+        Self::EndPayment,
+        Self::HoldMany,
+        Self::ConfirmMany,
+        Self::ReleaseMany,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -32,6 +45,9 @@ impl Kind {
             Self::GetHold => "get_hold",
             Self::BeginPayment => "begin_payment",
             Self::EndPayment => "end_payment",
+            Self::HoldMany => "hold_many",
+            Self::ConfirmMany => "confirm_many",
+            Self::ReleaseMany => "release_many",
         }
     }
 }

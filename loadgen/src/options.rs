@@ -30,6 +30,8 @@ Examples:
       everybody points at the same good seats; every grant and refusal is held against the orphan rule
   loadgen --scenario payments --duration 30s
       payments that are slow, fail, are abandoned, come too late or twice: each is a sale or owed back
+  loadgen --scenario carts --duration 30s
+      carts over two to four of six events, with connections cut on the way: each is sold in all of them or in none
 
 Exit status: 0 clean, 1 the audit is broken or the run failed, 2 wrong usage, 99 a threshold failed.";
 
@@ -55,8 +57,8 @@ pub(crate) struct Options {
     /// Threads, each with a runtime of its own [default: half of the processors, at most 4].
     #[arg(long)]
     pub(crate) threads: Option<usize>,
-    /// Buyers at a time (sale, best, picky, payments), calls at a time (churn, unary), rivals (one-seat) [default: 500
-    /// (300 for picky and payments), 256, 1000].
+    /// Buyers at a time (sale, best, picky, payments, carts), calls at a time (churn, unary), rivals (one-seat) [default:
+    /// 500 (300 for picky and payments, 200 for carts), 256, 1000].
     #[arg(long, visible_alias = "buyers")]
     pub(crate) concurrency: Option<usize>,
     /// Begin so many a second however fast answers come (open loop), instead of one when another ends.
@@ -68,7 +70,7 @@ pub(crate) struct Options {
     /// Commands in a message (churn, batch).
     #[arg(long, default_value_t = 256, value_parser = batch_size)]
     pub(crate) batch: usize,
-    /// Stop after this time [default: 10s for churn, 20s for payments, no limit for a sale until it is sold out].
+    /// Stop after this time [default: 10s for churn, 20s for payments and carts, no limit for a sale until it is sold out].
     #[arg(long, value_parser = duration::parse)]
     pub(crate) duration: Option<Duration>,
     /// Measure nothing for this time at the beginning (churn).
@@ -83,7 +85,7 @@ pub(crate) struct Options {
     /// Sizes of parties with their weights [default: 1:20,2:50,3:10,4:20; for best 1 to 6 evenly].
     #[arg(long)]
     pub(crate) party: Option<PartySizes>,
-    /// Percent of buyers who let the server choose; the others point at seats (sale, payments).
+    /// Percent of buyers who let the server choose; the others point at seats (sale, payments, carts).
     #[arg(long, default_value_t = 70, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub(crate) best: u32,
     /// Percent of holds nobody comes back to [default: 10; 0 for picky].
@@ -98,7 +100,7 @@ pub(crate) struct Options {
     /// How long buyers take to pay.
     #[arg(long, value_parser = duration::parse_range, default_value = "0..2s")]
     pub(crate) confirm_delay: RangeInclusive<Duration>,
-    /// Time to live of holds [default: 5s; 10m for picky, 1s to 3s for payments]. Short, so that abandoned places come
+    /// Time to live of holds [default: 5s; 10m for picky, 1s to 3s for payments and carts]. Short, so that abandoned places come
     /// back while people still want them.
     #[arg(long, value_parser = duration::parse)]
     pub(crate) hold_ttl: Option<Duration>,
@@ -116,13 +118,13 @@ pub(crate) struct Options {
     /// Hold until the time is over and end all holds afterwards, unmeasured: the rate of holds alone (churn, unary).
     #[arg(long)]
     pub(crate) holds_first: bool,
-    /// Places of the scenario's own events together [default: 50,000 for a sale, 20,000 for best, 5,000 for picky and
-    /// payments, 1,000,000 for churn].
+    /// Places of the scenario's own events together [default: 50,000 for a sale, 20,000 for best, 12,000 for carts,
+    /// 5,000 for picky and payments, 1,000,000 for churn].
     #[arg(long)]
     pub(crate) places: Option<u32>,
-    /// Spread churn over so many events.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(crate) events: u32,
+    /// Spread over so many events (churn, carts) [default: 1 for churn, 6 for carts].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    events: Option<u32>,
     /// The seat everybody wants (one-seat), by index.
     #[arg(long, default_value_t = 4)]
     pub(crate) seat: u32,
@@ -177,6 +179,8 @@ pub(crate) enum Scenario {
     Picky,
     /// Payments: slow, failed, abandoned, too late, twice.
     Payments,
+    /// Carts over several events: sold in all of them or in none.
+    Carts,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -222,6 +226,7 @@ impl Options {
             Scenario::Best => "best",
             Scenario::Picky => "picky",
             Scenario::Payments => "payments",
+            Scenario::Carts => "carts",
         }
     }
 
@@ -242,10 +247,16 @@ impl Options {
         let default = match self.scenario {
             Scenario::Sale | Scenario::Best => 500,
             Scenario::Picky | Scenario::Payments => 300,
+            Scenario::Carts => 200,
             Scenario::Churn => 256,
             Scenario::OneSeat => 1_000,
         };
         self.concurrency.unwrap_or(default).max(1)
+    }
+
+    /// Events that the scenario makes.
+    pub(crate) fn events(&self) -> u32 {
+        self.events.unwrap_or(if self.scenario == Scenario::Carts { 6 } else { 1 })
     }
 
     pub(crate) fn party(&self) -> PartySizes {
@@ -276,7 +287,7 @@ impl Options {
     pub(crate) fn hold_ttl(&self) -> RangeInclusive<Duration> {
         let (least, most) = match (self.hold_ttl, self.scenario) {
             (Some(ttl), _) => (ttl, ttl),
-            (None, Scenario::Payments) => (Duration::from_secs(1), Duration::from_secs(3)),
+            (None, Scenario::Payments | Scenario::Carts) => (Duration::from_secs(1), Duration::from_secs(3)),
             // A hold that expires unseen leaves the judgement of its neighbours open.
             (None, Scenario::Picky) => (Duration::from_mins(10), Duration::from_mins(10)),
             (None, _) => (Duration::from_secs(5), Duration::from_secs(5)),
@@ -286,13 +297,15 @@ impl Options {
 
     /// When a sale is over, whatever is left.
     pub(crate) fn time_limit(&self) -> Option<Duration> {
-        self.duration.or_else(|| (self.scenario == Scenario::Payments).then(|| Duration::from_secs(20)))
+        let is_timed = matches!(self.scenario, Scenario::Payments | Scenario::Carts);
+        self.duration.or_else(|| is_timed.then(|| Duration::from_secs(20)))
     }
 
     /// Places of a sale of our own.
     pub(crate) fn sale_places(&self) -> u32 {
         self.places.unwrap_or(match self.scenario {
             Scenario::Best => 20_000,
+            Scenario::Carts => 12_000,
             Scenario::Picky | Scenario::Payments => 5_000,
             _ => 50_000,
         })
@@ -314,6 +327,13 @@ impl Options {
         }
         if self.until == Until::Duration && self.time_limit().is_none() {
             return Err("--until duration needs --duration".to_owned());
+        }
+        let keeps_no_ledger = self.event.is_some() || self.ledger.is_some();
+        if self.scenario == Scenario::Carts && keeps_no_ledger {
+            return Err("--scenario carts makes its own events and has no ledger file".to_owned());
+        }
+        if self.scenario == Scenario::Carts && self.events() < 2 {
+            return Err("--scenario carts needs at least 2 --events".to_owned());
         }
         if self.bare && self.scenario != Scenario::Churn {
             return Err("--bare is for --scenario churn".to_owned());
@@ -359,6 +379,10 @@ mod tests {
         assert_eq!(payments.hold_ttl(), Duration::from_secs(2)..=Duration::from_secs(2));
         assert_eq!(payments.time_limit(), Some(Duration::from_secs(20)));
         assert!(of(&["churn", "--orphan-rule", "strict"]).check().is_err());
+        let carts = of(&["carts"]);
+        assert_eq!((carts.events(), carts.time_limit()), (6, Some(Duration::from_secs(20))));
+        assert!(carts.check().is_ok() && of(&["carts", "--events", "1"]).check().is_err());
+        assert!(of(&["carts", "--event", "e"]).check().is_err());
         assert!(of(&["best", "--presale", "20"]).check().is_ok());
         assert!(of(&["sale", "--presale", "20"]).check().is_err());
     }

@@ -103,6 +103,7 @@ impl Outcome {
             "stranded": findings.stranded,
             "strand_refusals_wrong": findings.strand_refusals_wrong,
             "payments_broken": findings.money,
+            "half_carts": findings.half_carts,
             "holds_unread": findings.unread,
             "holds_checked": findings.holds_checked,
             "unknown_done": findings.unknown_done,
@@ -229,6 +230,7 @@ impl Outcome {
                 ("single seats left alone against the rule", findings.stranded),
                 ("refused for single seats against the rule", findings.strand_refusals_wrong),
                 ("payments that are not one sale or owed back", findings.money),
+                ("carts sold in a part of their events", findings.half_carts),
                 ("holds without an answer", findings.unread),
             ];
             for (name, count) in counters.into_iter().filter(|(_, count)| *count > 0) {

@@ -196,6 +196,7 @@ async fn unknown_methods_and_services() {
     let server = TestServer::empty().await;
     for path in [
         "/usher.inventory.v1.InventoryService/Steal",
+        "/usher.inventory.v1.CartService/Steal",
         "/usher.inventory.v1.OrderService/Steal",
         "/usher.admin.v1.AdminService/Steal",
         "/other.Service/Hold",
@@ -211,9 +212,13 @@ async fn unknown_methods_and_services() {
 async fn health_and_reflection_answer() {
     let server = TestServer::empty().await;
     let mut health = HealthClient::new(server.channel.clone());
-    for service in
-        ["", "usher.inventory.v1.InventoryService", "usher.inventory.v1.OrderService", "usher.admin.v1.AdminService"]
-    {
+    for service in [
+        "",
+        "usher.inventory.v1.InventoryService",
+        "usher.inventory.v1.CartService",
+        "usher.inventory.v1.OrderService",
+        "usher.admin.v1.AdminService",
+    ] {
         let answer = health.check(HealthCheckRequest { service: service.into() }).await.unwrap().into_inner();
         assert_eq!(answer.status(), ServingStatus::Serving, "{service}");
     }
@@ -235,6 +240,7 @@ async fn health_and_reflection_answer() {
     let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
     for service in [
         "usher.inventory.v1.InventoryService",
+        "usher.inventory.v1.CartService",
         "usher.inventory.v1.OrderService",
         "usher.admin.v1.AdminService",
         "grpc.health.v1.Health",

@@ -12,3 +12,4 @@ mod usage;
 mod sale;
 mod house;
 mod backup;
+mod cart;

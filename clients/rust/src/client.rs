@@ -8,6 +8,7 @@ use proto::inventory::v1::{self as v1, Arrangement, Executed, Hold, Reason, Sess
 use tonic::transport::Channel;
 
 use crate::batch::{BatchAnswer, HoldBatch, ResolveBatch};
+use crate::cart::{CartRequest, ConfirmCartRequest, ConfirmedCart, HeldCart, ReleaseCartRequest};
 use crate::clock::ServerClock;
 use crate::config::{Config, Lane};
 use crate::connection::Pool;
@@ -280,6 +281,60 @@ impl Client {
         })
     }
 
+    /// Takes places in several events, all or nothing. Whatever happens to the connection on the way, the request takes
+    /// them once. Carts travel as unary calls.
+    pub async fn hold_many(&self, request: CartRequest) -> Result<HeldCart, Error> {
+        let id = request.id.unwrap_or_else(|| self.0.ids.hold_id());
+        let (result, unknown_before) = self.hold_many_as(&request, id).await;
+        match result {
+            // As with a hold: the refusal told the time, and no attempt can have been executed.
+            Err(error) if request.id.is_none() && !unknown_before && id_is_untimely(&error) => {
+                self.hold_many_as(&request, self.0.ids.hold_id()).await.0
+            }
+            result => result,
+        }
+    }
+
+    async fn hold_many_as(&self, request: &CartRequest, id: HoldId) -> (Result<HeldCart, Error>, bool) {
+        let message = match request.to_wire(id) {
+            Ok(message) => message,
+            Err(error) => return (Err(error), false),
+        };
+        let inner = &self.0;
+        let mut attempts = Attempts::new(&inner.config.retry, &inner.budget);
+        let result = self
+            .attempts_of(&mut attempts, |timeout| {
+                let mut stub = v1::cart_service_client::CartServiceClient::new(inner.pool.next());
+                let mut request = tonic::Request::new(message.clone());
+                request.set_timeout(timeout);
+                async move {
+                    let answer = stub.hold_many(request).await.map_err(|status| Error::from_status(&status))?;
+                    HeldCart::read(id, answer.into_inner())
+                }
+            })
+            .await;
+        match &result {
+            Ok(held) => inner.clock.learn(held.server_time_ms),
+            Err(error) => {
+                if let Some(refusal) = error.refusal() {
+                    inner.clock.learn(refusal.server_time_ms);
+                }
+            }
+        }
+        (result, attempts.unknown_before)
+    }
+
+    /// Sells all of a cart to an order.
+    pub async fn confirm_many(&self, request: ConfirmCartRequest) -> Result<ConfirmedCart, Error> {
+        Ok(ConfirmedCart::read(self.unary().confirm_many(request.to_wire()).await?))
+    }
+
+    /// Gives all of a cart back.
+    pub async fn release_many(&self, request: ReleaseCartRequest) -> Result<Released, Error> {
+        let answer = self.unary().release_many(request.to_wire()).await?;
+        Ok(Released { replayed: answer.replayed, position: answer.position, server_time_ms: answer.server_time_ms })
+    }
+
     /// Reads a hold, live or ended.
     pub async fn get_hold(&self, event_id: &str, id: HoldId) -> Result<Hold, Error> {
         Ok(self.read_hold(event_id, id).await?.hold)
@@ -433,6 +488,7 @@ mod tests {
         let _ = |client: Client| {
             is_send(&client.hold(HoldRequest::new("e")));
             is_send(&client.unary().get_seat_map(v1::GetSeatMapRequest::default()));
+            is_send(&client.hold_many(CartRequest::new()));
             is_send(&client.raw_session(0));
         };
     }

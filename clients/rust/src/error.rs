@@ -115,6 +115,7 @@ pub(crate) mod key {
     pub(crate) const REFUND_DUE: &str = "refundDue";
     pub(crate) const HELD_UNPAID: &str = "heldUnpaid";
     pub(crate) const OPENS_AT_MS: &str = "opensAtMs";
+    pub(crate) const EVENT_ID: &str = "eventId";
     pub(crate) const SERVER_TIME_MS: &str = "serverTimeMs";
 }
 
@@ -143,6 +144,11 @@ impl Refusal {
     /// Fitting places that are held and may come back.
     pub fn held_unpaid(&self) -> u32 {
         self.number(key::HELD_UNPAID).unwrap_or(0)
+    }
+
+    /// The event that refused, when a call is about several.
+    pub fn event_id(&self) -> Option<&str> {
+        self.metadata.get(key::EVENT_ID).map(String::as_str)
     }
 
     /// When the sale opens, for `SALE_NOT_OPEN`.

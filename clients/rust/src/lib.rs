@@ -3,7 +3,8 @@
 //! Two lanes with one meaning. [`Client::hold`], [`Client::confirm`], [`Client::release`], [`Client::extend`],
 //! [`Client::begin_payment`], [`Client::end_payment`] and [`Client::get_hold`] share a few long streams (a *Session* for each connection) and cost little each;
 //! [`Client::unary`] gives every call of all services as it is in the proto files. [`Client::hold_batch`] and
-//! [`Client::resolve_batch`] put many commands of one event into a message. [`RawSession`] is a Session
+//! [`Client::resolve_batch`] put many commands of one event into a message; [`Client::hold_many`] takes a cart over several
+//! events, all or nothing. [`RawSession`] is a Session
 //! without the comfort, for programs that keep thousands of commands in flight.
 //!
 //! What is done for the caller, on both lanes:
@@ -28,6 +29,7 @@
 //! ```
 
 mod batch;
+mod cart;
 mod client;
 mod clock;
 mod config;
@@ -41,6 +43,7 @@ mod session;
 mod unary;
 
 pub use batch::{BatchAnswer, BatchDone, BatchRefusal, HoldBatch, ResolveBatch};
+pub use cart::{CartPart, CartRequest, ConfirmCartRequest, ConfirmedCart, HeldCart, ReleaseCartRequest};
 pub use client::Client;
 pub use clock::ServerClock;
 pub use config::{Config, Lane};

@@ -3,6 +3,7 @@ use std::time::Duration;
 use proto::admin::v1 as admin;
 use proto::admin::v1::admin_service_client::AdminServiceClient;
 use proto::inventory::v1 as inventory;
+use proto::inventory::v1::cart_service_client::CartServiceClient;
 use proto::inventory::v1::inventory_service_client::InventoryServiceClient;
 use proto::inventory::v1::order_service_client::OrderServiceClient;
 use tonic::Request;
@@ -15,7 +16,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// The calls of all services as they are in the proto files, with deadlines, retries and typed errors.
 ///
-/// An empty `hold_id`, and an empty `request_id` where one makes the call safe to send again, is filled in: a retry
+/// An empty `hold_id` or `cart_id`, and an empty `request_id` where one makes the call safe to send again, is filled in: a retry
 /// must be able to name what it repeats.
 #[derive(Clone, Copy, Debug)]
 pub struct Unary<'a> {
@@ -52,7 +53,8 @@ tells_time!(
         inventory::SuggestResponse, inventory::ExplainResponse,
         inventory::GetAvailabilityResponse, inventory::GetSeatMapResponse,
         inventory::SellDirectResponse, inventory::ReturnPlacesResponse, inventory::ExchangeResponse,
-        inventory::GetOrderResponse, inventory::ListOrdersResponse;
+        inventory::GetOrderResponse, inventory::ListOrdersResponse,
+        inventory::HoldManyResponse, inventory::ConfirmManyResponse, inventory::ReleaseManyResponse;
     timestamp: admin::CreatePlanResponse, admin::CreateEventResponse, admin::UpdateEventResponse,
         admin::RetireEventResponse, admin::GetHistoryResponse,
         admin::ListEventsResponse, admin::ServerStatusResponse, admin::KillResponse, admin::UnkillResponse,
@@ -122,6 +124,15 @@ calls!(OrderServiceClient:
     get_order(inventory::GetOrderRequest) -> inventory::GetOrderResponse;
     /// Lists what is sold of an event, one page of it.
     list_orders(inventory::ListOrdersRequest) -> inventory::ListOrdersResponse;
+);
+
+calls!(CartServiceClient:
+    /// Takes places in several events.
+    hold_many(inventory::HoldManyRequest) -> inventory::HoldManyResponse;
+    /// Sells all of a cart to an order.
+    confirm_many(inventory::ConfirmManyRequest) -> inventory::ConfirmManyResponse;
+    /// Gives all of a cart back.
+    release_many(inventory::ReleaseManyRequest) -> inventory::ReleaseManyResponse;
 );
 
 calls!(AdminServiceClient:
@@ -222,6 +233,14 @@ impl NeedsIds for inventory::HoldRequest {
     }
 }
 
+impl NeedsIds for inventory::HoldManyRequest {
+    fn fill(&mut self, client: &Client) {
+        if self.cart_id.is_empty() {
+            self.cart_id = client.ids().hold_id().to_string();
+        }
+    }
+}
+
 impl NeedsIds for inventory::ConfirmHoldRequest {
     fn fill(&mut self, client: &Client) {
         let partial = !(self.seats.is_empty() && self.seat_keys.is_empty() && self.ga.is_empty());
@@ -266,6 +285,8 @@ needs_request_id!(
     admin::RemoveAllocationRequest
 );
 
+impl NeedsIds for inventory::ConfirmManyRequest {}
+impl NeedsIds for inventory::ReleaseManyRequest {}
 impl NeedsIds for inventory::BeginPaymentRequest {}
 impl NeedsIds for inventory::EndPaymentRequest {}
 impl NeedsIds for inventory::SuggestRequest {}

@@ -5,7 +5,9 @@ mod fake;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use client::{BatchDone, Client, Config, Error, Executed, HoldBatch, HoldRequest, Lane, Reason, RetryPolicy};
+use client::{
+    BatchDone, CartRequest, Client, Config, Error, Executed, HoldBatch, HoldRequest, Lane, Reason, RetryPolicy,
+};
 use fake::{Fake, Fault, refusal};
 use proto::inventory::v1::session_request::Command;
 use proto::inventory::v1::{GetPlanRequest, PaymentOutcome, SessionHold, SessionRequest};
@@ -238,6 +240,62 @@ fn what_is_not_served_is_not_asked_again() {
         let error = client.get_hold("e", client.ids().hold_id()).await.expect_err("unimplemented");
         assert!(matches!(error, Error::Transport { code: Some(tonic::Code::Unimplemented), .. }));
     });
+}
+
+fn cart() -> CartRequest {
+    CartRequest::new().part(HoldRequest::new("a").seats([1])).part(HoldRequest::new("b").seats([2, 3]))
+}
+
+#[test]
+fn a_cart_whose_answer_was_lost_is_sent_again_under_its_id_and_so_is_its_confirm() {
+    let fake = Fake::start();
+    fake.fault(Fault::BreakAfter);
+    run(async {
+        let client = Client::lazy(config(&fake)).expect("a client");
+        let held = client.hold_many(cart()).await.expect("held");
+        assert!(held.replayed);
+        assert_eq!((held.first_event_id.as_str(), held.parts[1].seats.as_slice()), ("a", &[2, 3][..]));
+        fake.fault(Fault::BreakAfter);
+        let sold = client.confirm_many(held.confirm("O-1")).await.expect("sold");
+        assert!(sold.replayed);
+        client.release_many(held.release()).await.expect("the fake releases anything");
+    });
+    let state = fake.state.lock();
+    assert_eq!(state.asked.len(), 5, "two to hold, two to confirm, one to release");
+    assert!(state.asked.iter().all(|&id| id == state.asked[0]), "one id for all");
+    assert_eq!(state.holds.len(), 1);
+}
+
+#[test]
+fn a_refused_cart_names_its_event_and_is_not_sent_again() {
+    let fake = Fake::start();
+    fake.fault(Fault::Refuse(refusal(Reason::PlacesUnavailable)));
+    let error = run(async {
+        let client = Client::lazy(config(&fake)).expect("a client");
+        client.hold_many(cart()).await.expect_err("refused")
+    });
+    assert_eq!(error.refusal().and_then(|refusal| refusal.event_id()), Some("b"));
+    assert_eq!(fake.state.lock().asked.len(), 1);
+}
+
+#[test]
+fn a_cart_whose_id_is_untimely_is_sent_again_under_an_id_of_the_server_s_time() {
+    let fake = Fake::start();
+    fake.fault(Fault::Refuse(refusal(Reason::HoldIdTooOld)));
+    run(async {
+        let client = Client::lazy(config(&fake)).expect("a client");
+        let held = client.hold_many(cart()).await.expect("held at the second try");
+        assert!(!held.replayed);
+        // An id of the caller's own is his to replace.
+        fake.fault(Fault::Refuse(refusal(Reason::HoldIdTooOld)));
+        let own = client.hold_many(cart().id(held.id)).await.expect_err("refused");
+        assert_eq!(own.reason(), Some(Reason::HoldIdTooOld));
+    });
+    let state = fake.state.lock();
+    assert_eq!(state.asked.len(), 3);
+    assert_ne!(state.asked[0], state.asked[1]);
+    // A call takes time, so it may be a little later.
+    assert!((state.asked[1] >> 80).abs_diff(2_000_000_000_000) < 60_000, "made of the server's time");
 }
 
 #[test]

@@ -68,13 +68,13 @@ impl Supply {
     }
 
     fn places_per_event(&self) -> u32 {
-        (self.options.places.unwrap_or(1_000_000) / self.options.events).max(2)
+        (self.options.places.unwrap_or(1_000_000) / self.options.events()).max(2)
     }
 
     /// A worker's pairs of the events of one generation, in an order of its own. Makes the events if no other worker
     /// has; generations begin at 0.
     pub(crate) async fn pairs(&self, client: &Client, generation: u32, worker: usize) -> anyhow::Result<Vec<Pair>> {
-        let per_generation = self.options.events;
+        let per_generation = self.options.events();
         let first = generation * per_generation;
         if self.options.bare {
             self.pretend(first + per_generation);

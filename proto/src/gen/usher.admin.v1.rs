@@ -763,6 +763,9 @@ pub struct ListedHold {
     /// How many places the house withdrew from it.
     #[prost(uint32, tag = "11")]
     pub places_lost: u32,
+    /// The cart over several events it is a part of. Not set: none.
+    #[prost(message, optional, tag = "12")]
+    pub cart: ::core::option::Option<super::super::inventory::v1::Cart>,
 }
 /// Asks how the server is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -396,6 +396,19 @@ pub struct BestAvailable {
     #[prost(bool, tag = "7")]
     pub seats_only: bool,
 }
+/// The cart over several events that a hold is a part of. Its id is that of the hold.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Cart {
+    /// What the hold is to it.
+    #[prost(enumeration = "CartRole", tag = "1")]
+    pub role: i32,
+    /// Its first event, which ConfirmMany and ReleaseMany name.
+    #[prost(string, tag = "2")]
+    pub first_event_id: ::prost::alloc::string::String,
+    /// Its other events, in the order they were named. Only its first part knows them.
+    #[prost(string, repeated, tag = "3")]
+    pub other_event_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
 /// Places kept for one buyer until a deadline.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Hold {
@@ -428,7 +441,8 @@ pub struct Hold {
     /// else to `expires_at_ms`.
     #[prost(uint64, tag = "9")]
     pub expires_in_ms: u64,
-    /// While paying, when the payment must have ended, milliseconds since 1970 UTC: without a word the hold is active
+    /// While paying, when the payment must have ended, or the cart be decided, milliseconds since 1970 UTC: without a word
+    /// a part of a cart has expired then, and another hold is active
     /// again then if `expires_at_ms` is later, else it has expired. 0: no payment is open.
     #[prost(uint64, tag = "10")]
     pub payment_deadline_ms: u64,
@@ -462,6 +476,9 @@ pub struct Hold {
     /// How many payments may still be begun. A hold that replaced another inherits the number it had used.
     #[prost(uint32, tag = "36")]
     pub payment_attempts_left: u32,
+    /// The cart it is a part of. Not set: none.
+    #[prost(message, optional, tag = "37")]
+    pub cart: ::core::option::Option<Cart>,
 }
 /// The state of a hold. Released, expired and confirmed are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -471,7 +488,8 @@ pub enum HoldState {
     Unspecified = 0,
     /// The places are the buyer's until `expires_at_ms`.
     Active = 1,
-    /// A payment is open: the places are the buyer's until `payment_deadline_ms`.
+    /// A payment is open, or it is a part of a cart that is not decided: the places are the buyer's until
+    /// `payment_deadline_ms`.
     Paying = 2,
     /// Sold.
     Confirmed = 3,
@@ -514,7 +532,7 @@ impl HoldState {
 pub enum HoldCause {
     /// The hold has not ended.
     Unspecified = 0,
-    /// The seller asked for it: ConfirmHold or ReleaseHold.
+    /// The seller asked for it: ConfirmHold or ReleaseHold, or ConfirmMany or ReleaseMany.
     Requested = 1,
     /// Another hold took its place in one step.
     Replaced = 2,
@@ -524,6 +542,10 @@ pub enum HoldCause {
     Killed = 4,
     /// The event was cancelled.
     EventCancelled = 5,
+    /// Another event of its cart refused its part.
+    CartRefused = 6,
+    /// Another event of its cart did not have its part any more.
+    PartMissing = 7,
 }
 impl HoldCause {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -538,6 +560,8 @@ impl HoldCause {
             Self::Deadline => "HOLD_CAUSE_DEADLINE",
             Self::Killed => "HOLD_CAUSE_KILLED",
             Self::EventCancelled => "HOLD_CAUSE_EVENT_CANCELLED",
+            Self::CartRefused => "HOLD_CAUSE_CART_REFUSED",
+            Self::PartMissing => "HOLD_CAUSE_PART_MISSING",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -549,6 +573,41 @@ impl HoldCause {
             "HOLD_CAUSE_DEADLINE" => Some(Self::Deadline),
             "HOLD_CAUSE_KILLED" => Some(Self::Killed),
             "HOLD_CAUSE_EVENT_CANCELLED" => Some(Self::EventCancelled),
+            "HOLD_CAUSE_CART_REFUSED" => Some(Self::CartRefused),
+            "HOLD_CAUSE_PART_MISSING" => Some(Self::PartMissing),
+            _ => None,
+        }
+    }
+}
+/// What a hold is to its cart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum CartRole {
+    /// Not said.
+    Unspecified = 0,
+    /// Its event decides for the cart.
+    First = 1,
+    /// It waits for what the first event decides, also past its deadline.
+    Other = 2,
+}
+impl CartRole {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CART_ROLE_UNSPECIFIED",
+            Self::First => "CART_ROLE_FIRST",
+            Self::Other => "CART_ROLE_OTHER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CART_ROLE_UNSPECIFIED" => Some(Self::Unspecified),
+            "CART_ROLE_FIRST" => Some(Self::First),
+            "CART_ROLE_OTHER" => Some(Self::Other),
             _ => None,
         }
     }
@@ -718,6 +777,628 @@ pub struct SeatMap {
     /// Number of seats in `states`.
     #[prost(uint32, tag = "5")]
     pub seat_count: u32,
+}
+/// What to take in one event of a cart: general admission first, then the seats named, then best available.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CartPart {
+    /// The event. No two parts are of one event.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// Indexes of seats.
+    #[prost(uint32, repeated, tag = "2")]
+    pub seats: ::prost::alloc::vec::Vec<u32>,
+    /// Keys of seats. They come after `seats` in request order.
+    #[prost(string, repeated, tag = "3")]
+    pub seat_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// General admission.
+    #[prost(message, repeated, tag = "4")]
+    pub ga: ::prost::alloc::vec::Vec<GaItem>,
+    /// Let the server choose.
+    #[prost(message, optional, tag = "5")]
+    pub best_available: ::core::option::Option<BestAvailable>,
+    /// Ticket type of each seat: those named first, then those chosen in plan order. Empty: all are type 0.
+    #[prost(uint32, repeated, tag = "6")]
+    pub ticket_types: ::prost::alloc::vec::Vec<u32>,
+    /// The seller's own text for the customer, whom the limits of this event are for. Only a hash of it is kept.
+    #[prost(string, tag = "7")]
+    pub customer: ::prost::alloc::string::String,
+    /// Keys of the allocations to take from.
+    #[prost(string, repeated, tag = "8")]
+    pub allocation_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// With allocation keys, let the server choose from general sale as well.
+    #[prost(bool, tag = "9")]
+    pub include_unallocated: bool,
+    /// The plan revision the indexes were read at. 0 will do until the plan of the event is revised.
+    #[prost(uint32, tag = "10")]
+    pub plan_revision: u32,
+}
+/// Takes places in several events. Each part is judged as a Hold of its own event; when one is refused nothing is held,
+/// and the same `cart_id` may be sent again with this or other content. A cart that was made: the same content is
+/// answered with the cart as it is, other content (also the parts in another order) is refused with HOLD_ID_REUSED.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HoldManyRequest {
+    /// Names the cart and its hold in each event: UUID of version 7, made by the caller before sending. Required.
+    #[prost(string, tag = "1")]
+    pub cart_id: ::prost::alloc::string::String,
+    /// 2 to 16. The event of the first one decides for all: it is the one to name in ConfirmMany and ReleaseMany.
+    #[prost(message, repeated, tag = "2")]
+    pub parts: ::prost::alloc::vec::Vec<CartPart>,
+    /// Time to live, 1 second to 2 hours. 0: `payment_grace` of the first event.
+    #[prost(uint64, tag = "3")]
+    pub ttl_ms: u64,
+    /// Admission by the waiting room.
+    #[prost(string, tag = "4")]
+    pub admission_token: ::prost::alloc::string::String,
+}
+/// A part of a cart.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CartHold {
+    /// The hold in one event. While the cart is not decided it is paying until the deadline of the cart; `cart` is set.
+    #[prost(message, optional, tag = "1")]
+    pub hold: ::core::option::Option<Hold>,
+    /// How a best available pick sits together.
+    #[prost(enumeration = "Arrangement", tag = "2")]
+    pub arrangement: i32,
+    /// For people: the key of each seat of `hold.seats`, then of each of `hold.sold_seats`.
+    #[prost(string, repeated, tag = "3")]
+    pub seat_labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// The cart made, or the same cart made earlier.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HoldManyResponse {
+    /// One for each part of the request, in its order.
+    #[prost(message, repeated, tag = "1")]
+    pub parts: ::prost::alloc::vec::Vec<CartHold>,
+    /// The cart had been made before; this is how it is now.
+    #[prost(bool, tag = "2")]
+    pub replayed: bool,
+    /// Position of the last change of it in the log.
+    #[prost(uint64, tag = "3")]
+    pub position: u64,
+    /// Incarnation the position belongs to.
+    #[prost(uint64, tag = "4")]
+    pub incarnation: u64,
+    /// The server's time, milliseconds since 1970 UTC.
+    #[prost(uint64, tag = "5")]
+    pub server_time_ms: u64,
+}
+/// Sells all of a cart to an order, in every event under the same reference. Again with the same order: the same answer.
+/// A refusal with `refundDue` in its metadata can never become a sale: money that was taken for it must be given back.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConfirmManyRequest {
+    /// The first event of the cart.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// UUID of the cart. One that is no cart of which this is the first event is refused with HOLD_NOT_FOUND.
+    #[prost(string, tag = "2")]
+    pub cart_id: ::prost::alloc::string::String,
+    /// Order the places are sold to: 1 to 64 printable ASCII characters.
+    #[prost(string, tag = "3")]
+    pub order_ref: ::prost::alloc::string::String,
+}
+/// The cart, sold.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ConfirmManyResponse {
+    /// Every part, the first event's first. A part that was forgotten since, as when all its places were returned long
+    /// ago, is left out.
+    #[prost(message, repeated, tag = "1")]
+    pub parts: ::prost::alloc::vec::Vec<CartHold>,
+    /// This confirm had been done before.
+    #[prost(bool, tag = "2")]
+    pub replayed: bool,
+    /// Position of the last change of it in the log.
+    #[prost(uint64, tag = "3")]
+    pub position: u64,
+    /// Incarnation the position belongs to.
+    #[prost(uint64, tag = "4")]
+    pub incarnation: u64,
+    /// The server's time, milliseconds since 1970 UTC.
+    #[prost(uint64, tag = "5")]
+    pub server_time_ms: u64,
+}
+/// Gives all of a cart back, in every event. Again: the same answer.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleaseManyRequest {
+    /// The first event of the cart.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// UUID of the cart. One that is no cart of which this is the first event is refused with HOLD_NOT_FOUND.
+    #[prost(string, tag = "2")]
+    pub cart_id: ::prost::alloc::string::String,
+}
+/// The cart, given back.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReleaseManyResponse {
+    /// Every part, the first event's first. A part that was forgotten since is left out.
+    #[prost(message, repeated, tag = "1")]
+    pub parts: ::prost::alloc::vec::Vec<CartHold>,
+    /// This release had been done before.
+    #[prost(bool, tag = "2")]
+    pub replayed: bool,
+    /// Position of the last change of it in the log.
+    #[prost(uint64, tag = "3")]
+    pub position: u64,
+    /// Incarnation the position belongs to.
+    #[prost(uint64, tag = "4")]
+    pub incarnation: u64,
+    /// The server's time, milliseconds since 1970 UTC.
+    #[prost(uint64, tag = "5")]
+    pub server_time_ms: u64,
+}
+/// Generated client implementations.
+pub mod cart_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Carts over several events: a hold in each, all sold or none. A cart is decided by its *first event*, the one named
+    /// first in HoldMany: ConfirmMany and ReleaseMany name it again. It lives until one deadline, and nothing moves that;
+    /// pay before it, as while a payment is open: there is no BeginPayment for a cart. No part of it can be confirmed,
+    /// extended, replaced or released alone (PAYMENT_IN_PROGRESS), and at the deadline all of it is given back.
+    ///
+    /// Carts travel as unary calls; a Session knows their parts by GetHold. Refusals are as in InventoryService. One of a single event names it: `eventId` in the metadata, and a field of a part
+    /// as `parts[1].seats[0]`. When the outcome of a call is not known, send it again as it was: each is done once.
+    #[derive(Debug, Clone)]
+    pub struct CartServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl CartServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> CartServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> CartServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            CartServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Takes places in 2 to 16 events: all of them or none. Sent again with the same `cart_id` it answers the same cart.
+        pub async fn hold_many(
+            &mut self,
+            request: impl tonic::IntoRequest<super::HoldManyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::HoldManyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/usher.inventory.v1.CartService/HoldMany",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("usher.inventory.v1.CartService", "HoldMany"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sells all of a cart to an order. Safe to send again.
+        pub async fn confirm_many(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ConfirmManyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ConfirmManyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/usher.inventory.v1.CartService/ConfirmMany",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("usher.inventory.v1.CartService", "ConfirmMany"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gives all of a cart back. Safe to send again.
+        pub async fn release_many(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReleaseManyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReleaseManyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/usher.inventory.v1.CartService/ReleaseMany",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("usher.inventory.v1.CartService", "ReleaseMany"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod cart_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with CartServiceServer.
+    #[async_trait]
+    pub trait CartService: std::marker::Send + std::marker::Sync + 'static {
+        /// Takes places in 2 to 16 events: all of them or none. Sent again with the same `cart_id` it answers the same cart.
+        async fn hold_many(
+            &self,
+            request: tonic::Request<super::HoldManyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::HoldManyResponse>,
+            tonic::Status,
+        >;
+        /// Sells all of a cart to an order. Safe to send again.
+        async fn confirm_many(
+            &self,
+            request: tonic::Request<super::ConfirmManyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ConfirmManyResponse>,
+            tonic::Status,
+        >;
+        /// Gives all of a cart back. Safe to send again.
+        async fn release_many(
+            &self,
+            request: tonic::Request<super::ReleaseManyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReleaseManyResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Carts over several events: a hold in each, all sold or none. A cart is decided by its *first event*, the one named
+    /// first in HoldMany: ConfirmMany and ReleaseMany name it again. It lives until one deadline, and nothing moves that;
+    /// pay before it, as while a payment is open: there is no BeginPayment for a cart. No part of it can be confirmed,
+    /// extended, replaced or released alone (PAYMENT_IN_PROGRESS), and at the deadline all of it is given back.
+    ///
+    /// Carts travel as unary calls; a Session knows their parts by GetHold. Refusals are as in InventoryService. One of a single event names it: `eventId` in the metadata, and a field of a part
+    /// as `parts[1].seats[0]`. When the outcome of a call is not known, send it again as it was: each is done once.
+    #[derive(Debug)]
+    pub struct CartServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> CartServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for CartServiceServer<T>
+    where
+        T: CartService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/usher.inventory.v1.CartService/HoldMany" => {
+                    #[allow(non_camel_case_types)]
+                    struct HoldManySvc<T: CartService>(pub Arc<T>);
+                    impl<
+                        T: CartService,
+                    > tonic::server::UnaryService<super::HoldManyRequest>
+                    for HoldManySvc<T> {
+                        type Response = super::HoldManyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::HoldManyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CartService>::hold_many(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = HoldManySvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/usher.inventory.v1.CartService/ConfirmMany" => {
+                    #[allow(non_camel_case_types)]
+                    struct ConfirmManySvc<T: CartService>(pub Arc<T>);
+                    impl<
+                        T: CartService,
+                    > tonic::server::UnaryService<super::ConfirmManyRequest>
+                    for ConfirmManySvc<T> {
+                        type Response = super::ConfirmManyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ConfirmManyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CartService>::confirm_many(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ConfirmManySvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/usher.inventory.v1.CartService/ReleaseMany" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReleaseManySvc<T: CartService>(pub Arc<T>);
+                    impl<
+                        T: CartService,
+                    > tonic::server::UnaryService<super::ReleaseManyRequest>
+                    for ReleaseManySvc<T> {
+                        type Response = super::ReleaseManyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReleaseManyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CartService>::release_many(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReleaseManySvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for CartServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "usher.inventory.v1.CartService";
+    impl<T> tonic::server::NamedService for CartServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
 }
 /// A point of the plan. Coordinates are thousandths of a plan unit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1025,7 +1706,8 @@ pub enum Reason {
     HoldAlreadyConfirmed = 511,
     /// The hold cannot be extended any further; its timer is as it was.
     RenewalCap = 512,
-    /// A payment is open on the hold: end it first, or wait for its deadline.
+    /// A payment is open on the hold: end it first, or wait for its deadline. Or it is a part of a cart that is not
+    /// decided: confirm or release the cart.
     PaymentInProgress = 513,
     /// The hold has used up its payment attempts. Until its deadline it can still be confirmed.
     PaymentAttemptsCap = 514,

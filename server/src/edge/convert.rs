@@ -26,6 +26,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
+    carts::cart_message,
     convert_admin::etag_text,
     refusal::{Asked, Refusable, Refusal, attempt_id_invalid, request_id_invalid},
 };
@@ -516,8 +517,8 @@ fn hold_cause(cause: HoldCause) -> wire::HoldCause {
         HoldCause::Deadline => wire::HoldCause::Deadline,
         HoldCause::Killed => wire::HoldCause::Killed,
         HoldCause::Cancelled => wire::HoldCause::EventCancelled,
-        // The wire has no word for them yet.
-        HoldCause::CartRefused | HoldCause::PartMissing => wire::HoldCause::Unspecified,
+        HoldCause::CartRefused => wire::HoldCause::CartRefused,
+        HoldCause::PartMissing => wire::HoldCause::PartMissing,
     }
 }
 
@@ -558,8 +559,13 @@ fn expires_in_ms(view: &HoldView, now: TimestampMs) -> u64 {
     }
 }
 
-/// A hold as its owner sees it at `now`.
-pub(crate) fn hold_message(event_id: &str, view: &HoldView, now: TimestampMs) -> wire::Hold {
+/// A hold as its owner sees it at `now`. `names` tells the names of the other events of its cart.
+pub(crate) fn hold_message(
+    event_id: &str,
+    view: &HoldView,
+    now: TimestampMs,
+    names: impl Fn(EventKey) -> String,
+) -> wire::Hold {
     wire::Hold {
         event_id: event_id.to_owned(),
         hold_id: Uuid::from_u128(view.hold_id.0).to_string(),
@@ -581,6 +587,7 @@ pub(crate) fn hold_message(event_id: &str, view: &HoldView, now: TimestampMs) ->
         sold_ga: ga_items(&view.sold_admissions),
         sold_ticket_types: seat_types(&view.sold_seats),
         payment_attempts_left: view.payment_attempts_left,
+        cart: view.cart.as_ref().map(|cart| cart_message(event_id, cart, names)),
     }
 }
 
@@ -694,12 +701,13 @@ pub(crate) enum SessionKind {
     GetHold,
 }
 
-/// What the answer of a command of a Session says of the hold. `event_id` is needed for GetHold only.
+/// What the answer of a command of a Session says of the hold. `event_id` and `names` are needed for GetHold only.
 pub(crate) fn session_done(
     kind: SessionKind,
     view: &HoldView,
     now: TimestampMs,
     event_id: &str,
+    names: impl Fn(EventKey) -> String,
 ) -> wire::SessionResponse {
     let mut response = wire::SessionResponse {
         expires_at_ms: if is_live(view.state) { view.expires_at.0 } else { 0 },
@@ -719,7 +727,7 @@ pub(crate) fn session_done(
             response.ga = ga_items(&view.sold_admissions);
         }
         SessionKind::Release | SessionKind::Extend | SessionKind::BeginPayment | SessionKind::EndPayment => {}
-        SessionKind::GetHold => response.hold = Some(Box::new(hold_message(event_id, view, now))),
+        SessionKind::GetHold => response.hold = Some(Box::new(hold_message(event_id, view, now, names))),
     }
     response
 }

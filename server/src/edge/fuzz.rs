@@ -17,7 +17,7 @@ use proto::{
 };
 
 use super::{
-    batch, convert, convert_admin, convert_orders,
+    batch, carts, convert, convert_admin, convert_orders,
     inventory::refuse_other_future,
     page_tokens::PageTokens,
     refusal::{Asked, Refusable, Refusal},
@@ -25,7 +25,7 @@ use super::{
 };
 
 /// How many request types there are.
-pub const KINDS: u8 = 28;
+pub const KINDS: u8 = 31;
 
 /// A command for the engine, when one comes of the bytes.
 pub type Asking = Option<(EventKey, Command)>;
@@ -99,6 +99,9 @@ fn decoded(engine: &Engine, plan: &Arc<Plan>, kind: u8, bytes: &[u8]) -> Option<
             let request: admin::ListAllocationsRequest = message(bytes)?;
             list_allocations(&request)
         }
+        28 => hold_many(message(bytes)?),
+        29 => confirm_many(&message(bytes)?),
+        30 => release_many(&message(bytes)?),
         _ => {
             let request: admin::ListHoldsRequest = message(bytes)?;
             list(Listed::Holds, &request.event_id, request.page_size, &request.page_token)
@@ -176,6 +179,22 @@ fn get_order(engine: &Engine, request: &wire::GetOrderRequest) -> Refusable<Aski
     let order = convert::order_ref(&request.order_ref)?;
     refuse_other_future(engine, request.incarnation, request.min_position)?;
     Ok(Some((key, Command::GetOrder(order))))
+}
+
+fn hold_many(request: wire::HoldManyRequest) -> Refusable<Asking> {
+    let many = carts::hold_many(request)?;
+    let Some(&(key, _)) = many.parts.first() else { unreachable!("a cart was checked to have parts") };
+    Ok(Some((key, Command::HoldMany(Box::new(many)))))
+}
+
+fn confirm_many(request: &wire::ConfirmManyRequest) -> Refusable<Asking> {
+    let key = convert::event_key(&convert::event_id(&request.event_id)?);
+    Ok(Some((key, Command::ConfirmMany(Box::new(carts::confirm_many(request)?)))))
+}
+
+fn release_many(request: &wire::ReleaseManyRequest) -> Refusable<Asking> {
+    let key = convert::event_key(&convert::event_id(&request.event_id)?);
+    Ok(Some((key, Command::ReleaseMany(carts::release_many(request)?))))
 }
 
 fn kill(request: admin::KillRequest) -> Refusable<Asking> {
@@ -276,7 +295,7 @@ fn list_events(request: &admin::ListEventsRequest) -> Refusable<Asking> {
 
 /// The messages of what the engine answered.
 pub fn answered(view: &inventory_core::change::HoldView, now: TimestampMs) {
-    let hold = convert::hold_message("event", view, now);
+    let hold = convert::hold_message("event", view, now, |key| key.0.to_string());
     assert!(!hold.hold_id.is_empty());
     for kind in [
         convert::SessionKind::Hold,
@@ -287,7 +306,7 @@ pub fn answered(view: &inventory_core::change::HoldView, now: TimestampMs) {
         convert::SessionKind::EndPayment,
         convert::SessionKind::GetHold,
     ] {
-        convert::session_done(kind, view, now, "event");
+        convert::session_done(kind, view, now, "event", |key| key.0.to_string());
     }
 }
 

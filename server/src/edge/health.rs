@@ -2,7 +2,10 @@
 
 use proto::{
     admin::v1::admin_service_server::SERVICE_NAME as ADMIN,
-    inventory::v1::{inventory_service_server::SERVICE_NAME as SALE, order_service_server::SERVICE_NAME as ORDERS},
+    inventory::v1::{
+        cart_service_server::SERVICE_NAME as CARTS, inventory_service_server::SERVICE_NAME as SALE,
+        order_service_server::SERVICE_NAME as ORDERS,
+    },
 };
 use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
@@ -29,7 +32,7 @@ impl Health {
     /// Says whether commands are taken.
     pub(crate) async fn serving(&self, serving: bool) {
         let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-        for service in ["", SALE, ORDERS, ADMIN] {
+        for service in ["", SALE, CARTS, ORDERS, ADMIN] {
             self.reporter.set_service_status(service, status).await;
         }
     }

@@ -15,6 +15,7 @@ use prost::{DecodeError, Message};
 use proto::inventory::v1 as wire;
 
 use super::{
+    carts::event_name,
     convert,
     inventory::{find, refuse_other_future},
     refusal::{Asked, Refusable, Refusal},
@@ -127,8 +128,9 @@ fn append(message: &impl Message, buffer: &mut BytesMut) {
 }
 
 impl HoldDone {
-    fn hold(&self) -> wire::Hold {
-        convert::hold_message(self.event.id().as_str(), &self.view, self.time)
+    fn hold(&self, engine: &Engine) -> wire::Hold {
+        let names = |key| event_name(engine, key);
+        convert::hold_message(self.event.id().as_str(), &self.view, self.time, names)
     }
 
     fn seat_labels(&self) -> Vec<String> {
@@ -201,7 +203,7 @@ pub(crate) fn hold(engine: &Engine, mut request: wire::HoldRequest) -> Refusable
 /// The answer to a Hold.
 pub(crate) fn held(engine: &Engine, done: &HoldDone) -> wire::HoldResponse {
     wire::HoldResponse {
-        hold: Some(done.hold()),
+        hold: Some(done.hold(engine)),
         arrangement: convert::arrangement(done.view.arrangement) as i32,
         replayed: done.replayed,
         position: done.position,
@@ -222,7 +224,7 @@ pub(crate) fn extend(engine: &Engine, request: &wire::ExtendHoldRequest) -> Refu
 /// The answer to an ExtendHold.
 pub(crate) fn extended(engine: &Engine, done: &HoldDone) -> wire::ExtendHoldResponse {
     wire::ExtendHoldResponse {
-        hold: Some(done.hold()),
+        hold: Some(done.hold(engine)),
         replayed: done.replayed,
         position: done.position,
         incarnation: engine.incarnation(),
@@ -241,7 +243,7 @@ pub(crate) fn begin_payment(engine: &Engine, request: &wire::BeginPaymentRequest
 /// The answer to a BeginPayment.
 pub(crate) fn payment_begun(engine: &Engine, done: &HoldDone) -> wire::BeginPaymentResponse {
     wire::BeginPaymentResponse {
-        hold: Some(done.hold()),
+        hold: Some(done.hold(engine)),
         replayed: done.replayed,
         position: done.position,
         incarnation: engine.incarnation(),
@@ -260,7 +262,7 @@ pub(crate) fn end_payment(engine: &Engine, request: &wire::EndPaymentRequest) ->
 /// The answer to an EndPayment.
 pub(crate) fn payment_ended(engine: &Engine, done: &HoldDone) -> wire::EndPaymentResponse {
     wire::EndPaymentResponse {
-        hold: Some(done.hold()),
+        hold: Some(done.hold(engine)),
         replayed: done.replayed,
         position: done.position,
         incarnation: engine.incarnation(),
@@ -280,7 +282,7 @@ pub(crate) fn confirm(engine: &Engine, mut request: wire::ConfirmHoldRequest) ->
 /// The answer to a ConfirmHold.
 pub(crate) fn confirmed(engine: &Engine, done: &HoldDone) -> wire::ConfirmHoldResponse {
     wire::ConfirmHoldResponse {
-        hold: Some(done.hold()),
+        hold: Some(done.hold(engine)),
         replayed: done.replayed,
         position: done.position,
         incarnation: engine.incarnation(),
@@ -301,7 +303,7 @@ pub(crate) fn release(engine: &Engine, mut request: wire::ReleaseHoldRequest) ->
 /// The answer to a ReleaseHold.
 pub(crate) fn released(engine: &Engine, done: &HoldDone) -> wire::ReleaseHoldResponse {
     wire::ReleaseHoldResponse {
-        hold: Some(done.hold()),
+        hold: Some(done.hold(engine)),
         replayed: done.replayed,
         position: done.position,
         incarnation: engine.incarnation(),
@@ -323,7 +325,7 @@ pub(crate) fn get(engine: &Engine, request: &wire::GetHoldRequest) -> Refusable<
 /// The answer to a GetHold.
 pub(crate) fn got(engine: &Engine, done: &HoldDone) -> wire::GetHoldResponse {
     wire::GetHoldResponse {
-        hold: Some(done.hold()),
+        hold: Some(done.hold(engine)),
         position: done.position,
         incarnation: engine.incarnation(),
         server_time_ms: done.time.0,

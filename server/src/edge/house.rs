@@ -10,6 +10,7 @@ use prost::Message;
 use proto::{admin::v1 as wire, inventory::v1::Reason};
 
 use super::{
+    carts::{cart_message, event_name},
     convert, convert_admin, convert_orders,
     deadline::CallTime,
     inventory::find,
@@ -102,6 +103,7 @@ pub(crate) async fn list_holds(
             payment_deadline: convert_admin::bound_message(view.payment_deadline),
             order_refs: view.orders.iter().map(|order| order.as_str().to_owned()).collect(),
             places_lost: view.places_lost,
+            cart: view.cart.as_ref().map(|cart| cart_message(event.id().as_str(), cart, |key| event_name(engine, key))),
         }
     };
     Ok(wire::ListHoldsResponse {

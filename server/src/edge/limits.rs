@@ -32,7 +32,7 @@ pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Largest message of a sale call.
 pub const SALE_MESSAGE_BYTES_MAX: usize = 64 << 10;
-/// Largest message of a call about orders: 4,096 keys of 128 bytes are half of it.
+/// Largest message of a call about orders: 4,096 keys of 128 bytes are half of it. Also of one on a cart.
 pub const ORDER_MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// Largest message of an admin call: a plan of a million seats as JSON stays under it.
 pub const ADMIN_MESSAGE_BYTES_MAX: usize = 64 << 20;

@@ -6,6 +6,7 @@ mod advice;
 mod allocation;
 pub(crate) mod batch;
 pub(crate) mod calls;
+mod carts;
 pub(crate) mod connection;
 pub(crate) mod convert;
 pub(crate) mod convert_admin;

@@ -14,6 +14,7 @@ use proto::inventory::v1::{self as wire, order_service_server::OrderService};
 use tonic::{Request, Response, Status};
 
 use super::{
+    carts::event_name,
     convert, convert_orders,
     deadline::CallTime,
     holds::COMMAND_BYTES,
@@ -71,18 +72,19 @@ struct Sale {
 }
 
 impl Sale {
-    fn of_hold(event: &EventView, view: &HoldView, now: TimestampMs, replayed: bool) -> Sale {
+    fn of_hold(engine: &Engine, event: &EventView, view: &HoldView, now: TimestampMs, replayed: bool) -> Sale {
+        let names = |key| event_name(engine, key);
         Sale {
-            hold: Some(convert::hold_message(event.id().as_str(), view, now)),
+            hold: Some(convert::hold_message(event.id().as_str(), view, now, names)),
             seat_labels: convert::seat_keys(view, &event.info()),
             touched: None,
             replayed,
         }
     }
 
-    fn of(event: &EventView, done: Done, now: TimestampMs) -> Refusable<Sale> {
+    fn of(engine: &Engine, event: &EventView, done: Done, now: TimestampMs) -> Refusable<Sale> {
         match done {
-            Done::Hold { view, replayed } => Ok(Sale::of_hold(event, &view, now, replayed)),
+            Done::Hold { view, replayed } => Ok(Sale::of_hold(engine, event, &view, now, replayed)),
             // Forgotten with the places of its sale, or only judged.
             Done::Touched { plan_revision, touched, replayed } => Ok(Sale {
                 hold: None,
@@ -116,7 +118,7 @@ impl Orders {
         let command = Command::SellDirect(Box::new(sell));
         let say = |reject| Refusal::of_reject(reject, asked);
         let Came { done, position, time } = ask(&self.edge, engine, time, &event, command, bytes, say).await?;
-        let Sale { hold, seat_labels, touched, replayed } = Sale::of(&event, done, time)?;
+        let Sale { hold, seat_labels, touched, replayed } = Sale::of(engine, &event, done, time)?;
         Ok(wire::SellDirectResponse {
             hold,
             replayed,
@@ -167,7 +169,7 @@ impl Orders {
         let command = Command::Exchange(Box::new(exchange));
         let say = |reject| convert_orders::exchange_refused(reject, &give, &take, &info);
         let Came { done, position, time } = ask(&self.edge, engine, time, &event, command, bytes, say).await?;
-        let Sale { hold, seat_labels, touched, replayed } = Sale::of(&event, done, time)?;
+        let Sale { hold, seat_labels, touched, replayed } = Sale::of(engine, &event, done, time)?;
         Ok(wire::ExchangeResponse {
             hold,
             replayed,

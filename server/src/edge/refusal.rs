@@ -481,7 +481,7 @@ fn say(reject: Reject, asked: Asked) -> Box<Refusal> {
         }
         Reject::PaymentInProgress => Refusal::new(
             Reason::PaymentInProgress,
-            "a payment is open on the hold; end it first, or wait for its deadline",
+            "a payment is open on the hold: end it first, or wait for its deadline; or the hold is a part of an undecided cart",
         ),
         Reject::PaymentAttemptsCap => Refusal::new(
             Reason::PaymentAttemptsCap,

@@ -14,13 +14,17 @@ use std::{
 use http::{HeaderMap, HeaderValue, Request, Response};
 use proto::{
     admin::v1::admin_service_server::AdminServiceServer,
-    inventory::v1::{inventory_service_server::InventoryServiceServer, order_service_server::OrderServiceServer},
+    inventory::v1::{
+        cart_service_server::CartServiceServer, inventory_service_server::InventoryServiceServer,
+        order_service_server::OrderServiceServer,
+    },
 };
 use tonic::{Status, body::Body, service::Routes};
 use tower::Service as _;
 
 use super::{
     admin::Admin,
+    carts::Carts,
     deadline::{CallTime, time_allowed},
     inventory::Inventory,
     limits::{
@@ -37,6 +41,8 @@ use super::{
 const SALE: &str = "/usher.inventory.v1.InventoryService/";
 /// Beginning of the path of every call about orders.
 const ORDERS: &str = "/usher.inventory.v1.OrderService/";
+/// Beginning of the path of every call on a cart.
+const CARTS: &str = "/usher.inventory.v1.CartService/";
 /// Beginning of the path of every admin call.
 const ADMIN: &str = "/usher.admin.v1.AdminService/";
 /// The two whose answer is a stream that may last.
@@ -77,9 +83,15 @@ impl Services {
             .max_decoding_message_size(SALE_MESSAGE_BYTES_MAX);
         let orders =
             OrderServiceServer::new(Orders::new(Arc::clone(edge))).max_decoding_message_size(ORDER_MESSAGE_BYTES_MAX);
+        let carts =
+            CartServiceServer::new(Carts::new(Arc::clone(edge))).max_decoding_message_size(ORDER_MESSAGE_BYTES_MAX);
         let admin =
             AdminServiceServer::new(Admin::new(Arc::clone(edge))).max_decoding_message_size(ADMIN_MESSAGE_BYTES_MAX);
-        Services { edge: Arc::clone(edge), sale, rest: rest.add_service(orders).add_service(admin).prepare() }
+        Services {
+            edge: Arc::clone(edge),
+            sale,
+            rest: rest.add_service(orders).add_service(carts).add_service(admin).prepare(),
+        }
     }
 
     /// What all connections share.
@@ -111,7 +123,7 @@ impl ConnectionService {
         } else if path.starts_with(SALE) {
             let time = call_time(&mut request, SALE_CALL_TIME_MAX);
             within(time, SALE_MESSAGE_BYTES_MAX, self.services.sale.clone().call(request)).await
-        } else if path.starts_with(ORDERS) {
+        } else if path.starts_with(ORDERS) || path.starts_with(CARTS) {
             let time = call_time(&mut request, SALE_CALL_TIME_MAX);
             within(time, ORDER_MESSAGE_BYTES_MAX, self.services.rest.clone().call(request)).await
         } else if path.starts_with(ADMIN) {

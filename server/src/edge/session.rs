@@ -33,6 +33,7 @@ use tonic::{Status, Streaming};
 
 use super::{
     batch::{self, Batch, Parsed},
+    carts,
     convert::{self, SessionKind},
     inventory::refuse_other_future,
     limits::{SALE_CALL_TIME_MAX, SALE_MESSAGE_BYTES_MAX, SESSION_SLOTS, SESSIONS_PER_CONNECTION_MAX},
@@ -463,7 +464,7 @@ fn message_of(engine: &Engine, command: InFlight, answer: Answer) -> wire::Sessi
                 | SessionKind::EndPayment => None,
             };
             let event_id = event.as_ref().map_or("", |event| event.id().as_str());
-            let response = convert::session_done(kind, &view, time, event_id);
+            let response = convert::session_done(kind, &view, time, event_id, |key| carts::event_name(engine, key));
             return wire::SessionResponse { correlation_id, position, replayed, ..response };
         }
         Ok(

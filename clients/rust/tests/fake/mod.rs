@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use parking_lot::Mutex;
+use proto::inventory::v1::cart_service_server::{CartService, CartServiceServer};
 use proto::inventory::v1::inventory_service_server::{InventoryService, InventoryServiceServer};
 use proto::inventory::v1::session_request::Command;
 use proto::inventory::v1::*;
@@ -71,6 +72,7 @@ impl Fake {
                 let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
                 sender.send(listener.local_addr().expect("an address")).expect("the test waits");
                 tonic::transport::Server::builder()
+                    .add_service(CartServiceServer::new(service.clone()))
                     .add_service(InventoryServiceServer::new(service))
                     .serve_with_incoming(TcpListenerStream::new(listener))
                     .await
@@ -188,16 +190,81 @@ impl State {
     }
 }
 
+fn id_of_text(text: &str) -> u128 {
+    let digits = text.replace('-', "");
+    digits.chars().fold(0, |id, digit| (id << 4) | u128::from(digit.to_digit(16).expect("a digit")))
+}
+
+impl Service {
+    /// A cart of these parts in this state, done and then lost when that fault is due.
+    fn cart(
+        &self,
+        cart_id: &str,
+        parts: &[CartPart],
+        order: Option<&str>,
+    ) -> Result<(Vec<CartHold>, bool, u64), Status> {
+        let mut state = self.state.lock();
+        let id = id_of_text(cart_id);
+        state.asked.push(id);
+        let fault = state.faults.pop_front();
+        if let Some(Fault::Refuse(answer)) = fault {
+            let name = Reason::try_from(answer.reason).expect("a reason").as_str_name().trim_start_matches("REASON_");
+            let metadata = HashMap::from([
+                ("executed".to_owned(), "false".to_owned()),
+                ("eventId".to_owned(), "b".to_owned()),
+                ("serverTimeMs".to_owned(), state.now_ms.to_string()),
+            ]);
+            let details = ErrorDetails::with_error_info(name, "usher", metadata);
+            return Err(Status::with_error_details(Code::FailedPrecondition, "no", details));
+        }
+        let seats: Vec<u32> = parts.iter().flat_map(|part| part.seats.clone()).collect();
+        let known = state.holds.get(&id).cloned();
+        let replayed = known.as_ref().is_some_and(|(_, sold)| order.is_none() || sold.as_deref() == order);
+        state.holds.insert(id, (known.map_or(seats, |(seats, _)| seats), order.map(ToOwned::to_owned)));
+        if matches!(fault, Some(Fault::BreakAfter)) {
+            return Err(Status::unavailable("connection reset"));
+        }
+        let told = |part: &CartPart| {
+            let hold = Hold { event_id: part.event_id.clone(), seats: part.seats.clone(), ..Hold::default() };
+            CartHold { hold: Some(hold), ..CartHold::default() }
+        };
+        Ok((parts.iter().map(told).collect(), replayed, state.now_ms))
+    }
+}
+
+#[tonic::async_trait]
+impl CartService for Service {
+    async fn hold_many(&self, request: Request<HoldManyRequest>) -> Result<Response<HoldManyResponse>, Status> {
+        let request = request.into_inner();
+        let (parts, replayed, server_time_ms) = self.cart(&request.cart_id, &request.parts, None)?;
+        Ok(Response::new(HoldManyResponse { parts, replayed, server_time_ms, ..HoldManyResponse::default() }))
+    }
+
+    async fn confirm_many(
+        &self,
+        request: Request<ConfirmManyRequest>,
+    ) -> Result<Response<ConfirmManyResponse>, Status> {
+        let request = request.into_inner();
+        let (parts, replayed, server_time_ms) = self.cart(&request.cart_id, &[], Some(&request.order_ref))?;
+        Ok(Response::new(ConfirmManyResponse { parts, replayed, server_time_ms, ..ConfirmManyResponse::default() }))
+    }
+
+    async fn release_many(
+        &self,
+        request: Request<ReleaseManyRequest>,
+    ) -> Result<Response<ReleaseManyResponse>, Status> {
+        let request = request.into_inner();
+        let (parts, replayed, server_time_ms) = self.cart(&request.cart_id, &[], None)?;
+        Ok(Response::new(ReleaseManyResponse { parts, replayed, server_time_ms, ..ReleaseManyResponse::default() }))
+    }
+}
+
 #[tonic::async_trait]
 impl InventoryService for Service {
     async fn hold(&self, request: Request<HoldRequest>) -> Result<Response<HoldResponse>, Status> {
         let request = request.into_inner();
         let mut state = self.state.lock();
-        let id: u128 = request
-            .hold_id
-            .replace('-', "")
-            .chars()
-            .fold(0, |id, digit| (id << 4) | u128::from(digit.to_digit(16).expect("a digit")));
+        let id = id_of_text(&request.hold_id);
         state.asked.push(id);
         match state.faults.pop_front() {
             Some(Fault::Refuse(answer)) => {

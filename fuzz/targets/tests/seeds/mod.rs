@@ -282,6 +282,21 @@ fn requests() -> Vec<Seed> {
     let remove_all = admin::RemoveAllocationRequest { places: None, ..remove_allocation.clone() };
     let list_allocations = admin::ListAllocationsRequest { event_id: event_id() };
     let list_holds = admin::ListHoldsRequest { event_id: event_id(), page_size: 10, ..Default::default() };
+    let hold_many = wire::HoldManyRequest {
+        cart_id: other_id(),
+        parts: vec![
+            wire::CartPart { event_id: event_id(), seats: vec![6, 7], ..Default::default() },
+            wire::CartPart {
+                event_id: "gala".to_owned(),
+                best_available: Some(wire::BestAvailable { quantity: 2, ..Default::default() }),
+                ..Default::default()
+            },
+        ],
+        ttl_ms: 60_000,
+        ..Default::default()
+    };
+    let confirm_many = wire::ConfirmManyRequest { event_id: event_id(), cart_id: hold_id(), order_ref: order_ref() };
+    let release_many = wire::ReleaseManyRequest { event_id: event_id(), cart_id: hold_id() };
     let of = |kind: u8, message: Vec<u8>| [vec![kind], message].concat();
     vec![
         ("hold_seats", of(0, by_seat.encode_to_vec())),
@@ -315,6 +330,9 @@ fn requests() -> Vec<Seed> {
         ("remove_allocation", of(26, remove_allocation.encode_to_vec())),
         ("remove_all", of(26, remove_all.encode_to_vec())),
         ("list_allocations", of(27, list_allocations.encode_to_vec())),
+        ("hold_many", of(28, hold_many.encode_to_vec())),
+        ("confirm_many", of(29, confirm_many.encode_to_vec())),
+        ("release_many", of(30, release_many.encode_to_vec())),
     ]
 }
 
