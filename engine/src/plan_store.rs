@@ -10,7 +10,13 @@ use std::{
     sync::Arc,
 };
 
-use inventory_core::{ids::PlanDigest, limits::PLAN_BYTES_MAX, plan::Plan, plan_codec, slot::Plans};
+use inventory_core::{
+    ids::PlanDigest,
+    limits::{PLAN_BYTES_MAX, PRICE_LEVELS_PER_PLAN_MAX},
+    plan::Plan,
+    plan_codec,
+    slot::Plans,
+};
 use wal::{ReadFile, Storage, write_file_atomically};
 
 use crate::{
@@ -89,6 +95,48 @@ impl PlanStore {
         }
         self.plans.write().insert(digest, Arc::clone(&plan));
         Ok(plan)
+    }
+
+    /// A stored plan with the price level `level` for these seats, sorted, and these areas: its bytes, to be made durable
+    /// by [`PlanStore::put`]. Nothing when the level would be one too
+    /// many, or the file too long. Slow: it reads the file of the plan.
+    pub fn with_level(
+        &self,
+        digest: &PlanDigest,
+        seats: &[u32],
+        areas: &[u16],
+        level: &str,
+    ) -> Result<Option<Vec<u8>>, PlanStoreError> {
+        let encoded = read_encoded(self.storage.as_ref(), digest)?;
+        let mut spec = plan_codec::decode_plan(&encoded).map_err(|error| PlanStoreError::Invalid(error.to_string()))?;
+        let known = spec.price_levels.iter().position(|name| **name == *level);
+        let number = known.unwrap_or_else(|| {
+            spec.price_levels.push(level.into());
+            spec.price_levels.len() - 1
+        });
+        // A name and its length are all that may come to the file.
+        if number >= PRICE_LEVELS_PER_PLAN_MAX || encoded.len() + level.len() + 8 > PLAN_BYTES_MAX {
+            return Ok(None);
+        }
+        let number = u8::try_from(number).expect("a plan has at most 255 levels");
+        let mut named = seats.iter().peekable();
+        let all = spec.sections.iter_mut().flat_map(|section| &mut section.rows).flat_map(|row| &mut row.seats);
+        for (at, seat) in (0..).zip(all) {
+            if named.next_if(|&&index| index == at).is_some() {
+                seat.level = number;
+            }
+        }
+        for &area in areas {
+            if let Some(area) = spec.areas.get_mut(usize::from(area)) {
+                area.level = number;
+            }
+        }
+        Ok(Some(plan_codec::encode_plan(&spec)))
+    }
+
+    /// The plan that encoded bytes are, built and not stored: for looking only, nothing durable may name it.
+    pub fn built(encoded: &[u8]) -> Result<Arc<Plan>, PlanStoreError> {
+        build(encoded, digest_of(encoded)).map(Arc::new).map_err(PlanStoreError::Invalid)
     }
 
     /// The plan with this digest, if it was ever stored.
