@@ -15,6 +15,7 @@ mod connection;
 mod event;
 mod event_card;
 mod policy;
+mod event_limits;
 mod plan_document;
 mod plan_check;
 mod hold;
@@ -23,6 +24,7 @@ mod hold_card;
 mod orders;
 mod house;
 mod allocation;
+mod price_level;
 mod place_words;
 mod place_list;
 mod availability;
@@ -151,6 +153,9 @@ fn run(arguments: Arguments) -> Result<Report, Failure> {
         Command::Holds(options) => online(&arguments.endpoint, async |client| house::holds(client, &options).await),
         Command::Kill(options) => online(&arguments.endpoint, async |client| house::kill(client, &options).await),
         Command::Unkill(options) => online(&arguments.endpoint, async |client| house::unkill(client, &options).await),
+        Command::PriceLevel(command) => {
+            online(&arguments.endpoint, async |client| price_level::run(client, command).await)
+        }
         Command::Allocation(command) => {
             online(&arguments.endpoint, async |client| allocation::run(client, command).await)
         }
