@@ -304,7 +304,7 @@ fn refused_text(refusal: &Refusal, places: &[NamedPlace], typed: &[(String, Stri
     }
     if let Some(wait) = refusal.retry_after.filter(|_| refusal.reason == Reason::HoldCooldown) {
         // For people: whole seconds, and not one too early.
-        let wait = Duration::from_secs(wait.as_millis().div_ceil(1_000) as u64);
+        let wait = Duration::from_secs(duration::millis(wait).div_ceil(1_000));
         text.push_str(&format!(" (in {})", duration::short(wait)));
     }
     if refusal.held_unpaid() > 0 {
