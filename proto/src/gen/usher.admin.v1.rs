@@ -375,7 +375,8 @@ pub struct UpdateEventRequest {
     #[prost(message, optional, tag = "1")]
     pub event: ::core::option::Option<Event>,
     /// Which fields to change: state, display_name, plan_digest, policies or one of them (policies.hold_ttl),
-    /// opens_at, closes_at, starts_at, time_zone, labels, level_limits, quotas. A field named here and not set in `event` is cleared.
+    /// opens_at, closes_at, starts_at, time_zone, labels, level_limits, quotas. A field named here and not set in `event` is
+    /// cleared.
     #[prost(message, optional, tag = "2")]
     pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
     /// The etag the caller read. Another one is refused with STATE_MISMATCH. Empty: any.
