@@ -294,6 +294,9 @@ pub(crate) fn build(encoded: &[u8], digest: PlanDigest) -> Result<Plan, String> 
 
 #[cfg(test)]
 mod tests {
+    use inventory_core::plan::{Area, PlanSpec, Point, RowKind, RowSpec, SeatSpec, SectionSpec};
+    use wal::MemoryStorage;
+
     use super::*;
 
     /// A file that is long and must not be read.
@@ -307,6 +310,54 @@ mod tests {
         fn read_exact_at(&self, _: u64, _: &mut [u8]) -> io::Result<()> {
             panic!("its length was believed");
         }
+    }
+
+    /// A row of three seats and an area, all of the first of these levels.
+    fn spec(levels: usize) -> PlanSpec {
+        let seat = |nth: u8| SeatSpec {
+            key: format!("S-{nth}").into(),
+            label: "".into(),
+            at: Point { x: i32::from(nth), y: 0 },
+            level: 0,
+            attributes: 0,
+            aisle_after: false,
+        };
+        let row = RowSpec { label: "A".into(), kind: RowKind::Row, seats: (0..3).map(seat).collect() };
+        let section = SectionSpec { key: "S".into(), label: "".into(), zone: None, rows: vec![row] };
+        let area =
+            Area { key: "Floor".into(), label: "".into(), zone: None, level: 0, capacity: 5, centre: Point::default() };
+        PlanSpec {
+            price_levels: (0..levels).map(|nth| format!("level {nth}").into()).collect(),
+            sections: vec![section],
+            areas: vec![area],
+            ..PlanSpec::default()
+        }
+    }
+
+    #[test]
+    fn a_level_is_given_to_what_is_named_and_to_nothing_else() {
+        let storage = MemoryStorage::new();
+        storage.create_dir(PLANS_DIR).expect("room in memory");
+        let store = PlanStore::new(Arc::new(storage), HashMap::new());
+        let old = store.put(plan_codec::encode_plan(&spec(2))).expect("a plan").digest();
+        let of = |seats: &[u32], areas: &[u16], level: &str| {
+            let encoded = store.with_level(&old, seats, areas, level).expect("it reads").expect("there is room");
+            plan_codec::decode_plan(&encoded).expect("a plan")
+        };
+        let mut expected = spec(2);
+        expected.sections[0].rows[0].seats[1].level = 1;
+        assert_eq!(of(&[1], &[], "level 1"), expected);
+        expected.price_levels.push("new".into());
+        for (at, level) in [2, 0, 2].into_iter().enumerate() {
+            expected.sections[0].rows[0].seats[at].level = level;
+        }
+        expected.areas[0].level = 2;
+        assert_eq!(of(&[0, 2], &[0], "new"), expected);
+        assert_eq!(store.get(&old).expect("as it was").price_levels().len(), 2);
+
+        let full = store.put(plan_codec::encode_plan(&spec(PRICE_LEVELS_PER_PLAN_MAX))).expect("a plan").digest();
+        assert_eq!(store.with_level(&full, &[0], &[], "new").expect("it reads"), None);
+        assert!(store.with_level(&full, &[0], &[], "level 254").expect("it reads").is_some());
     }
 
     #[test]

@@ -139,7 +139,7 @@ async fn a_level_and_an_area_share_one_quota() {
 
     let raised = shared("exits", &["Front"], &["Floor"], 5);
     let event = admin::Event { quotas: vec![raised.clone()], ..Default::default() };
-    assert_eq!(update(&server, event, &["quotas"]).await.unwrap().quotas, [raised.clone()]);
+    assert_eq!(update(&server, event, &["quotas"]).await.unwrap().quotas, std::slice::from_ref(&raised));
     server.hold(on_floor(1)).await.unwrap();
 
     let server = server.restart().await;
