@@ -14,6 +14,7 @@ use crate::inspect::InspectOptions;
 use crate::orders::{ExchangeOptions, OrderOptions, OrdersOptions, ReturnOptions, SellOptions};
 use crate::payment::{BeginPaymentOptions, EndPaymentOptions};
 use crate::plan_check::CheckOptions;
+use crate::price_level::PriceLevelCommand;
 use crate::repair::RepairOptions;
 use crate::report::Output;
 use crate::restore::RestoreOptions;
@@ -96,6 +97,13 @@ pub(crate) enum Command {
     )]
     Allocation(AllocationCommand),
     Retire(RetireOptions),
+    /// Give places another price level
+    #[command(
+        name = "price-level",
+        subcommand,
+        after_help = "Examples:\n  usherctl price-level set concert-1 Premium Stalls/A Stalls/B/1-8"
+    )]
+    PriceLevel(PriceLevelCommand),
     Availability(AvailabilityOptions),
     #[command(name = "seatmap")]
     SeatMap(SeatMapOptions),

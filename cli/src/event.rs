@@ -12,6 +12,7 @@ use tonic::codegen::Bytes;
 
 use crate::connection;
 use crate::event_card::EventCard;
+use crate::event_limits::LimitOptions;
 use crate::failure::{Failure, exit};
 use crate::instant::{self, Bound};
 use crate::name::{EventName, Label};
@@ -31,7 +32,9 @@ Sending the same command again is safe.";
 
 const UPDATE_EXAMPLES: &str = "Examples:
   usherctl event update concert-1 --hold-ttl 5m --places-per-hold 4
-  usherctl event update concert-1 --closes-at none --name \"Spring concert\"";
+  usherctl event update concert-1 --closes-at none --name \"Spring concert\"
+  usherctl event update concert-1 --level-limit Front=2 --quota exits=700:Front,area:FLOOR
+  usherctl event update concert-1 --quota none";
 
 /// What to do with an event.
 #[derive(Subcommand, Debug)]
@@ -98,6 +101,8 @@ pub(crate) struct CreateOptions {
     label: Vec<Label>,
     #[command(flatten)]
     policies: PolicyOptions,
+    #[command(flatten)]
+    limits: LimitOptions,
 }
 
 /// Change the rules, the window or the name of an event
@@ -124,6 +129,8 @@ pub(crate) struct UpdateOptions {
     label: Vec<Label>,
     #[command(flatten)]
     policies: PolicyOptions,
+    #[command(flatten)]
+    limits: LimitOptions,
 }
 
 /// Runs the command.
@@ -201,6 +208,8 @@ async fn create(client: &Client, options: CreateOptions) -> Result<Report, Failu
             labels: options.label.into_iter().map(|label| (label.key, label.value)).collect(),
             draft: options.draft,
             validate_only: false,
+            level_limits: options.limits.level_limits().unwrap_or_default(),
+            quotas: options.limits.quotas().unwrap_or_default(),
             plan: Some(Plan::PlanDigest(plan.plan_digest)),
         })
         .await
@@ -311,12 +320,15 @@ impl UpdateOptions {
     /// The new values, and which of them count.
     fn to_wire(&self) -> (admin::Event, Vec<String>) {
         let (policies, mut paths) = self.policies.to_wire();
+        let (level_limits, quotas) = (self.limits.level_limits(), self.limits.quotas());
         let set = [
             (self.name.is_some(), "display_name"),
             (self.opens_at.is_some(), "opens_at"),
             (self.closes_at.is_some(), "closes_at"),
             (self.starts_at.is_some(), "starts_at"),
             (!self.label.is_empty(), "labels"),
+            (level_limits.is_some(), "level_limits"),
+            (quotas.is_some(), "quotas"),
         ];
         paths.extend(set.iter().filter(|(set, _)| *set).map(|(_, field)| (*field).to_owned()));
         let event = admin::Event {
@@ -327,6 +339,8 @@ impl UpdateOptions {
             starts_at: self.starts_at.and_then(Bound::to_wire),
             labels: self.label.iter().map(|label| (label.key.clone(), label.value.clone())).collect(),
             policies: Some(policies),
+            level_limits: level_limits.unwrap_or_default(),
+            quotas: quotas.unwrap_or_default(),
             ..admin::Event::default()
         };
         (event, paths)
@@ -389,6 +403,9 @@ mod tests {
         assert_eq!((event.closes_at, event.display_name.as_str()), (None, ""));
         assert_eq!(event.policies.expect("set").hold_ttl.expect("set").seconds, 300);
         assert_eq!(update_of(&[]).1, Vec::<String>::new());
+        let (event, paths) = update_of(&["--level-limit", "Front=2", "--quota", "none"]);
+        assert_eq!(paths, ["level_limits", "quotas"]);
+        assert_eq!((event.level_limits[0].price_level.as_str(), event.quotas.len()), ("Front", 0));
     }
 
     #[test]

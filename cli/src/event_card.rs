@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proto::admin::v1 as admin;
 use proto::inventory::v1 as inventory;
-use proto::inventory::v1::{EventState, OrphanRule, PlaceCounts};
+use proto::inventory::v1::{EventState, LevelLimit, OrphanRule, PlaceCounts, SharedQuota};
 use serde_json::{Value, json};
 
 use crate::duration;
@@ -41,6 +41,8 @@ impl From<admin::Event> for EventCard {
             orphan_rule: policies.orphan_rule,
             retry_window_ms: duration::wire_millis(policies.retry_window.as_ref()),
             cooling_max_ms: duration::wire_millis(policies.cooling_max.as_ref()),
+            abandon_credits_max: policies.abandon_credits_max.unwrap_or(0),
+            abandon_refill_ms: duration::wire_millis(policies.abandon_refill.as_ref()),
         });
         let event = inventory::Event {
             event_id: event.event_id,
@@ -61,6 +63,8 @@ impl From<admin::Event> for EventCard {
             incarnation: event.incarnation,
             labels: event.labels,
             etag: event.etag,
+            level_limits: event.level_limits,
+            quotas: event.quotas,
         };
         Self { event }
     }
@@ -109,6 +113,10 @@ impl EventCard {
         let limit = |most: u32| if most == 0 { String::new() } else { most.to_string() };
         let counts = self.counts();
         let labels: Vec<String> = event.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let abandoned = match policies.abandon_credits_max {
+            0 => String::new(),
+            most => format!("{most}, one back every {}", time(policies.abandon_refill_ms)),
+        };
         fields(&[
             ("event", event.event_id.clone()),
             ("name", event.display_name.clone()),
@@ -134,6 +142,9 @@ impl EventCard {
             ("orphan rule", orphan_word(policies.orphan_rule()).to_owned()),
             ("retry window", time(policies.retry_window_ms)),
             ("cooling max", if policies.cooling_max_ms == 0 { String::new() } else { time(policies.cooling_max_ms) }),
+            ("abandon credits", abandoned),
+            ("level limits", level_limits_text(&event.level_limits)),
+            ("quotas", quotas_text(&event.quotas)),
             ("labels", labels.join(" ")),
             ("plan", event.plan_digest.clone()),
             ("plan revision", event.plan_revision.to_string()),
@@ -173,7 +184,11 @@ impl EventCard {
                 "orphan_rule": orphan_word(policies.orphan_rule()),
                 "retry_window_ms": policies.retry_window_ms,
                 "cooling_max_ms": policies.cooling_max_ms,
+                "abandon_credits_max": policies.abandon_credits_max,
+                "abandon_refill_ms": policies.abandon_refill_ms,
             },
+            "level_limits": event.level_limits.iter().map(level_limit_json).collect::<Value>(),
+            "quotas": event.quotas.iter().map(quota_json).collect::<Value>(),
             "plan_digest": event.plan_digest,
             "plan_revision": event.plan_revision,
             "etag": event.etag,
@@ -197,6 +212,35 @@ pub(crate) fn counts_json(counts: &PlaceCounts) -> Value {
 /// A moment for programs: RFC 3339, or null for none.
 pub(crate) fn moment_json(ms: u64) -> Value {
     if ms == 0 { Value::Null } else { instant::text_of_ms(ms).into() }
+}
+
+/// `Front 2, Back 6`.
+fn level_limits_text(limits: &[LevelLimit]) -> String {
+    let texts: Vec<String> = limits.iter().map(|limit| format!("{} {}", limit.price_level, limit.places_max)).collect();
+    texts.join(", ")
+}
+
+/// `exits 700 (Front, area FLOOR)`.
+fn quotas_text(quotas: &[SharedQuota]) -> String {
+    let text = |quota: &SharedQuota| {
+        let areas = quota.areas.iter().map(|key| format!("area {key}"));
+        let members: Vec<String> = quota.price_levels.iter().cloned().chain(areas).collect();
+        format!("{} {} ({})", quota.name, grouped(u64::from(quota.places_max)), members.join(", "))
+    };
+    quotas.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+fn level_limit_json(limit: &LevelLimit) -> Value {
+    json!({ "price_level": limit.price_level, "places_max": limit.places_max })
+}
+
+fn quota_json(quota: &SharedQuota) -> Value {
+    json!({
+        "name": quota.name,
+        "price_levels": quota.price_levels,
+        "areas": quota.areas,
+        "places_max": quota.places_max,
+    })
 }
 
 fn orphan_word(rule: OrphanRule) -> &'static str {
@@ -229,6 +273,37 @@ mod tests {
     }
 
     #[test]
+    fn limits_are_told_with_what_they_are_of() {
+        let limit = |level: &str, places_max| LevelLimit { price_level: level.into(), places_max };
+        let quota = SharedQuota {
+            name: "exits".into(),
+            price_levels: vec!["Front".into()],
+            areas: vec!["FLOOR".into()],
+            places_max: 1_700,
+        };
+        let policies = inventory::EventPolicies {
+            abandon_credits_max: 2,
+            abandon_refill_ms: 600_000,
+            ..inventory::EventPolicies::default()
+        };
+        let card = EventCard::from(inventory::Event {
+            level_limits: vec![limit("Front", 2), limit("Back", 6)],
+            quotas: vec![quota],
+            policies: Some(policies),
+            ..Default::default()
+        });
+        let text = card.text();
+        for line in
+            ["level limits ", "Front 2, Back 6\n", "exits 1,700 (Front, area FLOOR)\n", "2, one back every 10m\n"]
+        {
+            assert!(text.contains(line), "{text}");
+        }
+        assert_eq!(card.json()["level_limits"][1], json!({ "price_level": "Back", "places_max": 6 }));
+        assert_eq!(card.json()["quotas"][0]["areas"], json!(["FLOOR"]));
+        assert!(!event(1, 1).text().contains("limits"), "{}", event(1, 1).text());
+    }
+
+    #[test]
     fn both_services_give_the_same_card() {
         let from_admin = EventCard::from(admin::Event {
             event_id: "e".into(),
@@ -238,8 +313,11 @@ mod tests {
                 hold_ttl: Some(duration::to_wire(std::time::Duration::from_secs(90))),
                 renewals_max: Some(3),
                 orphan_rule: OrphanRule::Strict as i32,
+                abandon_credits_max: Some(2),
+                abandon_refill: Some(duration::to_wire(std::time::Duration::from_secs(60))),
                 ..Default::default()
             }),
+            level_limits: vec![LevelLimit { price_level: "Front".into(), places_max: 2 }],
             ..Default::default()
         });
         let from_sale = EventCard::from(inventory::Event {
@@ -250,8 +328,11 @@ mod tests {
                 hold_ttl_ms: 90_000,
                 renewals_max: 3,
                 orphan_rule: OrphanRule::Strict as i32,
+                abandon_credits_max: 2,
+                abandon_refill_ms: 60_000,
                 ..Default::default()
             }),
+            level_limits: vec![LevelLimit { price_level: "Front".into(), places_max: 2 }],
             ..Default::default()
         });
         assert_eq!(from_admin, from_sale);

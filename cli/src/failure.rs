@@ -1,12 +1,14 @@
 //! Why a command did not do what was asked, in words, as JSON and as an exit code.
 
 use std::io;
+use std::time::Duration;
 
 use backup::{RestoreError, SealedError};
 use client::{Executed, PlaceInTheWay, Reason, Refusal};
 use proto::inventory::v1::PlaceState;
 use serde_json::{Value, json};
 
+use crate::duration;
 use crate::instant;
 
 /// What the program ends with.
@@ -304,6 +306,11 @@ fn refused_text(refusal: &Refusal, places: &[NamedPlace], typed: &[(String, Stri
     if let Some(opens_at) = refusal.opens_at_ms().filter(|_| refusal.reason == Reason::SaleNotOpen) {
         text.push_str(&format!(" (opens at {})", instant::text_of_ms(opens_at)));
     }
+    if let Some(wait) = refusal.retry_after.filter(|_| refusal.reason == Reason::HoldCooldown) {
+        // For people: whole seconds, and not one too early.
+        let wait = Duration::from_secs(duration::millis(wait).div_ceil(1_000));
+        text.push_str(&format!(" (in {})", duration::short(wait)));
+    }
     if refusal.held_unpaid() > 0 {
         text.push_str(&format!(" ({} held unpaid may come back)", refusal.held_unpaid()));
     }
@@ -396,6 +403,10 @@ pub(crate) mod tests {
         early.metadata.insert("opensAtMs".into(), "1809079200000".into());
         let early = Failure::Refused { refusal: Box::new(early), places: Vec::new(), typed: Vec::new() };
         assert!(early.text().ends_with("(opens at 2027-04-30T10:00:00Z)"), "{}", early.text());
+        let mut cooling = refusal(Reason::HoldCooldown, "later");
+        cooling.retry_after = Some(Duration::from_millis(239_481));
+        let cooling = Failure::Refused { refusal: Box::new(cooling), places: Vec::new(), typed: Vec::new() };
+        assert_eq!(cooling.text(), "refused: HOLD_COOLDOWN: later (in 4m)");
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod connection;
 mod event;
 mod event_card;
 mod policy;
+mod event_limits;
 mod plan_document;
 mod plan_check;
 mod hold;
@@ -25,6 +26,7 @@ mod house;
 mod allocation;
 mod retire;
 mod event_file;
+mod price_level;
 mod place_words;
 mod place_list;
 mod availability;
@@ -158,6 +160,9 @@ fn run(arguments: Arguments) -> Result<Report, Failure> {
         Command::Holds(options) => online(&arguments.endpoint, async |client| house::holds(client, &options).await),
         Command::Kill(options) => online(&arguments.endpoint, async |client| house::kill(client, &options).await),
         Command::Unkill(options) => online(&arguments.endpoint, async |client| house::unkill(client, &options).await),
+        Command::PriceLevel(command) => {
+            online(&arguments.endpoint, async |client| price_level::run(client, command).await)
+        }
         Command::Allocation(command) => {
             online(&arguments.endpoint, async |client| allocation::run(client, command).await)
         }

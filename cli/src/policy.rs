@@ -45,9 +45,15 @@ pub(crate) struct PolicyOptions {
     /// How long a repeated command is recognised (default 5m; 1m to 24h)
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     pub(crate) retry_window: Option<Duration>,
-    /// Longest rest of a place after its hold expired (default 0s; at most 10m)
+    /// Longest rest of a place after its hold expired, each a time of its own (default 0s; at most 10m)
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     pub(crate) cooling_max: Option<Duration>,
+    /// Holds of one customer that may expire unpaid before the next must wait (default 0: no limit; at most 100)
+    #[arg(long, value_name = "N")]
+    pub(crate) abandon_credits_max: Option<u32>,
+    /// Until one of them is forgiven (default 10m; 1s to 24h)
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) abandon_refill: Option<Duration>,
 }
 
 /// What to do about picks that leave a single seat alone.
@@ -87,6 +93,8 @@ impl PolicyOptions {
             orphan_rule: self.orphan_rule.map_or(OrphanRule::Unspecified, OrphanChoice::to_wire) as i32,
             retry_window: self.retry_window.map(duration::to_wire),
             cooling_max: self.cooling_max.map(duration::to_wire),
+            abandon_credits_max: self.abandon_credits_max,
+            abandon_refill: self.abandon_refill.map(duration::to_wire),
         };
         let set = [
             (self.hold_ttl.is_some(), "hold_ttl"),
@@ -101,6 +109,8 @@ impl PolicyOptions {
             (self.orphan_rule.is_some(), "orphan_rule"),
             (self.retry_window.is_some(), "retry_window"),
             (self.cooling_max.is_some(), "cooling_max"),
+            (self.abandon_credits_max.is_some(), "abandon_credits_max"),
+            (self.abandon_refill.is_some(), "abandon_refill"),
         ];
         let paths = set.iter().filter(|(set, _)| *set).map(|(_, field)| format!("policies.{field}")).collect();
         (policies, paths)
@@ -118,11 +128,17 @@ mod tests {
             payment_grace: Some(Duration::from_secs(60)),
             places_per_hold: Some(4),
             orphan_rule: Some(OrphanChoice::Off),
+            abandon_credits_max: Some(0),
             ..PolicyOptions::default()
         };
         let (policies, paths) = options.to_wire();
-        let expected =
-            ["policies.hold_ttl", "policies.payment_grace", "policies.places_per_hold_max", "policies.orphan_rule"];
+        let expected = [
+            "policies.hold_ttl",
+            "policies.payment_grace",
+            "policies.places_per_hold_max",
+            "policies.orphan_rule",
+            "policies.abandon_credits_max",
+        ];
         assert_eq!(paths, expected);
         assert_eq!(policies.hold_ttl.expect("set").seconds, 90);
         assert_eq!(policies.orphan_rule, OrphanRule::Off as i32);

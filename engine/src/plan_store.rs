@@ -10,7 +10,13 @@ use std::{
     sync::Arc,
 };
 
-use inventory_core::{ids::PlanDigest, limits::PLAN_BYTES_MAX, plan::Plan, plan_codec, slot::Plans};
+use inventory_core::{
+    ids::PlanDigest,
+    limits::{PLAN_BYTES_MAX, PRICE_LEVELS_PER_PLAN_MAX},
+    plan::Plan,
+    plan_codec,
+    slot::Plans,
+};
 use wal::{ReadFile, Storage, write_file_atomically};
 
 use crate::{
@@ -94,6 +100,48 @@ impl PlanStore {
     /// Where the files are.
     pub(crate) fn storage(&self) -> &dyn Storage {
         self.storage.as_ref()
+    }
+
+    /// A stored plan with the price level `level` for these seats, sorted, and these areas: its bytes, to be made durable
+    /// by [`PlanStore::put`]. Nothing when the level would be one too
+    /// many, or the file too long. Slow: it reads the file of the plan.
+    pub fn with_level(
+        &self,
+        digest: &PlanDigest,
+        seats: &[u32],
+        areas: &[u16],
+        level: &str,
+    ) -> Result<Option<Vec<u8>>, PlanStoreError> {
+        let encoded = read_encoded(self.storage.as_ref(), digest)?;
+        let mut spec = plan_codec::decode_plan(&encoded).map_err(|error| PlanStoreError::Invalid(error.to_string()))?;
+        let known = spec.price_levels.iter().position(|name| **name == *level);
+        let number = known.unwrap_or_else(|| {
+            spec.price_levels.push(level.into());
+            spec.price_levels.len() - 1
+        });
+        // A name and its length are all that may come to the file.
+        if number >= PRICE_LEVELS_PER_PLAN_MAX || encoded.len() + level.len() + 8 > PLAN_BYTES_MAX {
+            return Ok(None);
+        }
+        let number = u8::try_from(number).expect("a plan has at most 255 levels");
+        let mut named = seats.iter().peekable();
+        let all = spec.sections.iter_mut().flat_map(|section| &mut section.rows).flat_map(|row| &mut row.seats);
+        for (at, seat) in (0..).zip(all) {
+            if named.next_if(|&&index| index == at).is_some() {
+                seat.level = number;
+            }
+        }
+        for &area in areas {
+            if let Some(area) = spec.areas.get_mut(usize::from(area)) {
+                area.level = number;
+            }
+        }
+        Ok(Some(plan_codec::encode_plan(&spec)))
+    }
+
+    /// The plan that encoded bytes are, built and not stored: for looking only, nothing durable may name it.
+    pub fn built(encoded: &[u8]) -> Result<Arc<Plan>, PlanStoreError> {
+        build(encoded, digest_of(encoded)).map(Arc::new).map_err(PlanStoreError::Invalid)
     }
 
     /// The plan with this digest, if it was ever stored.
@@ -251,6 +299,9 @@ pub(crate) fn build(encoded: &[u8], digest: PlanDigest) -> Result<Plan, String> 
 
 #[cfg(test)]
 mod tests {
+    use inventory_core::plan::{Area, PlanSpec, Point, RowKind, RowSpec, SeatSpec, SectionSpec};
+    use wal::MemoryStorage;
+
     use super::*;
 
     /// A file that is long and must not be read.
@@ -264,6 +315,54 @@ mod tests {
         fn read_exact_at(&self, _: u64, _: &mut [u8]) -> io::Result<()> {
             panic!("its length was believed");
         }
+    }
+
+    /// A row of three seats and an area, all of the first of these levels.
+    fn spec(levels: usize) -> PlanSpec {
+        let seat = |nth: u8| SeatSpec {
+            key: format!("S-{nth}").into(),
+            label: "".into(),
+            at: Point { x: i32::from(nth), y: 0 },
+            level: 0,
+            attributes: 0,
+            aisle_after: false,
+        };
+        let row = RowSpec { label: "A".into(), kind: RowKind::Row, seats: (0..3).map(seat).collect() };
+        let section = SectionSpec { key: "S".into(), label: "".into(), zone: None, rows: vec![row] };
+        let area =
+            Area { key: "Floor".into(), label: "".into(), zone: None, level: 0, capacity: 5, centre: Point::default() };
+        PlanSpec {
+            price_levels: (0..levels).map(|nth| format!("level {nth}").into()).collect(),
+            sections: vec![section],
+            areas: vec![area],
+            ..PlanSpec::default()
+        }
+    }
+
+    #[test]
+    fn a_level_is_given_to_what_is_named_and_to_nothing_else() {
+        let storage = MemoryStorage::new();
+        storage.create_dir(PLANS_DIR).expect("room in memory");
+        let store = PlanStore::new(Arc::new(storage), HashMap::new());
+        let old = store.put(plan_codec::encode_plan(&spec(2))).expect("a plan").digest();
+        let of = |seats: &[u32], areas: &[u16], level: &str| {
+            let encoded = store.with_level(&old, seats, areas, level).expect("it reads").expect("there is room");
+            plan_codec::decode_plan(&encoded).expect("a plan")
+        };
+        let mut expected = spec(2);
+        expected.sections[0].rows[0].seats[1].level = 1;
+        assert_eq!(of(&[1], &[], "level 1"), expected);
+        expected.price_levels.push("new".into());
+        for (at, level) in [2, 0, 2].into_iter().enumerate() {
+            expected.sections[0].rows[0].seats[at].level = level;
+        }
+        expected.areas[0].level = 2;
+        assert_eq!(of(&[0, 2], &[0], "new"), expected);
+        assert_eq!(store.get(&old).expect("as it was").price_levels().len(), 2);
+
+        let full = store.put(plan_codec::encode_plan(&spec(PRICE_LEVELS_PER_PLAN_MAX))).expect("a plan").digest();
+        assert_eq!(store.with_level(&full, &[0], &[], "new").expect("it reads"), None);
+        assert!(store.with_level(&full, &[0], &[], "level 254").expect("it reads").is_some());
     }
 
     #[test]

@@ -622,7 +622,8 @@ impl Shard {
                 create.key == key && event_key(create.id.as_str()) == key && stored(&create.plan)
             }
             Command::UpdateEvent(update) => update.plan.as_deref().is_none_or(stored),
-            Command::SetPriceLevel(set) => set.plan.as_deref().is_none_or(stored),
+            // No change comes of one that only asks.
+            Command::SetPriceLevel(set) => set.validate_only || set.plan.as_deref().is_none_or(stored),
             _ => true,
         }
     }

@@ -261,7 +261,7 @@ impl Slot {
 
     /// Up to so many ways to seat a party, best first; no seat is in two of them.
     fn decide_suggest(&self, now: TimestampMs, event: &Event, suggest: &Suggest) -> Result<Decision, Reject> {
-        check_revision(event, suggest.plan_revision, false)?;
+        check_revision(event.plan_revision, suggest.plan_revision, false)?;
         let asked = &suggest.best;
         let mut wanted = wanted_of(event, asked)?;
         let access = Access::at(event, &suggest.allocations, now);
@@ -731,15 +731,15 @@ fn still_active(now: TimestampMs, event: &Event, entry: &Entry) -> Result<(), Re
     }
 }
 
-pub(crate) fn check_revision(event: &Event, revision: u32, uses_indexes: bool) -> Result<(), Reject> {
-    let stale = if revision == 0 { uses_indexes && event.plan_revision != 1 } else { revision != event.plan_revision };
-    if stale { Err(Reject::PlanChanged { plan_revision: event.plan_revision }) } else { Ok(()) }
+pub(crate) fn check_revision(plan_revision: u32, revision: u32, uses_indexes: bool) -> Result<(), Reject> {
+    let stale = if revision == 0 { uses_indexes && plan_revision != 1 } else { revision != plan_revision };
+    if stale { Err(Reject::PlanChanged { plan_revision }) } else { Ok(()) }
 }
 
 /// The explicit picks, indexes first, with their ticket types.
 pub(crate) fn explicit_seats(event: &Event, hold: &Hold) -> Result<Seats, Reject> {
     let by_index = hold.admissions.iter().any(|a| matches!(a.area, AreaName::Index(_))) || !hold.seats.is_empty();
-    check_revision(event, hold.plan_revision, by_index)?;
+    check_revision(event.plan_revision, hold.plan_revision, by_index)?;
     let plan = &event.plan;
     let kind = |at: usize| hold.ticket_types.get(at).copied().unwrap_or(0);
     let chosen = hold.best.as_ref().map_or(0, |best| usize::from(best.quantity));
@@ -1006,7 +1006,7 @@ fn check_part(event: &Event, entry: &Entry, part: &Part) -> Result<(), Reject> {
         // It names no index.
         return Ok(());
     }
-    check_revision(event, part.plan_revision, true)?;
+    check_revision(event.plan_revision, part.plan_revision, true)?;
     for (at, &seat) in part.seats.iter().enumerate() {
         if seat >= event.plan.seat_count() {
             return Err(Reject::UnknownPlace { field: Field::Seats, position: at as u32 });

@@ -105,9 +105,13 @@ impl PlaceSet {
 
     /// The places of the event's plan that are meant.
     pub(crate) fn resolve(&self, event: &Event) -> Result<Places, Reject> {
+        self.resolve_in(&event.plan, event.plan_revision)
+    }
+
+    /// The places of a plan that are meant, when it is an event's plan of this revision.
+    pub(crate) fn resolve_in(&self, plan: &Plan, plan_revision: u32) -> Result<Places, Reject> {
         let by_index = !self.seats.is_empty() || self.admissions.iter().any(|a| matches!(a.area, AreaName::Index(_)));
-        check_revision(event, self.plan_revision, by_index)?;
-        let plan = &event.plan;
+        check_revision(plan_revision, self.plan_revision, by_index)?;
         let unknown = |field, at: usize| Reject::UnknownPlace { field, position: at as u32 };
         let mut places = Places::default();
         for (at, &seat) in self.seats.iter().enumerate() {

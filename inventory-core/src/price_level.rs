@@ -68,9 +68,24 @@ impl SetPriceLevel {
 }
 
 /// The places of a set whose level is another than this: seats, sorted, and areas.
+///
+/// # Errors
+/// Why the event has no such places.
 pub fn changed_by(places: &PlaceSet, event: &Event, level: &str) -> Result<(Vec<u32>, Vec<u16>), Reject> {
-    let places_meant = places.resolve(event)?;
-    let plan = &event.plan;
+    changed_in(places, &event.plan, event.plan_revision, level)
+}
+
+/// The same of a plan, for whoever makes the new one of it without the event's places.
+///
+/// # Errors
+/// Why the plan has no such places, or indexes of another revision are named.
+pub fn changed_in(
+    places: &PlaceSet,
+    plan: &Plan,
+    plan_revision: u32,
+    level: &str,
+) -> Result<(Vec<u32>, Vec<u16>), Reject> {
+    let places_meant = places.resolve_in(plan, plan_revision)?;
     let differs = |of: u8| *plan.price_levels()[usize::from(of)] != *level;
     let areas = by_area(&places_meant).into_iter().map(|(area, _)| area);
     let areas = areas.filter(|&area| differs(plan.areas()[usize::from(area)].level)).collect();

@@ -1,4 +1,4 @@
-//! Sales without a hold, returns, exchanges, kills and allocations, as a person types them, against the real server.
+//! Sales without a hold, returns, exchanges, kills, allocations, limits and price levels, as a person types them, against the real server.
 
 use serde_json::{Value, json};
 
@@ -322,4 +322,52 @@ fn server_of_round(round: u32, start: &dyn Fn() -> Option<Server>, check: &dyn F
     let server = start().unwrap_or_else(|| panic!("round {round}: its program is there"));
     check(&server);
     server
+}
+
+#[test]
+fn limits_and_price_levels_are_set_shown_and_kept() {
+    let Some(server) = gala() else { return };
+    let would =
+        server.run(&["price-level", "set", "gala", "Front", "S/A", "--area", "FLOOR", "--validate-only"]).done();
+    let seats = "S-A-1, S-A-2, S-A-3, S-A-4, S-A-5, S-A-6";
+    assert_eq!(would.data, format!("would change  56 places\nplaces        {seats}, 50 × FLOOR\n"));
+    assert_eq!(would.beside, "");
+    let set = server.run(&["price-level", "set", "gala", "Front", "S/A"]).done();
+    assert_eq!(set.data, format!("changed  6 places\nplaces   {seats}\n"));
+    assert_eq!(set.beside, "next: usherctl availability gala\n");
+    let counts = server.json(&["availability", "gala"]);
+    assert_eq!(
+        (&counts["price_levels"][1]["key"], &counts["price_levels"][1]["counts"]["open"]),
+        (&json!("Front"), &json!(6))
+    );
+    let done = server.json(&["price-level", "set", "gala", "Front", "S-B-6"]);
+    let event = server.json(&["event", "show", "gala"])["event"].clone();
+    assert_eq!((&done["plan_digest"], &event["plan_revision"]), (&event["plan_digest"], &json!(1)));
+
+    let words = ["--level-limit", "Front=2", "--quota", "exits=4:Front,area:FLOOR"];
+    let policies = ["--abandon-credits-max", "3", "--abandon-refill", "5m", "--cooling-max", "30s"];
+    let shown = server.run(&[&["event", "update", "gala"], &words[..], &policies[..]].concat()).done().data;
+    for line in ["Front 2\n", "exits 4 (Front, area FLOOR)\n", "3, one back every 5m\n", "30s\n"] {
+        assert!(shown.contains(line), "{shown}");
+    }
+    let nobody = server.run(&["hold", "gala", "S-A-1"]);
+    assert!(nobody.beside.starts_with("refused: VALIDATION_FAILED: customer: "), "{nobody:?}");
+    let anna = ["hold", "gala", "--customer", "anna"];
+    server.run(&[&anna[..], &["S-A-1", "S-A-2"]].concat()).done();
+    let third = server.run(&[&anna[..], &["S-A-3"]].concat());
+    assert!(third.code == 1 && third.beside.starts_with("refused: CUSTOMER_LIMIT: "), "{third:?}");
+    let floor = server.run(&["hold", "gala", "--customer", "bert", "--ga", "FLOOR=3"]);
+    assert!(floor.code == 1 && floor.beside.starts_with("refused: NOT_ENOUGH_PLACES"), "{floor:?}");
+    let held = server.run(&["price-level", "set", "gala", "A", "S/A/1-3"]);
+    assert_eq!((held.code, held.beside.as_str()), (1, "refused: PLACES_IN_USE: S-A-1 is held, S-A-2 is held\n"));
+    let unknown = server.run(&["event", "update", "gala", "--quota", "exits=4:Balcony"]);
+    assert!(unknown.beside.starts_with("refused: VALIDATION_FAILED: quotas: "), "{unknown:?}");
+
+    let none = server.json(&["event", "update", "gala", "--level-limit", "none", "--quota", "none"]);
+    assert_eq!((&none["event"]["level_limits"], &none["event"]["quotas"]), (&json!([]), &json!([])));
+    let made = ["event", "create", "late", "--plan"];
+    let plan = plan_file(&server, "late.json", HALL);
+    let made = server.json(&[&made[..], &[text(&plan), "--level-limit", "A=1", "--quota", "all=40:A"]].concat());
+    assert_eq!(made["event"]["level_limits"], json!([{ "price_level": "A", "places_max": 1 }]));
+    assert_eq!(made["event"]["quotas"][0]["places_max"], 40);
 }

@@ -58,8 +58,8 @@ tells_time!(
     timestamp: admin::CreatePlanResponse, admin::CreateEventResponse, admin::UpdateEventResponse,
         admin::RetireEventResponse, admin::GetHistoryResponse,
         admin::ListEventsResponse, admin::ServerStatusResponse, admin::KillResponse, admin::UnkillResponse,
-        admin::SetAllocationResponse, admin::RemoveAllocationResponse, admin::ListAllocationsResponse,
-        admin::ListHoldsResponse
+        admin::SetPriceLevelResponse, admin::SetAllocationResponse, admin::RemoveAllocationResponse,
+        admin::ListAllocationsResponse, admin::ListHoldsResponse
 );
 
 /// Methods that send one message and get one.
@@ -150,6 +150,8 @@ calls!(AdminServiceClient:
     kill(admin::KillRequest) -> admin::KillResponse;
     /// Opens withdrawn places again.
     unkill(admin::UnkillRequest) -> admin::UnkillResponse;
+    /// Gives places another price level.
+    set_price_level(admin::SetPriceLevelRequest) -> admin::SetPriceLevelResponse;
     /// Sets places aside for those who bring a key.
     set_allocation(admin::SetAllocationRequest) -> admin::SetAllocationResponse;
     /// Gives places of an allocation back to general sale, or all of it.
@@ -281,6 +283,7 @@ needs_request_id!(
     admin::RetireEventRequest,
     admin::KillRequest,
     admin::UnkillRequest,
+    admin::SetPriceLevelRequest,
     admin::SetAllocationRequest,
     admin::RemoveAllocationRequest
 );
@@ -320,6 +323,7 @@ mod tests {
             unary.with_ids(inventory::ExchangeRequest::default()).request_id,
             unary.with_ids(admin::KillRequest::default()).request_id,
             unary.with_ids(admin::UnkillRequest::default()).request_id,
+            unary.with_ids(admin::SetPriceLevelRequest::default()).request_id,
             unary.with_ids(admin::SetAllocationRequest::default()).request_id,
             unary.with_ids(admin::RemoveAllocationRequest::default()).request_id,
         ];

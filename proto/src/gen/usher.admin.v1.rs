@@ -36,9 +36,17 @@ pub struct EventPolicies {
     /// How long a repeated command is recognised, and how old an id may be. Default 5 min; 1 min to 24 h.
     #[prost(message, optional, tag = "11")]
     pub retry_window: ::core::option::Option<::prost_types::Duration>,
-    /// Longest rest of a place after its hold expired. Default 0: none; at most 10 min.
+    /// Longest rest of a place after its hold expired: each rests for a time of its own up to this, and is held by nobody
+    /// and counted as held meanwhile, so that what expired together does not open together. Default 0: none; at most 10 min.
     #[prost(message, optional, tag = "12")]
     pub cooling_max: ::core::option::Option<::prost_types::Duration>,
+    /// Holds of one customer that may expire with nothing sold and no payment ever begun before the next is refused with
+    /// HOLD_COOLDOWN. Default 0: no limit; at most 100.
+    #[prost(uint32, optional, tag = "13")]
+    pub abandon_credits_max: ::core::option::Option<u32>,
+    /// Until one of them is forgiven. Default 10 min; 1 s to 24 h.
+    #[prost(message, optional, tag = "14")]
+    pub abandon_refill: ::core::option::Option<::prost_types::Duration>,
 }
 /// A performance on one date, with places to sell.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -101,6 +109,12 @@ pub struct Event {
     /// Incarnation the position belongs to. Given by the server.
     #[prost(uint64, tag = "18")]
     pub incarnation: u64,
+    /// Up to 64 limits of what a customer may have of single price levels, each level once. As in CreateEventRequest.
+    #[prost(message, repeated, tag = "19")]
+    pub level_limits: ::prost::alloc::vec::Vec<super::super::inventory::v1::LevelLimit>,
+    /// Up to 32 quotas that price levels and areas share, each name once. As in CreateEventRequest.
+    #[prost(message, repeated, tag = "20")]
+    pub quotas: ::prost::alloc::vec::Vec<super::super::inventory::v1::SharedQuota>,
 }
 /// How to read a foreign plan.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -310,6 +324,14 @@ pub struct CreateEventRequest {
     /// Check only, make nothing.
     #[prost(bool, tag = "12")]
     pub validate_only: bool,
+    /// Up to 64 limits of what a customer may have, held and sold, of single price levels of the plan, each level once: more
+    /// is refused with CUSTOMER_LIMIT. With any of them a hold without a customer is refused.
+    #[prost(message, repeated, tag = "13")]
+    pub level_limits: ::prost::alloc::vec::Vec<super::super::inventory::v1::LevelLimit>,
+    /// Up to 32 numbers that price levels and areas of the plan share, each name once: what one does not cover is refused with
+    /// NOT_ENOUGH_PLACES, or SOLD_OUT when nothing of it is held and nothing left.
+    #[prost(message, repeated, tag = "14")]
+    pub quotas: ::prost::alloc::vec::Vec<super::super::inventory::v1::SharedQuota>,
     /// The plan.
     #[prost(oneof = "create_event_request::Plan", tags = "2, 3")]
     pub plan: ::core::option::Option<create_event_request::Plan>,
@@ -353,7 +375,8 @@ pub struct UpdateEventRequest {
     #[prost(message, optional, tag = "1")]
     pub event: ::core::option::Option<Event>,
     /// Which fields to change: state, display_name, plan_digest, policies or one of them (policies.hold_ttl),
-    /// opens_at, closes_at, starts_at, time_zone, labels. A field named here and not set in `event` is cleared.
+    /// opens_at, closes_at, starts_at, time_zone, labels, level_limits, quotas. A field named here and not set in `event` is
+    /// cleared.
     #[prost(message, optional, tag = "2")]
     pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
     /// The etag the caller read. Another one is refused with STATE_MISMATCH. Empty: any.
@@ -529,6 +552,52 @@ pub struct UnkillResponse {
     pub incarnation: u64,
     /// The server's time.
     #[prost(message, optional, tag = "5")]
+    pub server_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Places to give another price level. Open and killed ones take it, and those that have it already stay as they are; others
+/// that are held or sold are in the way and refused with PLACES_IN_USE and their list. Any event state. What comes of it
+/// is a plan of its own, with another digest and the same revision: name all places of a change in one request.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetPriceLevelRequest {
+    /// The event.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// UUID of version 7, new for every request. Required.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Which places: must not be empty. An area changes as a whole; how many admissions are named does not matter.
+    #[prost(message, optional, tag = "3")]
+    pub places: ::core::option::Option<super::super::inventory::v1::PlaceSet>,
+    /// Name of the price level, 1 to 128 bytes, made if there is none. Over 255 of a plan: CAPACITY_BUDGET.
+    #[prost(string, tag = "4")]
+    pub price_level: ::prost::alloc::string::String,
+    /// The state the caller expects of the event. Another one is refused with STATE_MISMATCH. Unspecified: any.
+    #[prost(enumeration = "super::super::inventory::v1::EventState", tag = "5")]
+    pub expected_state: i32,
+    /// Check only, change nothing: the answer says what would be changed.
+    #[prost(bool, tag = "6")]
+    pub validate_only: bool,
+}
+/// What has another price level now.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetPriceLevelResponse {
+    /// The places that had another one before. Empty when `replayed`: that is not remembered.
+    #[prost(message, optional, tag = "1")]
+    pub touched: ::core::option::Option<super::super::inventory::v1::Touched>,
+    /// This request had been done before.
+    #[prost(bool, tag = "2")]
+    pub replayed: bool,
+    /// Digest of the plan of the event now, in hexadecimal.
+    #[prost(string, tag = "3")]
+    pub plan_digest: ::prost::alloc::string::String,
+    /// Position of the change in the log.
+    #[prost(uint64, tag = "4")]
+    pub position: u64,
+    /// Incarnation the position belongs to.
+    #[prost(uint64, tag = "5")]
+    pub incarnation: u64,
+    /// The server's time.
+    #[prost(message, optional, tag = "6")]
     pub server_time: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// Places to set aside. Any event state. At most 255 allocations an event, and 15 with admissions in one area: more are
@@ -1401,6 +1470,32 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("usher.admin.v1.AdminService", "Unkill"));
             self.inner.unary(req, path, codec).await
         }
+        /// Gives places another price level, all that are named or none. Indexes and the plan revision stay as they are. Safe to
+        /// send again.
+        pub async fn set_price_level(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetPriceLevelRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetPriceLevelResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::LeanCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/usher.admin.v1.AdminService/SetPriceLevel",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("usher.admin.v1.AdminService", "SetPriceLevel"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Sets places aside for those who bring a key, all that are named or none: makes the allocation, adds to it, or changes
         /// its window. Safe to send again.
         pub async fn set_allocation(
@@ -1654,6 +1749,15 @@ pub mod admin_service_server {
             &self,
             request: tonic::Request<super::UnkillRequest>,
         ) -> std::result::Result<tonic::Response<super::UnkillResponse>, tonic::Status>;
+        /// Gives places another price level, all that are named or none. Indexes and the plan revision stay as they are. Safe to
+        /// send again.
+        async fn set_price_level(
+            &self,
+            request: tonic::Request<super::SetPriceLevelRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetPriceLevelResponse>,
+            tonic::Status,
+        >;
         /// Sets places aside for those who bring a key, all that are named or none: makes the allocation, adds to it, or changes
         /// its window. Safe to send again.
         async fn set_allocation(
@@ -2097,6 +2201,51 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = UnkillSvc(inner);
+                        let codec = crate::codec::LeanCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/usher.admin.v1.AdminService/SetPriceLevel" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetPriceLevelSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::SetPriceLevelRequest>
+                    for SetPriceLevelSvc<T> {
+                        type Response = super::SetPriceLevelResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetPriceLevelRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::set_price_level(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetPriceLevelSvc(inner);
                         let codec = crate::codec::LeanCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

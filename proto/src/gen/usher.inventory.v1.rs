@@ -222,9 +222,42 @@ pub struct EventPolicies {
     /// How long a repeated command is recognised, and how old an id may be.
     #[prost(uint64, tag = "11")]
     pub retry_window_ms: u64,
-    /// Longest rest of a place after its hold expired. 0: none.
+    /// Longest rest of a place after its hold expired: each rests for a time of its own up to this, and is held meanwhile.
+    /// 0: none.
     #[prost(uint64, tag = "12")]
     pub cooling_max_ms: u64,
+    /// Holds of one customer that may expire unpaid before the next is refused with HOLD_COOLDOWN. 0: no limit.
+    #[prost(uint32, tag = "13")]
+    pub abandon_credits_max: u32,
+    /// Until one of them is forgiven.
+    #[prost(uint64, tag = "14")]
+    pub abandon_refill_ms: u64,
+}
+/// A limit of each customer on one price level.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LevelLimit {
+    /// Name of the price level.
+    #[prost(string, tag = "1")]
+    pub price_level: ::prost::alloc::string::String,
+    /// Places of it, held and sold, of one customer. 0: none at all.
+    #[prost(uint32, tag = "2")]
+    pub places_max: u32,
+}
+/// A number that places of several price levels and areas share: so many of them are held and sold together, by whomever.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SharedQuota {
+    /// Its name, for people: 1 to 128 bytes, each once in an event.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Names of price levels.
+    #[prost(string, repeated, tag = "2")]
+    pub price_levels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Keys of areas. An area that also has one of the levels counts once.
+    #[prost(string, repeated, tag = "3")]
+    pub areas: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// So many.
+    #[prost(uint32, tag = "4")]
+    pub places_max: u32,
 }
 /// A performance on one date, with places to sell.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -241,7 +274,7 @@ pub struct Event {
     /// State.
     #[prost(enumeration = "EventState", tag = "4")]
     pub state: i32,
-    /// Digest of the venue plan in hexadecimal.
+    /// Digest of the venue plan in hexadecimal. Another one under the same revision: places have other price levels.
     #[prost(string, tag = "5")]
     pub plan_digest: ::prost::alloc::string::String,
     /// Revision of the plan of this event, counted from 1. Seat indexes are valid for one revision.
@@ -286,6 +319,12 @@ pub struct Event {
     /// Changes with every change of the event's own fields, not with sales.
     #[prost(string, tag = "34")]
     pub etag: ::prost::alloc::string::String,
+    /// What a customer may have of single price levels, in the order in which it is judged.
+    #[prost(message, repeated, tag = "35")]
+    pub level_limits: ::prost::alloc::vec::Vec<LevelLimit>,
+    /// What price levels and areas share, in the order in which it is judged.
+    #[prost(message, repeated, tag = "36")]
+    pub quotas: ::prost::alloc::vec::Vec<SharedQuota>,
 }
 /// Where an event stands in its sale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -1682,9 +1721,9 @@ pub enum Reason {
     InstanceChanged = 402,
     /// Some places asked for are not open; the detail lists them and what the public may know of each.
     PlacesUnavailable = 500,
-    /// No pick satisfies the request now; places held unpaid may come back.
+    /// No pick satisfies the request now, or a shared quota does not cover it; places held unpaid may come back.
     NotEnoughPlaces = 501,
-    /// Nothing is open and nothing is held.
+    /// Nothing is open and nothing is held, or nothing is left of a shared quota and nothing of it is held.
     SoldOut = 502,
     /// The pick would leave a single seat alone and another pick would not.
     WouldStrand = 503,
@@ -1715,11 +1754,11 @@ pub enum Reason {
     PlacesInUse = 515,
     /// A place does not belong to the order named.
     NotThisOrder = 516,
-    /// The customer would have more places than the event allows.
+    /// The customer would have more places, or more of a price level, than the event allows.
     CustomerLimit = 600,
     /// The customer would have more holds than the event allows.
     HoldQuota = 601,
-    /// The customer must wait before holding again.
+    /// Too many holds of the customer expired unpaid: RetryInfo says when the next may be made.
     HoldCooldown = 602,
     /// The caller sends too many requests.
     RateLimited = 603,

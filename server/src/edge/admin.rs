@@ -3,7 +3,7 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use engine::{Answer, ArchiveStatus, Done, Engine, EventView, Refused};
+use engine::{Answer, ArchiveStatus, Done, Engine, EventView, PlanStoreError, Refused};
 use futures_core::Stream;
 use inventory_core::{
     command::{Command, CreateEvent},
@@ -22,6 +22,7 @@ use super::{
     deadline::CallTime,
     history, house,
     inventory::{find, submit},
+    price_level,
     refusal::{Asked, Refusable, Refusal},
     retire, snapshot,
     state::{Edge, PLAN_WORK_MIB, Phase},
@@ -266,15 +267,20 @@ fn read_plan(
 fn store(engine: &Engine, spec: &PlanSpec) -> Refusable<(Arc<Plan>, bool)> {
     let encoded = encode_plan(spec);
     let known = engine.plans().get(&PlanDigest(*blake3::hash(&encoded).as_bytes())).is_some();
-    let plan = engine.plans().put(encoded).map_err(|error| match error {
-        engine::PlanStoreError::Invalid(why) => Refusal::field(Reason::CapacityInvalid, "plan", why),
-        engine::PlanStoreError::Io { .. } => {
+    let plan = engine.plans().put(encoded).map_err(plan_not_stored)?;
+    Ok((plan, !known))
+}
+
+/// A plan cannot be made durable.
+pub(crate) fn plan_not_stored(error: PlanStoreError) -> Box<Refusal> {
+    match error {
+        PlanStoreError::Invalid(why) => Refusal::field(Reason::CapacityInvalid, "plan", why),
+        PlanStoreError::Io { .. } => {
             tracing::error!(%error, "a plan file cannot be written");
             let what = "the plan file cannot be written; see the server's log";
             Refusal::new(Reason::StorageFailed, what).executed(Executed::False)
         }
-    })?;
-    Ok((plan, !known))
+    }
 }
 
 fn plan_errors(problems: &[PlanProblem]) -> Box<Refusal> {
@@ -425,6 +431,13 @@ impl AdminService for Admin {
 
     async fn unkill(&self, request: Request<wire::UnkillRequest>) -> Result<Response<wire::UnkillResponse>, Status> {
         said(house::unkill(&self.edge, time_of(&request), request.into_inner()).await)
+    }
+
+    async fn set_price_level(
+        &self,
+        request: Request<wire::SetPriceLevelRequest>,
+    ) -> Result<Response<wire::SetPriceLevelResponse>, Status> {
+        said(price_level::set(&self.edge, time_of(&request), request.into_inner()).await)
     }
 
     async fn set_allocation(

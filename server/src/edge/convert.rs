@@ -17,7 +17,7 @@ use inventory_core::{
     ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, TimestampMs},
     limits::AREAS_PER_PLAN_MAX,
     place::{Admission, Admissions, PlaceState, Seat},
-    policy::{EventState, OrphanRule, Policies},
+    policy::{EventState, LevelLimit, Limits, OrphanRule, Policies, SharedQuota},
     reject::{Field, Reject},
 };
 use proto::inventory::v1::{self as wire, Reason};
@@ -661,6 +661,8 @@ pub(crate) fn event_message(view: &EventView, position: u64, incarnation: u64) -
         incarnation,
         labels: settings.labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
         etag: etag_text(info.etag),
+        level_limits: level_limit_messages(&settings.limits),
+        quotas: quota_messages(&settings.limits),
     }
 }
 
@@ -679,7 +681,28 @@ fn policies_message(policies: &Policies) -> wire::EventPolicies {
         orphan_rule: orphan_rule(policies.orphan_rule) as i32,
         retry_window_ms: ms(policies.retry_window_s),
         cooling_max_ms: ms(policies.cooling_s_max),
+        abandon_credits_max: policies.abandon_credits_max,
+        abandon_refill_ms: ms(policies.abandon_refill_s),
     }
+}
+
+/// Limits of an event by price level.
+pub(crate) fn level_limit_messages(limits: &Limits) -> Vec<wire::LevelLimit> {
+    let message =
+        |limit: &LevelLimit| wire::LevelLimit { price_level: limit.level.to_string(), places_max: limit.places_max };
+    limits.by_level.iter().map(message).collect()
+}
+
+/// Shared quotas of an event.
+pub(crate) fn quota_messages(limits: &Limits) -> Vec<wire::SharedQuota> {
+    let names = |names: &[Box<str>]| names.iter().map(ToString::to_string).collect();
+    let message = |quota: &SharedQuota| wire::SharedQuota {
+        name: quota.name.to_string(),
+        price_levels: names(&quota.levels),
+        areas: names(&quota.areas),
+        places_max: quota.places_max,
+    };
+    limits.quotas.iter().map(message).collect()
 }
 
 /// What kind of command a Session's answer belongs to: the same hold is told differently.

@@ -5,7 +5,7 @@ use inventory_core::{
     command::{CreateEvent, PolicyPatch, UpdateEvent},
     ids::{EventId, PlanDigest, TimestampMs},
     plan::{Plan, PlanProblem, PlanSpec, RowKind, Severity},
-    policy::{EventState, Limits, OrphanRule, Policies, Settings},
+    policy::{EventState, LevelLimit, Limits, OrphanRule, Policies, Settings, SharedQuota},
 };
 use proto::{
     admin::v1 as wire,
@@ -14,7 +14,9 @@ use proto::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    convert::{event_id, event_key, event_state, orphan_rule, place_counts, request_id},
+    convert::{
+        event_id, event_key, event_state, level_limit_messages, orphan_rule, place_counts, quota_messages, request_id,
+    },
     limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PLAN_PROBLEMS_MAX},
     refusal::{Refusable, Refusal},
 };
@@ -32,7 +34,7 @@ pub(crate) fn new_settings(request: &wire::CreateEventRequest) -> Refusable<Sett
         display_name: request.display_name.as_str().into(),
         time_zone: request.time_zone.as_str().into(),
         labels: labels(&request.labels),
-        limits: Limits::default(),
+        limits: Limits { by_level: level_limits(&request.level_limits), quotas: quotas(&request.quotas) },
     };
     if let Some(policies) = &request.policies {
         let patch = UpdateEvent { policies: all_set(policies)?, ..UpdateEvent::default() };
@@ -83,6 +85,8 @@ pub(crate) fn update_event(
             "starts_at" => update.starts_at = Some(timestamp("event.starts_at", event.starts_at.as_ref())?),
             "time_zone" => update.time_zone = Some(event.time_zone.as_str().into()),
             "labels" => update.labels = Some(labels(&event.labels)),
+            "level_limits" => update.level_limits = Some(level_limits(&event.level_limits)),
+            "quotas" => update.quotas = Some(quotas(&event.quotas)),
             "policies" => update.policies = all_set(&event.policies.unwrap_or_default())?,
             one => match one.strip_prefix("policies.") {
                 Some(name) => {
@@ -102,7 +106,7 @@ fn unknown_path(at: usize) -> Box<Refusal> {
     Refusal::invalid(
         format!("update_mask.paths[{at}]"),
         "must be state, display_name, plan_digest, policies or one of them, opens_at, closes_at, starts_at, \
-         time_zone or labels",
+         time_zone, labels, level_limits or quotas",
     )
 }
 
@@ -121,8 +125,8 @@ fn all_set(policies: &wire::EventPolicies) -> Refusable<PolicyPatch> {
         orphan_rule: known_orphan_rule(policies.orphan_rule)?,
         retry_window_s: seconds("retry_window", policies.retry_window.as_ref())?,
         cooling_s_max: seconds("cooling_max", policies.cooling_max.as_ref())?,
-        abandon_credits_max: None,
-        abandon_refill_s: None,
+        abandon_credits_max: policies.abandon_credits_max,
+        abandon_refill_s: seconds("abandon_refill", policies.abandon_refill.as_ref())?,
     })
 }
 
@@ -154,6 +158,10 @@ fn set_policy(patch: &mut PolicyPatch, name: &str, policies: &wire::EventPolicie
         "orphan_rule" => patch.orphan_rule = Some(set.orphan_rule.unwrap_or(default.orphan_rule)),
         "retry_window" => patch.retry_window_s = Some(set.retry_window_s.unwrap_or(default.retry_window_s)),
         "cooling_max" => patch.cooling_s_max = Some(set.cooling_s_max.unwrap_or(default.cooling_s_max)),
+        "abandon_credits_max" => {
+            patch.abandon_credits_max = Some(set.abandon_credits_max.unwrap_or(default.abandon_credits_max));
+        }
+        "abandon_refill" => patch.abandon_refill_s = Some(set.abandon_refill_s.unwrap_or(default.abandon_refill_s)),
         _ => return Ok(false),
     }
     Ok(true)
@@ -181,6 +189,25 @@ fn labels(labels: &std::collections::BTreeMap<String, String>) -> Vec<(Box<str>,
         labels.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect();
     labels.sort();
     labels
+}
+
+fn level_limits(limits: &[sale::LevelLimit]) -> Vec<LevelLimit> {
+    let limit = |limit: &sale::LevelLimit| LevelLimit {
+        level: limit.price_level.as_str().into(),
+        places_max: limit.places_max,
+    };
+    limits.iter().map(limit).collect()
+}
+
+fn quotas(quotas: &[sale::SharedQuota]) -> Vec<SharedQuota> {
+    let names = |names: &[String]| names.iter().map(|name| name.as_str().into()).collect();
+    let quota = |quota: &sale::SharedQuota| SharedQuota {
+        name: quota.name.as_str().into(),
+        levels: names(&quota.price_levels),
+        areas: names(&quota.areas),
+        places_max: quota.places_max,
+    };
+    quotas.iter().map(quota).collect()
 }
 
 /// A state of an event; none when unspecified.
@@ -351,6 +378,8 @@ fn described(id: &EventId, info: &EventInfo) -> wire::Event {
         time_zone: settings.time_zone.to_string(),
         labels: settings.labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
         etag: etag_text(info.etag),
+        level_limits: level_limit_messages(&settings.limits),
+        quotas: quota_messages(&settings.limits),
         ..Default::default()
     }
 }
@@ -370,6 +399,8 @@ fn policies_message(policies: &Policies) -> wire::EventPolicies {
         orphan_rule: orphan_rule(policies.orphan_rule) as i32,
         retry_window: duration(policies.retry_window_s),
         cooling_max: duration(policies.cooling_s_max),
+        abandon_credits_max: Some(policies.abandon_credits_max),
+        abandon_refill: duration(policies.abandon_refill_s),
     }
 }
 

@@ -8,10 +8,11 @@ use inventory_core::{
     command::AreaName,
     direct_sale::{NamedPlaces, SellDirect},
     giving_back::{Exchange, ReturnPlaces, ReturnTo, Take},
-    ids::RequestId,
+    ids::{PlanDigest, RequestId},
     kill::{Kill, Unkill},
     order::{List, Listed},
     place_set::{AdmissionsNamed, PlaceSet},
+    price_level::SetPriceLevel,
     reject::Reject,
     retire::RetireEvent,
     slot::{SoldPart, Touched},
@@ -182,6 +183,21 @@ pub(crate) fn unkill(request: admin::UnkillRequest) -> Refusable<Unkill> {
     };
     unkill.check().map_err(|reject| shape(reject).under("places"))?;
     Ok(unkill)
+}
+
+/// A SetPriceLevel, without the plan that it is to bring.
+pub(crate) fn set_price_level(request: admin::SetPriceLevelRequest) -> Refusable<SetPriceLevel> {
+    let set = SetPriceLevel {
+        request_id: required_request_id(&request.request_id)?,
+        places: place_set(request.places).map_err(|refusal| refusal.under("places"))?,
+        level: request.price_level.into_boxed_str(),
+        from: PlanDigest([0; 32]),
+        plan: None,
+        expected_state: known_state("expected_state", request.expected_state)?,
+        validate_only: request.validate_only,
+    };
+    set.check().map_err(|reject| shape(reject).under("places"))?;
+    Ok(set)
 }
 
 /// A SetAllocation.

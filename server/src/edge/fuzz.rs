@@ -9,6 +9,7 @@ use inventory_core::{
     ids::{EventKey, HoldId, TimestampMs},
     order::Listed,
     plan::Plan,
+    price_level::SetPriceLevel,
 };
 use prost::Message;
 use proto::{
@@ -25,7 +26,7 @@ use super::{
 };
 
 /// How many request types there are.
-pub const KINDS: u8 = 31;
+pub const KINDS: u8 = 32;
 
 /// A command for the engine, when one comes of the bytes.
 pub type Asking = Option<(EventKey, Command)>;
@@ -102,6 +103,7 @@ fn decoded(engine: &Engine, plan: &Arc<Plan>, kind: u8, bytes: &[u8]) -> Option<
         28 => hold_many(message(bytes)?),
         29 => confirm_many(&message(bytes)?),
         30 => release_many(&message(bytes)?),
+        31 => set_price_level(plan, message(bytes)?),
         _ => {
             let request: admin::ListHoldsRequest = message(bytes)?;
             list(Listed::Holds, &request.event_id, request.page_size, &request.page_token)
@@ -210,6 +212,14 @@ fn unkill(request: admin::UnkillRequest) -> Refusable<Asking> {
 fn set_allocation(request: admin::SetAllocationRequest) -> Refusable<Asking> {
     let key = convert::event_key(&convert::event_id(&request.event_id)?);
     Ok(Some((key, Command::SetAllocation(Box::new(convert_orders::set_allocation(request)?)))))
+}
+
+/// The plan is the one there is: right when the places have the level already.
+fn set_price_level(plan: &Arc<Plan>, request: admin::SetPriceLevelRequest) -> Refusable<Asking> {
+    let key = convert::event_key(&convert::event_id(&request.event_id)?);
+    let set = convert_orders::set_price_level(request)?;
+    let set = SetPriceLevel { from: plan.digest(), plan: Some(Arc::clone(plan)), ..set };
+    Ok(Some((key, Command::SetPriceLevel(Box::new(set)))))
 }
 
 fn remove_allocation(request: admin::RemoveAllocationRequest) -> Refusable<Asking> {

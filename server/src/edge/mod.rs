@@ -4,6 +4,7 @@ pub(crate) mod admin;
 pub(crate) mod admission;
 mod advice;
 mod allocation;
+mod price_level;
 pub(crate) mod batch;
 pub(crate) mod calls;
 mod carts;

@@ -240,6 +240,13 @@ impl TestServer {
         self.admin.clone().unkill(request).await.map(tonic::Response::into_inner)
     }
 
+    pub async fn set_price_level(
+        &self,
+        request: admin::SetPriceLevelRequest,
+    ) -> Result<admin::SetPriceLevelResponse, Status> {
+        self.admin.clone().set_price_level(request).await.map(tonic::Response::into_inner)
+    }
+
     pub async fn set_allocation(
         &self,
         request: admin::SetAllocationRequest,

@@ -281,6 +281,37 @@ fn requests() -> Vec<Seed> {
     };
     let remove_all = admin::RemoveAllocationRequest { places: None, ..remove_allocation.clone() };
     let list_allocations = admin::ListAllocationsRequest { event_id: event_id() };
+    let level_limits = vec![wire::LevelLimit { price_level: "Premium".to_owned(), places_max: 2 }];
+    let quotas = vec![wire::SharedQuota {
+        name: "exits".to_owned(),
+        price_levels: vec!["Standard".to_owned()],
+        areas: Vec::new(),
+        places_max: 30,
+    }];
+    let create_with_limits = admin::CreateEventRequest {
+        level_limits: level_limits.clone(),
+        quotas: quotas.clone(),
+        ..create_event.clone()
+    };
+    let paths = ["level_limits", "quotas", "policies.abandon_credits_max", "policies.abandon_refill"];
+    let update_limits = admin::UpdateEventRequest {
+        event: Some(admin::Event {
+            event_id: event_id(),
+            policies: Some(admin::EventPolicies { abandon_credits_max: Some(2), ..admin_policies() }),
+            level_limits,
+            quotas,
+            ..Default::default()
+        }),
+        update_mask: Some(prost_types::FieldMask { paths: paths.map(str::to_owned).into() }),
+        ..Default::default()
+    };
+    let set_price_level = admin::SetPriceLevelRequest {
+        event_id: event_id(),
+        request_id: other_id(),
+        places: Some(wire::PlaceSet { seats: vec![70], ..Default::default() }),
+        price_level: "Premium".to_owned(),
+        ..Default::default()
+    };
     let list_holds = admin::ListHoldsRequest { event_id: event_id(), page_size: 10, ..Default::default() };
     let hold_many = wire::HoldManyRequest {
         cart_id: other_id(),
@@ -333,6 +364,9 @@ fn requests() -> Vec<Seed> {
         ("hold_many", of(28, hold_many.encode_to_vec())),
         ("confirm_many", of(29, confirm_many.encode_to_vec())),
         ("release_many", of(30, release_many.encode_to_vec())),
+        ("create_with_limits", of(11, create_with_limits.encode_to_vec())),
+        ("update_limits", of(12, update_limits.encode_to_vec())),
+        ("set_price_level", of(31, set_price_level.encode_to_vec())),
     ]
 }
 
