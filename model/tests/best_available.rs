@@ -15,7 +15,7 @@ use inventory_core::{
 use model::pick::{self, pick};
 use world::{Rng, build, house, row};
 
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 1_000;
 const PICKS_PER_PLAN: usize = 60;
 
 #[test]

@@ -329,9 +329,9 @@ fn crash_at_every_turn(story: Story) {
         let mut turns = 0;
         while !is_over {
             assert!(turns < 200, "the story does not end");
+            let stopped = stop_after(turns, story, order, &keys, id);
+            is_over = stopped.is_over;
             for away_ms in [0, TTL_MS, 10 * TTL_MS] {
-                let stopped = stop_after(turns, story, order, &keys, id);
-                is_over = stopped.is_over;
                 let context = format!("{story:?}, order {number}, {turns} turns, away {away_ms} ms");
                 for retries in [false, true] {
                     let disk = stopped.disk.duplicate();
