@@ -16,9 +16,11 @@
 //! kind of buyer.
 //!
 //! `set` and `remove` are of the allocation `of=`; `with=fans,agent` brings keys, `also` places of no allocation for
-//! best available. `public` shows the seats as the public sees them: what is set aside and open is killed to it.
+//! best available. `price` gives places the level `level=`, of a plan made by then, or `stale` of one that is gone.
+//! `limit=low:2,high:1` are limits by level, `quota=exits:low+@floor:3` is a quota of levels and areas; `none` of either.
+//! `public` shows the seats as the public sees them: what is set aside and open is killed to it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use inventory_core::{
     allocation::{AllocationKeys, AllocationView, QuotaView, RemoveAllocation, SetAllocation},
@@ -31,19 +33,20 @@ use inventory_core::{
     direct_sale::{NamedPlaces, SellDirect},
     event::Counts,
     giving_back::{Exchange, ReturnPlaces, ReturnTo, Take},
-    ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, SlotIndex, TimestampMs},
+    ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, PlanDigest, RequestId, SlotIndex, TimestampMs},
     kill::{Kill, Unkill},
     order::{List, Listed},
     place::{Admission, Moved, PlaceState, Seat},
     place_set::{AdmissionsNamed, PlaceSet},
     plan::PlanSpec,
-    policy::{EventState, OrphanRule, Policies, Settings},
+    policy::{EventState, LevelLimit, Limits, OrphanRule, Policies, Settings, SharedQuota},
+    price_level::{SetPriceLevel, changed_by},
     reject::{PlaceInTheWay, Reject},
     slot::{SoldPart, Suggestion, Touched},
 };
 use model::{Answer, Model, normal};
 
-use super::{build, core::Core, house};
+use super::{build, build_by_content, core::Core, house, with_level};
 
 const START: TimestampMs = TimestampMs(1_700_000_000_000);
 const KEY: EventKey = EventKey(0x101);
@@ -62,6 +65,8 @@ pub struct Stage {
     model: Model,
     now: TimestampMs,
     ids: BTreeMap<String, HoldId>,
+    /// Of every plan the event had.
+    specs: BTreeMap<PlanDigest, PlanSpec>,
 }
 
 /// Words of a line: `name=value` and bare ones.
@@ -127,6 +132,34 @@ impl<'a> Words<'a> {
         AllocationKeys { keys, include_unallocated: self.has("also") }
     }
 
+    /// Parts of each of the things listed under the name, all of them.
+    fn parts(&self, name: &str) -> Option<Vec<Vec<&'a str>>> {
+        let list = self.value(name)?;
+        let all = list.split(',').filter(|one| *one != "none");
+        Some(all.map(|one| one.split(':').collect()).collect())
+    }
+
+    fn level_limits(&self) -> Option<Vec<LevelLimit>> {
+        let limit = |parts: Vec<&str>| LevelLimit {
+            level: parts[0].into(),
+            places_max: parts[1].parse().expect("a limit ends with a number"),
+        };
+        Some(self.parts("limit")?.into_iter().map(limit).collect())
+    }
+
+    fn quotas(&self) -> Option<Vec<SharedQuota>> {
+        let quota = |parts: Vec<&str>| {
+            let names = || parts[1].split('+');
+            SharedQuota {
+                name: parts[0].into(),
+                levels: names().filter(|name| !name.starts_with('@')).map(Into::into).collect(),
+                areas: names().filter_map(|name| name.strip_prefix('@')).map(Into::into).collect(),
+                places_max: parts[2].parse().expect("a quota ends with a number"),
+            }
+        };
+        Some(self.parts("quota")?.into_iter().map(quota).collect())
+    }
+
     fn named(&self, seats: Vec<u32>) -> NamedPlaces {
         let ticket_type = self.number("kind").unwrap_or(0);
         let wanted = |(area, quantity): (AreaName, u32)| AdmissionWanted {
@@ -167,19 +200,38 @@ fn since_start(ms: u64) -> TimestampMs {
 
 impl Stage {
     pub fn new(plan: &PlanSpec) -> Self {
-        let mut stage =
-            Self { core: Core::new(SlotIndex(1), 1_000, 7), model: Model::new(), now: START, ids: BTreeMap::new() };
+        let mut stage = Self::empty();
         // Most stories are about something else than single seats.
         let policies = Policies { orphan_rule: OrphanRule::Off, ..Policies::default() };
-        let create = CreateEvent {
-            id: EventId::parse("story").expect("a right id"),
-            key: KEY,
-            plan: build(plan, 0),
-            settings: Settings { policies, ..Settings::default() },
-        };
-        let answer = stage.both(&Command::CreateEvent(Box::new(create)), "the event");
+        let answer = stage.create(plan, Settings { policies, ..Settings::default() });
         assert_eq!(answer, Ok(Answer::Event { replayed: false }));
         stage
+    }
+
+    fn empty() -> Self {
+        let (core, model) = (Core::new(SlotIndex(1), 1_000, 7), Model::new());
+        Self { core, model, now: START, ids: BTreeMap::new(), specs: BTreeMap::new() }
+    }
+
+    fn create(&mut self, spec: &PlanSpec, settings: Settings) -> Result<Answer, Reject> {
+        let plan = build(spec, 0);
+        self.specs.insert(plan.digest(), spec.clone());
+        for (number, revision) in (1..).zip([house(1), house(2)]) {
+            self.specs.insert(build(&revision, number).digest(), revision);
+        }
+        let id = EventId::parse("story").expect("a right id");
+        let create = CreateEvent { id, key: KEY, plan, settings };
+        self.both(&Command::CreateEvent(Box::new(create)), "the event")
+    }
+
+    /// What core and model answer to an event with these limits, said as in an update.
+    pub fn create_with(plan: &PlanSpec, said: &str) -> String {
+        let mut stage = Self::empty();
+        let words = Words(said.split_whitespace().collect());
+        let limits =
+            Limits { by_level: words.level_limits().unwrap_or_default(), quotas: words.quotas().unwrap_or_default() };
+        let answer = stage.create(plan, Settings { limits, ..Settings::default() });
+        stage.tell(&answer)
     }
 
     /// The core's log gives its state.
@@ -238,14 +290,17 @@ impl Stage {
     }
 
     fn both(&mut self, command: &Command, line: &str) -> Result<Answer, Reject> {
-        self.core.advance(self.now);
+        let woke = self.core.advance(self.now);
         self.model.advance(self.now);
+        self.model.wake(self.now, &woke);
         let core = normal(self.core.execute(self.now, KEY, command));
         let model = normal(self.model.execute(self.now, KEY, command));
         assert_eq!(self.tell(&core), self.tell(&model), "core, then model: {line}");
         self.core.slot.assert_valid();
         self.model.assert_valid();
-        assert_eq!(self.core.shadow(KEY), Some(&self.core.shown(KEY)), "moves tell what is: {line}");
+        if self.core.slot.find(KEY).is_some() {
+            assert_eq!(self.core.shadow(KEY), Some(&self.core.shown(KEY)), "moves tell what is: {line}");
+        }
         core
     }
 
@@ -302,6 +357,7 @@ impl Stage {
             "hold" => Command::Hold(Box::new(self.hold(hold_id, words))),
             "explain" => Command::Explain(Box::new(self.hold(hold_id, words))),
             "get" => Command::GetHold(hold_id),
+            "price" => Command::SetPriceLevel(Box::new(self.price(RequestId(hold_id.0), words))),
             "sell" | "return" | "exchange" | "kill" | "unkill" | "set" | "remove" => {
                 self.of_house(verb, RequestId(hold_id.0), words)
             }
@@ -442,6 +498,34 @@ impl Stage {
         }
     }
 
+    /// With the plan that the server would make of the present one.
+    fn price(&mut self, request_id: RequestId, words: &Words<'_>) -> SetPriceLevel {
+        let event = self.core.slot.find(KEY).and_then(|number| self.core.slot.event(number)).expect("the event");
+        let (places, level) = (words.set(words.seats(), ""), words.value("level").expect("a price has a level="));
+        let now = Arc::clone(event.plan());
+        let plan = match changed_by(&places, event, level) {
+            // Of a level without a name there is no plan.
+            Ok((seats, areas)) if !level.is_empty() && level.len() <= 128 => {
+                let spec = with_level(&self.specs[&now.digest()], &now, &seats, &areas, level);
+                spec.map(|spec| {
+                    let plan = build_by_content(&spec);
+                    self.specs.insert(plan.digest(), spec);
+                    plan
+                })
+            }
+            Ok(_) | Err(_) => Some(Arc::clone(&now)),
+        };
+        SetPriceLevel {
+            request_id,
+            places,
+            level: level.into(),
+            from: if words.has("stale") { PlanDigest([0xee; 32]) } else { now.digest() },
+            plan,
+            expected_state: words.value("expect").map(state),
+            validate_only: words.has("validate"),
+        }
+    }
+
     fn update(&self, words: &Words<'_>) -> UpdateEvent {
         let time = |name| words.time(name);
         let mut update = UpdateEvent {
@@ -472,6 +556,11 @@ impl Stage {
         update.policies.payment_left_s_min = words.number("payment_min_left");
         update.policies.places_per_customer_max = words.number("places_per_customer");
         update.policies.holds_per_customer_max = words.number("holds_per_customer");
+        update.policies.cooling_s_max = words.number("cooling");
+        update.policies.abandon_credits_max = words.number("credits");
+        update.policies.abandon_refill_s = words.number("refill");
+        update.level_limits = words.level_limits();
+        update.quotas = words.quotas();
         update
     }
 
@@ -634,6 +723,7 @@ impl Stage {
             Reject::NotEnoughPlaces { held_unpaid } => format!("{words}, {held_unpaid} held"),
             Reject::SaleNotOpen { opens_at } if opens_at.0 > 0 => format!("{words} until {}ms", opens_at.since(START)),
             Reject::CustomerLimit { places_max } => format!("{words} {places_max}"),
+            Reject::HoldCooldown { retry_after_ms } => format!("{words} for {retry_after_ms}ms"),
             Reject::HoldQuota { holds_max } => format!("{words} {holds_max}"),
             Reject::PlacesUnavailable { places }
             | Reject::PlacesInUse { places }
