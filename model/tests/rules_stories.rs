@@ -319,6 +319,19 @@ fn a_name_that_a_later_plan_drops_counts_nothing_and_is_in_nobodys_way() {
     );
 }
 
+#[test]
+fn whoever_sets_limits_is_not_told_of_quotas_that_were_set_before() {
+    check(
+        &house(0),
+        "
+           0ms update quota=bars:@bar:2 limit=high:5 -> done
+           0ms update plan=house2 -> done
+           0ms update limit=low:1 -> done
+           0ms update quota=bars:@bar:2 -> invalid Setting(\"quotas\")
+    ",
+    );
+}
+
 // ---- Abandoned holds ----
 
 #[test]
