@@ -283,6 +283,23 @@ fn what_is_killed_leaves_a_quota_its_room() {
     );
 }
 
+#[test]
+fn an_exchange_too_is_judged_by_quotas_before_the_limits_of_its_customer() {
+    check(
+        &one_row("......"),
+        "
+           0ms update quota=exits:high:2 limit=high:1 -> done
+           0ms sell s 0 for=1 order=x -> sold 0
+           0ms hold a 1 for=2 -> held 1 until 600000ms
+           0ms exchange e give=0 take=2,3 order=x -> not enough places, 1 held
+           0ms sell t 2,3 for=2 order=y -> not enough places, 1 held
+           0ms release a -> released
+           0ms exchange e give=0 take=2,3 order=x -> customer limit 1
+           0ms exchange e give=0 take=2 order=x -> sold 2
+    ",
+    );
+}
+
 // ---- Names ----
 
 #[test]
