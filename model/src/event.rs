@@ -150,6 +150,7 @@ impl Event {
             floor: TimestampMs(0),
             contents: Vec::new(),
         };
+        event.abandoned.change(TimestampMs(0), &create.settings.policies);
         event.note_content();
         event
     }
@@ -897,9 +898,7 @@ impl Event {
                 hold.end(now, HoldState::Released, HoldCause::Cancelled, window_ms);
             }
         }
-        if new.policies.abandon_credits_max == 0 {
-            self.abandoned.forget();
-        }
+        self.abandoned.change(now, &new.policies);
         self.settings = new;
         self.note_content();
         if let Some(request) = command.request_id {
@@ -973,7 +972,7 @@ impl Event {
                 hold.stop_paying(now);
             } else {
                 hold.end(now, HoldState::Expired, HoldCause::Deadline, window_ms);
-                self.abandoned.note(now, hold, policies);
+                self.abandoned.note(now, hold);
                 self.resting.begin(now, hold, policies.cooling_s_max);
             }
         }

@@ -5,8 +5,6 @@
 //!
 //! Not here: the limits by customer that know no level (`event.rs`).
 
-use std::collections::BTreeMap;
-
 use inventory_core::{
     ids::{CustomerKey, HoldId, TimestampMs},
     plan::Plan,
@@ -23,45 +21,47 @@ pub(crate) enum At {
     Area(u16),
 }
 
-/// Holds of customers that expired while credits were counted: when, with the credits there were then and how long one
-/// takes to come back.
+/// What happened to the credits of customers, in its order.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Abandoned(BTreeMap<CustomerKey, Vec<(TimestampMs, u64, u64)>>);
+pub(crate) struct Abandoned(Vec<(TimestampMs, Happened)>);
+
+#[derive(Clone, Debug)]
+enum Happened {
+    /// A hold of the customer expired.
+    Expired(CustomerKey),
+    /// From then on there are so many credits, and one comes back in so many milliseconds.
+    Changed(u64, u64),
+}
 
 impl Abandoned {
     /// The hold has expired.
-    pub(crate) fn note(&mut self, now: TimestampMs, hold: &Hold, policies: &Policies) {
-        let counts = policies.abandon_credits_max > 0 && hold.customer.is_some();
-        if counts && hold.sold_count() == 0 && !hold.ever_paid() {
-            let credits = u64::from(policies.abandon_credits_max);
-            let refill_ms = u64::from(policies.abandon_refill_s) * 1_000;
-            self.0.entry(hold.customer).or_default().push((now, credits, refill_ms));
+    pub(crate) fn note(&mut self, now: TimestampMs, hold: &Hold) {
+        if hold.customer.is_some() && hold.sold_count() == 0 && !hold.ever_paid() {
+            self.0.push((now, Happened::Expired(hold.customer)));
         }
     }
 
-    pub(crate) fn forget(&mut self) {
-        self.0.clear();
-    }
-
-    /// How many the customer is without, and since when the next of them is on its way.
-    fn spent(&self, now: TimestampMs, customer: CustomerKey, refill_ms: u64) -> (u64, TimestampMs) {
-        let (mut spent, mut since) = (0, TimestampMs(0));
-        let none = Vec::new();
-        let expiries = self.0.get(&customer).unwrap_or(&none);
-        for &(time, credits, refill_ms) in expiries {
-            (spent, since) = come_back(spent, since, time, refill_ms);
-            // Where there is none, none is spent.
-            spent = (spent + 1).min(credits.max(spent));
-        }
-        come_back(spent, since, now, refill_ms)
-    }
-
-    /// How long it is until the customer has a credit again; zero: there is one.
-    fn wait_ms(&self, now: TimestampMs, customer: CustomerKey, policies: &Policies) -> u64 {
+    /// The event has these policies from now on.
+    pub(crate) fn change(&mut self, now: TimestampMs, policies: &Policies) {
         let refill_ms = u64::from(policies.abandon_refill_s) * 1_000;
-        let (spent, since) = self.spent(now, customer, refill_ms);
-        let missing = (spent + 1).saturating_sub(u64::from(policies.abandon_credits_max));
-        (missing * refill_ms).saturating_sub(now.since(since))
+        self.0.push((now, Happened::Changed(u64::from(policies.abandon_credits_max), refill_ms)));
+    }
+
+    /// How long it is until the customer has a credit again; zero: there is one, or none are counted.
+    fn wait_ms(&self, now: TimestampMs, customer: CustomerKey) -> u64 {
+        let (mut credits_max, mut refill_ms) = (0, 1);
+        let (mut spent, mut since) = (0, TimestampMs(0));
+        for (time, happened) in &self.0 {
+            (spent, since) = come_back(spent, since, *time, refill_ms);
+            match happened {
+                Happened::Changed(credits, refill) => (credits_max, refill_ms) = (*credits, *refill),
+                Happened::Expired(of) => spent += u64::from(*of == customer),
+            }
+            // Nobody is without more than there are.
+            spent = spent.min(credits_max);
+        }
+        (spent, since) = come_back(spent, since, now, refill_ms);
+        if credits_max > 0 && spent == credits_max { refill_ms - now.since(since) } else { 0 }
     }
 }
 
@@ -119,11 +119,7 @@ impl Event {
 
     /// The customer has not left too many holds to expire.
     pub(crate) fn check_abandoned(&self, now: TimestampMs, customer: CustomerKey) -> Result<(), Reject> {
-        let policies = &self.settings.policies;
-        if policies.abandon_credits_max == 0 {
-            return Ok(());
-        }
-        match self.abandoned.wait_ms(now, customer, policies) {
+        match self.abandoned.wait_ms(now, customer) {
             0 => Ok(()),
             retry_after_ms => Err(Reject::HoldCooldown { retry_after_ms }),
         }

@@ -452,6 +452,42 @@ fn what_was_spent_is_forgotten_when_it_is_turned_off() {
     );
 }
 
+#[test]
+fn what_came_back_by_the_policy_of_then_has_come_back() {
+    check(
+        &one_row("......"),
+        "
+           0ms update credits=2 refill=1 -> done
+           0ms hold a 0 for=1 ttl=1000ms -> held 0 until 1000ms
+           0ms hold b 1 for=1 ttl=1000ms -> held 1 until 1000ms
+        2999ms update refill=60 -> done
+        2999ms hold c 0 for=1 ttl=1000ms -> held 0 until 3999ms
+        3999ms hold d 1 for=1 -> hold cooldown for 58001ms
+       61999ms hold d 1 for=1 ttl=1000ms -> held 1 until 62999ms
+       62999ms update refill=1 -> done
+       62999ms hold e 2 for=1 -> held 2 until 662999ms
+    ",
+    );
+}
+
+#[test]
+fn nobody_is_without_more_credits_than_there_are() {
+    check(
+        &one_row("......"),
+        "
+           0ms update credits=3 refill=60 -> done
+           0ms hold a 0 for=1 ttl=1000ms -> held 0 until 1000ms
+           0ms hold b 1 for=1 ttl=1000ms -> held 1 until 1000ms
+           0ms hold c 2 for=1 ttl=1000ms -> held 2 until 1000ms
+        1000ms hold d 3 for=1 -> hold cooldown for 60000ms
+        1000ms update credits=1 -> done
+        1000ms hold d 3 for=1 -> hold cooldown for 60000ms
+        1000ms update credits=2 -> done
+        1000ms hold d 3 for=1 -> held 3 until 601000ms
+    ",
+    );
+}
+
 // ---- The softened echo ----
 
 #[test]
