@@ -69,9 +69,18 @@ impl Abandoned {
         Err(Reject::HoldCooldown { retry_after_ms: next.0 - now.0 })
     }
 
-    /// The policy is off.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+    /// The policies are others from now on: what came back by the old ones has come back, and nobody has spent more than
+    /// there are. So an image, which has what is spent at its time, goes on as what it was made of does.
+    pub(crate) fn change(&mut self, now: TimestampMs, old: &Policies, new: &Policies) {
+        let is_same = |policy: fn(&Policies) -> u32| policy(old) == policy(new);
+        if is_same(|policies| policies.abandon_credits_max) && is_same(|policies| policies.abandon_refill_s) {
+            return;
+        }
+        for spent in self.customers.values_mut() {
+            *spent = spent.at(now, old);
+            spent.credits = spent.credits.min(new.abandon_credits_max);
+        }
+        self.customers.retain(|_, spent| spent.credits > 0);
     }
 
     /// Those who have spent some at this time.

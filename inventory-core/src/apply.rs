@@ -135,6 +135,7 @@ impl Slot {
         let cancelled =
             updated.settings.state == EventState::Cancelled && event.settings.state != EventState::Cancelled;
         event.hash ^= event.settings_hash();
+        event.abandoned.change(now, &event.settings.policies, &updated.settings.policies);
         event.settings = updated.settings.clone();
         let window = event.settings.policies.retry_window_ms();
         if window > before {
@@ -156,9 +157,6 @@ impl Slot {
         }
         let event = self.event_mut(number);
         event.hash ^= event.settings_hash();
-        if event.settings.policies.abandon_credits_max == 0 {
-            event.abandoned.clear();
-        }
         self.set_rules(number);
         if window > before {
             self.remember_longer(number, window - before);

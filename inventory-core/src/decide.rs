@@ -595,7 +595,8 @@ impl Slot {
 
     fn decide_create(&self, create: &CreateEvent) -> Result<Decision, Reject> {
         create.settings.check().map_err(|(field, problem)| Reject::invalid(Field::Setting(field), problem))?;
-        check_names(&create.settings, &create.plan)?;
+        let limits = &create.settings.limits;
+        check_names(&limits.by_level, &limits.quotas, &create.plan)?;
         if !matches!(create.settings.state, EventState::Draft | EventState::OnSale) {
             return Err(Reject::invalid(Field::State, "a new event is a draft or on sale"));
         }
@@ -638,9 +639,9 @@ impl Slot {
             return Err(Reject::invalid(Field::State, "the event cannot go to this state from the one it is in"));
         }
         let plan = update.plan.as_ref().filter(|plan| plan.digest() != event.plan.digest());
-        if update.level_limits.is_some() || update.quotas.is_some() {
-            check_names(&settings, plan.unwrap_or(&event.plan))?;
-        }
+        // What is not set may name what a later plan has dropped.
+        let (by_level, quotas) = (update.level_limits.as_deref(), update.quotas.as_deref());
+        check_names(by_level.unwrap_or_default(), quotas.unwrap_or_default(), plan.unwrap_or(&event.plan))?;
         if let Some(plan) = plan {
             let in_use = places_without(event, plan);
             if !in_use.is_empty() {

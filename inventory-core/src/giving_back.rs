@@ -300,13 +300,13 @@ impl Slot {
                 let (given_seats, given_admissions) = self.given_by(event, &given, customer);
                 let less = given_seats.len() as u32
                     + given_admissions.iter().map(|admission| u32::from(admission.quantity)).sum::<u32>();
-                judge_places(event, customer, more, less)?;
                 let indexes: Vec<u32> = seats.iter().map(|seat| seat.index).collect();
                 let taken = Bundle { seats: &indexes, admissions: &admissions };
-                let less = Bundle { seats: &given_seats, admissions: &given_admissions };
-                event.judge_levels(customer, taken, less)?;
                 let all: Vec<Admission> = given.admissions.iter().map(|(_, admission)| *admission).collect();
                 event.judge_quotas(taken, Bundle { seats: &given.seats, admissions: &all })?;
+                judge_places(event, customer, more, less)?;
+                let less = Bundle { seats: &given_seats, admissions: &given_admissions };
+                event.judge_levels(customer, taken, less)?;
                 let order = exchange.order.clone();
                 Taken::Sale(SoldDirect { hold_id: sale, fingerprint, customer, order, seats, admissions })
             }

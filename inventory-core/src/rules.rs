@@ -15,7 +15,7 @@ use crate::{
     ids::{CustomerKey, EventNumber},
     place::{Admission, PlaceState, SOLD, Seat},
     plan::Plan,
-    policy::{Limits, Settings},
+    policy::{self, LevelLimit, Limits},
     reject::{Field, Reject},
     slot::Slot,
 };
@@ -138,19 +138,16 @@ impl Rules {
     }
 }
 
-/// Whether the names in limits and quotas are those of the plan.
-pub(crate) fn check_names(settings: &Settings, plan: &Plan) -> Result<(), Reject> {
-    let limits = &settings.limits;
-    let levels = limits.by_level.iter().map(|limit| &limit.level);
-    let levels_known = levels.clone().all(|name| plan.find_level(name).is_some());
-    if !levels_known {
+/// Whether the names in limits and quotas that are set are those of the plan.
+pub(crate) fn check_names(by_level: &[LevelLimit], quotas: &[policy::SharedQuota], plan: &Plan) -> Result<(), Reject> {
+    if !by_level.iter().all(|limit| plan.find_level(&limit.level).is_some()) {
         return Err(Reject::invalid(Field::Setting("level_limits"), "must name price levels of the plan"));
     }
-    let known = |quota: &crate::policy::SharedQuota| {
+    let known = |quota: &policy::SharedQuota| {
         quota.levels.iter().all(|name| plan.find_level(name).is_some())
             && quota.areas.iter().all(|key| plan.find_area(key).is_some())
     };
-    if !limits.quotas.iter().all(known) {
+    if !quotas.iter().all(known) {
         return Err(Reject::invalid(Field::Setting("quotas"), "must name price levels and areas of the plan"));
     }
     Ok(())

@@ -278,10 +278,10 @@ impl Event {
         self.allocations.all[&id].quotas.get(area).map_or(0, |quota| quota.quantity)
     }
 
-    /// Held and sold admissions of an area that were drawn from a source.
+    /// Held and sold admissions of an area that were drawn from a source. What rests is held.
     pub(crate) fn used(&self, area: u16, source: Source, without: Option<HoldId>) -> (u32, u32) {
         let area = &*self.plan.areas()[usize::from(area)].key;
-        let (mut held, mut sold) = (0, 0);
+        let (mut held, mut sold) = (self.resting.of_area(area).of(source), 0);
         for hold in self.holds.values().filter(|hold| Some(hold.id) != without) {
             for ((of, _), admitted) in &hold.admissions {
                 if of == area {
@@ -328,6 +328,7 @@ impl Event {
         if quota.quantity == 0 {
             // A quota of nothing is none: what ended holds had drawn from it is of general sale.
             quotas.remove(area);
+            self.resting.make_general(id, Some(area));
             for hold in self.holds.values_mut() {
                 for (_, admitted) in hold.admissions.iter_mut().filter(|((of, _), _)| of == area) {
                     admitted.held.make_general(id);
@@ -421,6 +422,13 @@ impl Event {
         own.map_or_else(free, |quota| quota.number)
     }
 
+    /// What has this number among the quotas of an area; 0: general sale.
+    pub(crate) fn source_numbered(&self, area: u16, number: usize) -> Source {
+        let key = &*self.plan.areas()[usize::from(area)].key;
+        let has = |allocation: &Allocation| allocation.quotas.get(key).is_some_and(|quota| quota.number == number);
+        self.allocations.all.iter().find(|(_, allocation)| has(allocation)).map(|(&id, _)| id)
+    }
+
     fn make_allocation(&mut self, key: &str) -> AllocationId {
         let taken: BTreeSet<usize> = self.allocations.all.values().map(|allocation| allocation.number).collect();
         let number = (0..).find(|number| !taken.contains(number)).expect("there are numbers enough");
@@ -473,6 +481,7 @@ impl Event {
             let plan = Arc::clone(&self.plan);
             if whole {
                 self.allocations.all.remove(&id);
+                self.resting.make_general(id, None);
                 for hold in self.holds.values_mut() {
                     for admitted in hold.admissions.values_mut() {
                         admitted.held.make_general(id);

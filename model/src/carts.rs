@@ -233,6 +233,12 @@ impl Event {
 
     fn end_part(&mut self, now: TimestampMs, id: HoldId, verdict: &Verdict) {
         let window_ms = self.settings.policies.retry_window_ms();
+        if let Verdict::Cancel(end) = verdict
+            && end.ends().0 == HoldState::Expired
+        {
+            // It expired like any other hold: its places rest.
+            self.resting.begin(now, &self.holds[&id], self.settings.policies.cooling_s_max);
+        }
         let part = self.hold_mut(id);
         match verdict {
             Verdict::Sell(order) => sell(part, order),

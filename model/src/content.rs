@@ -8,6 +8,7 @@ use inventory_core::{
     direct_sale::{NamedPlaces, SellDirect},
     giving_back::{Exchange, ReturnPlaces, Take},
     kill::{Kill, Unkill},
+    price_level::SetPriceLevel,
 };
 
 /// All that a repeated command must say again.
@@ -25,7 +26,8 @@ pub(crate) fn of_update(update: &UpdateEvent) -> Content {
     let times = (update.opens_at, update.closes_at, update.starts_at);
     let texts = (&update.display_name, &update.time_zone, &update.labels);
     let plan = update.plan.as_ref().map(|plan| plan.digest());
-    format!("update {:?}", (update.state, times, update.policies, texts, plan))
+    let limits = (&update.level_limits, &update.quotas);
+    format!("update {:?}", (update.state, times, update.policies, texts, limits, plan))
 }
 
 /// In the form it was sent: a key is not the index it stands for. Seats with their ticket types are
@@ -101,6 +103,11 @@ pub(crate) fn of_set_allocation(set: &SetAllocation) -> Content {
 
 pub(crate) fn of_remove_allocation(remove: &RemoveAllocation) -> Content {
     format!("remove allocation {:?}", (&remove.key, &remove.places))
+}
+
+/// The plan is made of the rest.
+pub(crate) fn of_set_price_level(set: &SetPriceLevel) -> Content {
+    format!("set price level {:?}", (&set.places, &set.level))
 }
 
 pub(crate) fn of_extend(extend: &Extend) -> Content {

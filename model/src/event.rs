@@ -1,6 +1,6 @@
 //! One event: every command in the contract's order of judgement (shape has been judged; then id;
 //! plan revision and unknown places; state and window; places per hold; availability, best available
-//! last; orphan rule; customer limits).
+//! last; shared quotas; orphan rule; customer limits).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,6 +32,8 @@ use crate::{
     house::Killed,
     orphans,
     pick::{self, Wanted},
+    resting::Resting,
+    rules::{self, Abandoned},
 };
 
 /// Evidence names at most so many places.
@@ -48,11 +50,15 @@ pub(crate) struct Event {
     pub(crate) killed: Killed,
     /// What it has set aside.
     pub(crate) allocations: Allocations,
+    /// What rests after its hold expired.
+    pub(crate) resting: Resting,
+    /// Holds that expired, by customer.
+    pub(crate) abandoned: Abandoned,
     /// Requests that were done, with when they are forgotten.
     requests: BTreeMap<RequestId, (Content, TimestampMs)>,
     /// Ids of this time and before are too old.
     floor: TimestampMs,
-    /// Every content (settings and plan revision) there was; the place of the present one is what
+    /// Every content (settings, plan and its revision) there was; the place of the present one is what
     /// stands for the etag here.
     contents: Vec<Content>,
 }
@@ -139,10 +145,13 @@ impl Event {
             holds: BTreeMap::new(),
             killed: Killed::default(),
             allocations: Allocations::default(),
+            resting: Resting::default(),
+            abandoned: Abandoned::default(),
             requests: BTreeMap::new(),
             floor: TimestampMs(0),
             contents: Vec::new(),
         };
+        event.abandoned.change(TimestampMs(0), &create.settings.policies);
         event.note_content();
         event
     }
@@ -191,7 +200,10 @@ impl Event {
     /// The hold as it would be made: all of the order of judgement after the id.
     pub(crate) fn judge(&self, now: TimestampMs, command: &command::Hold) -> Result<Hold, Reject> {
         let policies = self.settings.policies.clone();
-        let limited = policies.places_per_customer_max > 0 || policies.holds_per_customer_max > 0;
+        let limited = policies.places_per_customer_max > 0
+            || policies.holds_per_customer_max > 0
+            || policies.abandon_credits_max > 0
+            || !self.settings.limits.by_level.is_empty();
         if limited && !command.customer.is_some() {
             return Err(Reject::invalid(Field::Customer, "must be named"));
         }
@@ -211,7 +223,6 @@ impl Event {
         let mut admissions = self.find_admissions(command, &asked, &reach, command.replace, self)?;
         self.check_explicit(&asked.seats, command.replace)?;
         let chosen = self.choose(command, &asked, &reach, &admissions)?;
-        self.check_orphans(&asked.seats, &reach, command.replace)?;
 
         let kind = |at: usize| command.ticket_types.get(at).copied().unwrap_or(0);
         if let Some(area) = chosen.area {
@@ -270,7 +281,9 @@ impl Event {
             dropped: false,
             cart: None,
         };
-        self.check_customer_places(hold.customer, hold.held_count(), command.replace)?;
+        self.check_quotas(&hold, command.replace, self)?;
+        self.check_orphans(&asked.seats, &reach, command.replace)?;
+        self.check_customer(&hold, command.replace)?;
         let holds_after = 1 + self
             .holds
             .values()
@@ -278,6 +291,9 @@ impl Event {
             .count();
         if policies.holds_per_customer_max > 0 && holds_after > policies.holds_per_customer_max as usize {
             return Err(Reject::HoldQuota { holds_max: policies.holds_per_customer_max });
+        }
+        if command.replace.is_none() {
+            self.check_abandoned(now, hold.customer)?;
         }
         Ok(hold)
     }
@@ -664,7 +680,7 @@ impl Event {
                 lost.push(PlaceInTheWay { place, state: counts.state_of_taken() });
             }
         }
-        let limit = self.check_customer_places(hold.customer, hold.held_count(), None);
+        let limit = self.check_quotas(hold, None, self).and_then(|()| self.check_customer(hold, None));
         let gone = hold.dropped || hold.lost_seats().next().is_some();
         if gone || !lost.is_empty() || limit.is_err() {
             return Err(Reject::HoldExpired { executed: false, places_lost: lost });
@@ -856,6 +872,8 @@ impl Event {
         if !old.state.may_become(new.state) {
             return Err(Reject::invalid(Field::State, "must follow the present one"));
         }
+        let plan_after = command.plan.as_ref().unwrap_or(&self.plan);
+        rules::check_names(&new.limits, plan_after, command.level_limits.is_some(), command.quotas.is_some())?;
         let plan = command.plan.clone().filter(|plan| plan.digest() != self.plan.digest());
         if let Some(plan) = &plan {
             self.check_nothing_dropped(plan)?;
@@ -895,6 +913,7 @@ impl Event {
                 hold.end(now, HoldState::Released, HoldCause::Cancelled, window_ms);
             }
         }
+        self.abandoned.change(now, &new.policies);
         self.settings = new;
         self.note_content();
         if let Some(request) = command.request_id {
@@ -970,8 +989,9 @@ impl Event {
     // ---- Time ----
 
     pub(crate) fn advance(&mut self, now: TimestampMs) {
-        let window_ms = self.settings.policies.retry_window_ms();
         self.end_carts_due(now);
+        let policies = &self.settings.policies;
+        let window_ms = policies.retry_window_ms();
         let is_due = |hold: &&mut Hold| hold.is_live() && hold.cart.is_none() && now >= hold.deadline();
         for hold in self.holds.values_mut().filter(is_due) {
             if now < hold.expires_at {
@@ -979,6 +999,8 @@ impl Event {
                 hold.stop_paying(now);
             } else {
                 hold.end(now, HoldState::Expired, HoldCause::Deadline, window_ms);
+                self.abandoned.note(now, hold);
+                self.resting.begin(now, hold, policies.cooling_s_max);
             }
         }
         self.forget(now);
@@ -1026,6 +1048,11 @@ impl Event {
                 states[index as usize] = state;
             }
         }
+        for key in self.resting.seats() {
+            let index = self.plan.find_seat(key).expect("a plan keeps what rests");
+            assert_eq!(states[index as usize], PlaceState::Open, "seat {key} rests and is taken");
+            states[index as usize] = PlaceState::Held;
+        }
         for key in self.killed.seats.keys() {
             let index = self.plan.find_seat(key).expect("dropped with the plan that had it");
             assert_eq!(states[index as usize], PlaceState::Open, "seat {key} killed and taken");
@@ -1039,7 +1066,7 @@ impl Event {
         let killed = |key: &str| self.killed.admissions.get(key).copied().unwrap_or(0);
         let of_area = |(index, area): (u16, &Area)| AreaCounts {
             capacity: area.capacity,
-            held: 0,
+            held: self.resting.of_area(&area.key).count(),
             sold: 0,
             killed: killed(&area.key),
             unused: self.unused_of_all(index, without),
@@ -1058,12 +1085,12 @@ impl Event {
         counts
     }
 
-    /// Deadlines, and when tombstones are forgotten.
+    /// Deadlines, when tombstones are forgotten, and when what rests wakes at the latest.
     pub(crate) fn times(&self) -> impl Iterator<Item = TimestampMs> {
         let of_hold = |hold: &Hold| {
             if hold.is_live() { [hold.deadline(), hold.expires_at] } else { [hold.forget_at, hold.forget_at] }
         };
-        self.holds.values().flat_map(of_hold)
+        self.holds.values().flat_map(of_hold).chain(self.resting.times())
     }
 
     pub(crate) fn paying_holds(&self) -> usize {
@@ -1091,17 +1118,17 @@ impl Event {
         self.plan_revision
     }
 
-    /// Equal for equal settings and plan revision, also when they were others meanwhile.
+    /// Equal for equal settings, plan and plan revision, also when they were others meanwhile.
     pub(crate) fn etag(&self) -> u64 {
         let content = self.content();
         self.contents.iter().position(|known| *known == content).expect("noted with each update") as u64
     }
 
     fn content(&self) -> Content {
-        format!("{:?}", (&self.settings, self.plan_revision))
+        format!("{:?}", (&self.settings, self.plan_revision, self.plan.digest()))
     }
 
-    fn note_content(&mut self) {
+    pub(crate) fn note_content(&mut self) {
         let content = self.content();
         if !self.contents.contains(&content) {
             self.contents.push(content);

@@ -122,7 +122,10 @@ impl Event {
                 hold.end(now, HoldState::Released, HoldCause::Killed, window_ms);
             }
         }
-        keys.into_iter().for_each(|key| self.killed.kill_seat(key, reason));
+        for key in keys {
+            self.resting.kill_seat(key);
+            self.killed.kill_seat(key, reason);
+        }
         for &(area, quantity) in &touched.areas {
             self.killed.kill_admissions(&plan.areas()[usize::from(area)].key, quantity, reason);
         }

@@ -1,7 +1,7 @@
 //! The seat inventory once more, slow and plainly right: what the contract says, written down with
 //! maps and scans, by another hand than the core's. Tests drive both and compare every answer.
 //!
-//! What a place is, is not kept but read off the holds: a seat is held when a live hold has it,
+//! What a place is, is not kept but read off the holds: a seat is held when a live hold has it or it rests,
 //! sold when a hold has sold it, killed when the house keeps a note of it, open otherwise. Places are kept by key, so a new plan moves
 //! nothing here.
 //!
@@ -16,6 +16,9 @@ mod event;
 mod hold;
 mod place_set;
 mod retired;
+mod price_level;
+mod resting;
+mod rules;
 mod house;
 mod orders;
 pub mod orphans;
@@ -30,7 +33,7 @@ use inventory_core::{
     allocation::AllocationView,
     best_available::Arrangement,
     cart::{CartStep, Decided, Verdict},
-    change::{HoldView, ResumeCause},
+    change::{HoldView, Rested, ResumeCause},
     command::{Command, CreateEvent},
     ids::{EventKey, HoldId, TimestampMs},
     place::{Admissions, PlaceState, Seats},
@@ -150,7 +153,7 @@ impl Model {
             Command::BeginPayment(_) | Command::EndPayment(_) | Command::GetHold(_) | Command::UpdateEvent(_) => {}
             Command::SetAllocation(set) => set.check()?,
             Command::RemoveAllocation(remove) => remove.check()?,
-            Command::SetPriceLevel(_) => todo!("not judged yet"),
+            Command::SetPriceLevel(set) => set.check()?,
             Command::GetOrder(_) | Command::List(_) | Command::ListAllocations | Command::RetireEvent(_) => {}
             Command::HoldMany(many) => many.check()?,
             Command::Cart(CartStep::Prepare(prepare)) => prepare.hold.check()?,
@@ -182,7 +185,7 @@ impl Model {
             Command::SetAllocation(set) => event.set_allocation(now, set),
             Command::RemoveAllocation(remove) => event.remove_allocation(now, remove),
             Command::ListAllocations => Ok(event.list_allocations()),
-            Command::SetPriceLevel(_) => todo!("not judged yet"),
+            Command::SetPriceLevel(set) => event.set_price_level(now, set),
             Command::UpdateEvent(update) => event.update(now, update),
             Command::RetireEvent(retire) => {
                 event.may_retire(now, retire)?;
@@ -197,10 +200,11 @@ impl Model {
     }
 
     fn create(&mut self, key: EventKey, create: &CreateEvent) -> Result<Answer, Reject> {
+        create.settings.check().map_err(|(field, problem)| Reject::invalid(Field::Setting(field), problem))?;
+        rules::check_names(&create.settings.limits, &create.plan, true, true)?;
         if !matches!(create.settings.state, EventState::Draft | EventState::OnSale) {
             return Err(Reject::invalid(Field::State, "must be draft or on sale"));
         }
-        create.settings.check().map_err(|(field, problem)| Reject::invalid(Field::Setting(field), problem))?;
         let content = content::of_create(create);
         match self.events.get(&key) {
             Some(event) if event.is_made_of(&content) => Ok(Answer::Event { replayed: true }),
@@ -217,6 +221,18 @@ impl Model {
     pub fn advance(&mut self, now: TimestampMs) {
         for event in self.events.values_mut() {
             event.advance(now);
+        }
+    }
+
+    /// These places have rested, told in the order of the log, and no others that were to wake by `now`. Called after
+    /// each [`Model::advance`], also with none.
+    ///
+    /// # Panics
+    /// When one of them does not rest, or it wakes at another time than it may, or one sleeps longer.
+    pub fn wake(&mut self, now: TimestampMs, told: &[(EventKey, Rested)]) {
+        for (&key, event) in &mut self.events {
+            let of_event = told.iter().filter(|(of, _)| *of == key);
+            event.wake(now, &of_event.map(|(_, rested)| rested).collect::<Vec<_>>());
         }
     }
 

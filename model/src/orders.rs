@@ -128,7 +128,8 @@ impl Event {
             dropped: false,
             cart: None,
         };
-        self.check_customer_places(customer, sale.held_count(), None)?;
+        self.check_quotas(&sale, None, before.0)?;
+        self.check_customer(&sale, None)?;
         sale.sell_held(order);
         sale.note_order(order);
         sale.end(now, HoldState::Confirmed, HoldCause::Requested, self.settings.policies.retry_window_ms());

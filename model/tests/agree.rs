@@ -23,23 +23,24 @@ use inventory_core::{
     },
     direct_sale::{NamedPlaces, SellDirect},
     giving_back::{Exchange, ReturnPlaces, ReturnTo, Take},
-    ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, SlotIndex, TimestampMs},
+    ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, PlanDigest, RequestId, SlotIndex, TimestampMs},
     kill::{Kill, Unkill},
     order::{List, Listed},
     place::{Admission, Moved, PlaceState},
     place_set::{AdmissionsNamed, PlaceSet},
-    plan::Plan,
-    policy::{EventState, OrphanRule, Policies, Settings},
+    plan::{Plan, PlanSpec},
+    policy::{EventState, LevelLimit, Limits, OrphanRule, Policies, Settings, SharedQuota},
+    price_level::{SetPriceLevel, changed_by},
     reject::{PlaceInTheWay, Reject},
     retire::RetireEvent,
     slot::SoldPart,
 };
 use model::{Answer, Model, normal, normal_view};
 use world::{
-    Rng, build,
+    Rng, build, build_by_content,
     carts::Carts,
     core::{Core, Raised},
-    field, hall, house, one_row,
+    field, hall, house, one_row, with_level,
 };
 
 /// `MODEL_SEEDS` runs more.
@@ -93,6 +94,8 @@ struct Run {
     core: Core,
     model: Model,
     plans: Vec<Arc<Plan>>,
+    /// Of every plan there was.
+    specs: BTreeMap<PlanDigest, PlanSpec>,
     /// Hold ids of each event, the latest last.
     ids: BTreeMap<EventKey, Vec<HoldId>>,
     request_ids: Vec<RequestId>,
@@ -128,15 +131,8 @@ fn uuid_v7(time: TimestampMs, low: u64) -> u128 {
 impl Run {
     fn new(seed: u64) -> Self {
         let mut rng = Rng(seed);
-        let plans = vec![
-            build(&house(0), 0),
-            build(&house(1), 1),
-            build(&house(2), 2),
-            build(&one_row("......"), 3),
-            build(&one_row("..|...::"), 4),
-            build(&field(), 5),
-            build(&hall(), 6),
-        ];
+        let specs = [house(0), house(1), house(2), one_row("......"), one_row("..|...::"), field(), hall()];
+        let plans: Vec<Arc<Plan>> = (0..).zip(&specs).map(|(digest, spec)| build(spec, digest)).collect();
         let tombstones_max = *rng.pick(&[1_000, 1_000, 1_000, 1_000, 30, 12, 3]);
         Self {
             seed,
@@ -144,6 +140,7 @@ impl Run {
             now: START,
             core: Core::new(SlotIndex(SLOT), tombstones_max, seed),
             model: Model::new(),
+            specs: plans.iter().map(|plan| plan.digest()).zip(specs).collect(),
             plans,
             ids: BTreeMap::new(),
             request_ids: Vec::new(),
@@ -182,6 +179,19 @@ impl Run {
         Ok(())
     }
 
+    /// What is due ends and wakes; the model is told what woke, which it judges.
+    fn advance(&mut self) -> Result<(), String> {
+        let woke = self.core.advance(self.now);
+        self.model.advance(self.now);
+        for (key, rested) in &woke {
+            self.note(*key, format!("{} {rested:?}", self.now.0));
+            *self.answers.entry("rested".into()).or_default() += 1;
+        }
+        let judged = panic::catch_unwind(AssertUnwindSafe(|| self.model.wake(self.now, &woke)));
+        let key = woke.first().map_or(event_key(0), |(key, _)| *key);
+        judged.map_err(|_| self.report(key, "what woke is not what may"))
+    }
+
     fn pass_time(&mut self) -> Result<(), String> {
         let before = self.now;
         let ahead = self.model.times_ahead(self.now);
@@ -190,7 +200,8 @@ impl Run {
             0..=15 => self.now,
             16..=21 => self.now.plus_ms(1),
             22..=30 => self.now.plus_ms(self.rng.within(1..=800) * self.pace),
-            31..=33 => near.unwrap_or(self.now),
+            31..=32 => near.unwrap_or(self.now),
+            33 => self.core.slot.next_due().unwrap_or(self.now).max(self.now),
             34 => near.map_or(self.now, |time| time.minus_ms(1)).max(self.now),
             35 => near.map_or(self.now, |time| time.plus_ms(1)),
             36 if !ahead.is_empty() => {
@@ -214,8 +225,7 @@ impl Run {
             self.note_all(format!("{} resumed by {shift_ms}", self.now.0));
         }
         self.ask_before_the_sweep();
-        self.core.advance(self.now);
-        self.model.advance(self.now);
+        self.advance()?;
         self.hear_parts()?;
         for Raised { key, floor, also_paid, tombstones } in self.core.make_room(self.now) {
             assert!(floor <= self.now.minus_ms(5_000), "a hold just made is never forgotten");
@@ -321,8 +331,7 @@ impl Run {
             // What gives all back after its memory's time is there until time goes on, and a longer memory would
             // bring it back: there core and model differ.
             self.now = self.now.plus_ms(1);
-            self.core.advance(self.now);
-            self.model.advance(self.now);
+            self.advance()?;
             self.hear_parts()?;
         }
         let mut for_core = command.clone();
@@ -362,7 +371,7 @@ impl Run {
             Ok(Answer::Explained { outcome: Err(reject), .. }) => Err(reject.clone()),
             _ => Ok(()),
         };
-        if core == Err(Reject::CapacityBudget) || explained(&core) == Err(Reject::CapacityBudget) {
+        if core != model && core == Err(Reject::CapacityBudget) || explained(&core) == Err(Reject::CapacityBudget) {
             let before = model_before.ok_or_else(|| self.report(key, "core has no room, nothing is full"))?;
             let (has, should) = (self.core.slot.footprint().tombstones, before.tombstones());
             let full = should >= self.tombstones_max as usize;
@@ -531,8 +540,9 @@ impl Run {
             24..=37 => Command::SellDirect(Box::new(self.sell_direct(key))),
             38..=52 => Command::ReturnPlaces(Box::new(self.return_places(key))),
             53..=68 => Command::Exchange(Box::new(self.exchange(key))),
-            69..=82 => Command::Kill(Box::new(self.kill(key))),
-            83..=92 => Command::Unkill(Box::new(self.unkill(key))),
+            69..=79 => Command::Kill(Box::new(self.kill(key))),
+            80..=83 => Command::SetPriceLevel(Box::new(self.set_price_level(key))),
+            84..=92 => Command::Unkill(Box::new(self.unkill(key))),
             93..=96 => {
                 let order = self.sold_order(key);
                 Command::GetOrder(order)
@@ -561,6 +571,85 @@ impl Run {
             expected_state: self.expected_state(),
             validate_only: self.rng.percent(8),
         }
+    }
+
+    /// With the plan that the server would make of the present one.
+    fn set_price_level(&mut self, key: EventKey) -> SetPriceLevel {
+        let mut places = self.some_set(key, PlaceState::Open);
+        let level: Box<str> = match self.rng.below(40) {
+            0 => "".into(),
+            1..=3 => "best".into(),
+            4..=20 => "high".into(),
+            _ => "low".into(),
+        };
+        if self.rng.percent(2) {
+            places = PlaceSet::default();
+        }
+        let now = self.plan_of(key);
+        let event = self.core.slot.find(key).and_then(|number| self.core.slot.event(number));
+        let plan = match event.map(|event| changed_by(&places, event, &level)) {
+            Some(Ok((seats, areas))) => with_level(
+                &self.specs[&now.digest()],
+                &now,
+                &seats,
+                &areas,
+                if level.is_empty() { "low" } else { &level },
+            )
+            .map(|spec| {
+                let plan = build_by_content(&spec);
+                self.specs.insert(plan.digest(), spec);
+                plan
+            }),
+            _ => Some(Arc::clone(&now)),
+        };
+        SetPriceLevel {
+            request_id: self.request_id(),
+            places,
+            level,
+            from: if self.rng.percent(5) { self.rng.pick(&self.plans).digest() } else { now.digest() },
+            plan,
+            expected_state: self.expected_state(),
+            validate_only: self.rng.percent(8),
+        }
+    }
+
+    fn level_limits(&mut self, plan: &Plan) -> Vec<LevelLimit> {
+        let mut limits = Vec::new();
+        for level in plan.price_levels() {
+            if self.rng.percent(60) {
+                limits.push(LevelLimit { level: level.clone(), places_max: *self.rng.pick(&[0, 1, 2, 3, 4, 6]) });
+            }
+        }
+        match self.rng.below(60) {
+            0 => limits.push(LevelLimit { level: "nowhere".into(), places_max: 1 }),
+            1 => limits.extend_from_within(..),
+            _ => {}
+        }
+        limits
+    }
+
+    fn quotas(&mut self, plan: &Plan) -> Vec<SharedQuota> {
+        let mut quotas = Vec::new();
+        for name in ["exits", "doors"] {
+            if !self.rng.percent(60) {
+                continue;
+            }
+            let mut levels: Vec<Box<str>> =
+                plan.price_levels().iter().filter(|_| self.rng.percent(50)).cloned().collect();
+            let areas = plan.areas().iter().filter(|_| self.rng.percent(50)).map(|area| area.key.clone()).collect();
+            if self.rng.percent(3) {
+                levels.push("nowhere".into());
+            }
+            quotas.push(SharedQuota {
+                name: name.into(),
+                levels,
+                areas,
+                places_max: *self.rng.pick(&[0, 3, 5, 8, 12]),
+            });
+        }
+        // One of nothing is refused, which is enough now and then.
+        quotas.retain(|quota| quota.levels.len() + quota.areas.len() > 0 || self.rng.percent(10));
+        quotas
     }
 
     /// Near to the present time, which it passes soon.
@@ -930,7 +1019,12 @@ impl Run {
                 1 => remove.places = PlaceSet::default(),
                 _ => remove.validate_only = !remove.validate_only,
             },
-            Command::SetPriceLevel(set) => set.level = "another".into(),
+            Command::SetPriceLevel(set) => match self.rng.below(3) {
+                // Its plan would be another too.
+                0 => (set.level, set.from) = ("another".into(), PlanDigest([0xee; 32])),
+                1 => set.validate_only = !set.validate_only,
+                _ => set.expected_state = Some(EventState::Paused),
+            },
             Command::ListAllocations => {}
             Command::SellDirect(sell) => match self.rng.below(6) {
                 0 => sell.order = self.order(),
@@ -976,7 +1070,14 @@ impl Run {
     /// Mostly the next one, sometimes one that is there.
     fn create(&mut self, count: usize) -> (EventKey, Command) {
         let number = if self.rng.percent(85) { count } else { self.rng.below(count + 1) };
+        let plan = Arc::clone(self.rng.pick(&self.plans));
+        let limited = self.rng.percent(25);
+        let limits = Limits {
+            by_level: if limited { self.level_limits(&plan) } else { Vec::new() },
+            quotas: if self.rng.percent(25) { self.quotas(&plan) } else { Vec::new() },
+        };
         let mut settings = Settings {
+            limits,
             state: if self.rng.percent(93) { EventState::OnSale } else { EventState::Draft },
             policies: Policies {
                 hold_ttl_s: (self.rng.within(1..=20) * self.pace) as u32,
@@ -990,7 +1091,9 @@ impl Run {
                 payment_grace_s: *self.rng.pick(&[60, 60, 61, 200]),
                 payment_attempts_max: *self.rng.pick(&[1, 2, 3, 8]),
                 payment_left_s_min: *self.rng.pick(&[0, 1, 10, 120]),
-                ..Policies::default()
+                cooling_s_max: *self.rng.pick(&[0, 0, 0, 1, 8, 60]),
+                abandon_credits_max: *self.rng.pick(&[0, 0, 0, 1, 2, 3]),
+                abandon_refill_s: *self.rng.pick(&[1, 5, 20, 600]),
             },
             ..Settings::default()
         };
@@ -1004,7 +1107,7 @@ impl Run {
         let create = CreateEvent {
             id: EventId::parse(&format!("event-{number}")).expect("a right id"),
             key: event_key(number),
-            plan: Arc::clone(self.rng.pick(&self.plans)),
+            plan,
             settings,
         };
         (create.key, Command::CreateEvent(Box::new(create)))
@@ -1024,7 +1127,7 @@ impl Run {
         }
         update.validate_only = self.rng.percent(10);
         for _ in 0..1 + self.rng.below(2) {
-            match self.rng.below(27) {
+            match self.rng.below(33) {
                 0..=5 => {
                     // Back on sale, as most often.
                     update.state = Some(EventState::OnSale);
@@ -1064,6 +1167,19 @@ impl Run {
                 23 => update.policies.payment_grace_s = Some(*self.rng.pick(&[59, 60, 60, 75, 300])),
                 24 => update.policies.payment_attempts_max = Some(*self.rng.pick(&[0, 1, 2, 4, 8])),
                 25 => update.policies.payment_left_s_min = Some(*self.rng.pick(&[0, 1, 20, 600, 601])),
+                26 => update.policies.cooling_s_max = Some(*self.rng.pick(&[0, 1, 10, 60, 601])),
+                27 => update.policies.abandon_credits_max = Some(*self.rng.pick(&[0, 1, 1, 2, 3])),
+                28 => update.policies.abandon_refill_s = Some(*self.rng.pick(&[0, 1, 5, 20, 600])),
+                29..=30 => {
+                    let plan = update.plan.clone().unwrap_or_else(|| self.plan_of(key));
+                    let any = self.rng.percent(60);
+                    update.level_limits = Some(if any { self.level_limits(&plan) } else { Vec::new() });
+                }
+                31 => {
+                    let plan = update.plan.clone().unwrap_or_else(|| self.plan_of(key));
+                    let any = self.rng.percent(60);
+                    update.quotas = Some(if any { self.quotas(&plan) } else { Vec::new() });
+                }
                 _ => self.describe(&mut update),
             }
         }
@@ -1489,6 +1605,10 @@ fn show_command(command: &Command) -> String {
             let number = update.plan.as_ref().map(plan);
             format!("UpdateEvent plan {number:?} {:?}", UpdateEvent { plan: None, ..(**update).clone() })
         }
+        Command::SetPriceLevel(set) => {
+            let number = set.plan.as_ref().map(plan);
+            format!("plan {number:?} {:?}", SetPriceLevel { plan: None, ..(**set).clone() })
+        }
         other => show(other),
     }
 }
@@ -1506,6 +1626,7 @@ fn kind_of(command: &Command, answer: &Result<Answer, Reject>) -> String {
         Command::ReturnPlaces(command) if command.places.is_empty() => "ReturnPlaces (all)".to_owned(),
         Command::ReturnPlaces(command) if command.to == ReturnTo::Killed => "ReturnPlaces (killed)".to_owned(),
         Command::Exchange(exchange) if matches!(exchange.take, Take::Hold(_)) => "Exchange (hold)".to_owned(),
+        Command::SetPriceLevel(set) if set.validate_only => "SetPriceLevel (validate)".to_owned(),
         Command::UpdateEvent(update) if update.plan.is_some() => "UpdateEvent (plan)".to_owned(),
         Command::Hold(hold) if !hold.allocations.keys.is_empty() => "Hold (keys)".to_owned(),
         Command::RemoveAllocation(remove) if remove.places.is_empty() => "RemoveAllocation (all)".to_owned(),

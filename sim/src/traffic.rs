@@ -23,7 +23,7 @@ use inventory_core::{
     place::{Admission, PlaceState},
     place_set::{AdmissionsNamed, PlaceSet},
     plan::Plan,
-    policy::{EventState, OrphanRule, Policies, Settings},
+    policy::{EventState, LevelLimit, Limits, OrphanRule, Policies, Settings, SharedQuota},
 };
 
 use crate::{
@@ -128,12 +128,15 @@ impl Asker<'_> {
             payment_attempts_max: self.random.within(1..=3) as u32,
             payment_left_s_min: *self.random.pick(&[0, 5, 120]),
             orphan_rule: *self.random.pick(&[OrphanRule::Off, OrphanRule::Lenient, OrphanRule::Strict]),
+            abandon_credits_max: *self.random.pick(&[0, 0, 1, 3]),
+            abandon_refill_s: *self.random.pick(&[1, 20, 600]),
             ..Policies::default()
         };
         // Sent again, the content must be the same: it depends on the number alone, mostly.
         let mut fixed = Random::of_part(number, self.options.steps);
         let settings = if self.random.percent(20) {
-            Settings { policies, ..Settings::default() }
+            let limits = Limits { by_level: self.level_limits(), quotas: self.quotas() };
+            Settings { policies, limits, ..Settings::default() }
         } else {
             variant = variants[number as usize % variants.len()];
             // Long texts, so that a batch is torn in its middle now and then.
@@ -512,7 +515,11 @@ impl Asker<'_> {
             return Some(update);
         }
         let _ = key;
-        match self.random.below(12) {
+        match self.random.below(16) {
+            12 => update.policies.abandon_credits_max = Some(*self.random.pick(&[0, 1, 2])),
+            13 => update.policies.abandon_refill_s = Some(*self.random.pick(&[1, 20, 600])),
+            14 => update.level_limits = Some(self.level_limits()),
+            15 => update.quotas = Some(self.quotas()),
             0..=3 => update.state = Some(EventState::OnSale),
             4 => update.state = Some(EventState::Paused),
             5 => update.state = Some(EventState::OffSale),
@@ -526,6 +533,29 @@ impl Asker<'_> {
             _ => update.display_name = Some(format!("name {}", self.random.below(4)).into()),
         }
         Some(update)
+    }
+
+    /// Of the levels that every plan here has, and now and then of one that none has.
+    fn level_limits(&mut self) -> Vec<LevelLimit> {
+        let mut limits = Vec::new();
+        if self.random.percent(20) {
+            let level = *self.random.pick(&["gold", "silver", "silver", "nothing"]);
+            limits.push(LevelLimit { level: level.into(), places_max: self.random.below(5) as u32 });
+        }
+        limits
+    }
+
+    fn quotas(&mut self) -> Vec<SharedQuota> {
+        let mut quotas = Vec::new();
+        if self.random.percent(20) {
+            quotas.push(SharedQuota {
+                name: "exits".into(),
+                levels: vec![(*self.random.pick(&["gold", "silver"])).into()],
+                areas: vec!["floor".into()],
+                places_max: self.random.below(12) as u32,
+            });
+        }
+        quotas
     }
 
     fn view(&mut self, key: EventKey, id: HoldId) -> Option<HoldView> {

@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use inventory_core::{
     cart::CartStep,
-    change::{Change, Held, HoldView, Record, ResumeCause},
+    change::{Change, Held, HoldView, Record, Rested, ResumeCause},
     codec,
     command::Command,
     giving_back::Take,
     ids::{EventKey, EventNumber, HoldId, PlanDigest, SlotIndex, TimestampMs},
     image,
     order::List,
-    place::{Move, Moved, PlaceState},
+    place::{Admission, Move, Moved, PlaceState},
     plan::Plan,
     reject::Reject,
     retire::{Image, RetireEvent},
@@ -81,6 +81,7 @@ impl Core {
         match command {
             Command::CreateEvent(create) => self.learn(&create.plan),
             Command::UpdateEvent(update) => update.plan.iter().for_each(|plan| self.learn(plan)),
+            Command::SetPriceLevel(set) => set.plan.iter().for_each(|plan| self.learn(plan)),
             _ => {}
         }
         if let Command::List(list) = command {
@@ -211,14 +212,30 @@ impl Core {
         all
     }
 
-    /// Expire holds and end payments that are due.
-    pub fn advance(&mut self, now: TimestampMs) {
+    /// Expire holds, end payments and wake what rests, all that is due. Tells what woke.
+    pub fn advance(&mut self, now: TimestampMs) -> Vec<(EventKey, Rested)> {
+        let (mut woke, mut woke_at_once) = (Vec::new(), Vec::new());
         while let Some((number, change)) = self.slot.decide_due(now) {
             // Holds due together may end in another order after an image: the order is in the log.
             if let Some(twin) = &mut self.twin {
                 assert!(twin.decide_due(now).is_some(), "what is due is due after an image too");
             }
-            self.apply(now, number, change);
+            let event = self.slot.event(number).expect("it has a number");
+            let (key, rests) = (event.key(), event.settings().policies.cooling_s_max > 0);
+            let mut expired = Vec::new();
+            match &change {
+                Change::Rested(rested) => woke.push((key, rested.clone())),
+                Change::Expired(ids) if rests => {
+                    let views = ids.iter().filter_map(|&id| self.slot.hold_view(number, id));
+                    expired.extend(views.flat_map(|view| view.admissions));
+                }
+                _ => {}
+            }
+            let expires = matches!(change, Change::Expired(_)) && rests;
+            let moves = self.apply(now, number, change);
+            if expires {
+                woke_at_once.extend(moves.iter().map(|one| (key, at_once(now, *one, &mut expired))));
+            }
         }
         if let Some(twin) = &mut self.twin {
             assert!(twin.decide_due(now).is_none(), "nothing else is due after an image");
@@ -227,6 +244,8 @@ impl Core {
         }
         let due = self.slot.take_due_parts(now);
         self.asking.extend(due.iter().map(|due| (due.event, due.part.cart_id)));
+        woke.extend(woke_at_once);
+        woke
     }
 
     /// Parts of carts that have asked their first events.
@@ -356,7 +375,7 @@ impl Core {
         self.twin = Some(twin.expect("what was encoded decodes"));
     }
 
-    fn apply(&mut self, now: TimestampMs, number: EventNumber, change: Change) {
+    fn apply(&mut self, now: TimestampMs, number: EventNumber, change: Change) -> Vec<Move> {
         let mut moves = Vec::new();
         let applied = self.slot.apply(now, number, &change, &self.library, Some(&mut moves));
         if let Some(twin) = &mut self.twin {
@@ -375,6 +394,7 @@ impl Core {
         }
         let record = Record { event: number, event_seq: applied.event_seq, digest: applied.digest, change };
         self.log.push((now, record));
+        moves
     }
 
     fn follow(&mut self, number: EventNumber, one: Move) {
@@ -418,6 +438,20 @@ fn image_of(slot: &Slot) -> Vec<u8> {
     let mut bytes = Vec::new();
     image::encode_slot(slot, &mut bytes);
     bytes
+}
+
+/// What opened when its hold expired rested for no time at all, of which the log has no change.
+fn at_once(now: TimestampMs, one: Move, expired: &mut Vec<Admission>) -> Rested {
+    let mut rested = Rested { seats: Vec::new(), admissions: Vec::new() };
+    match one.what {
+        Moved::Seat(seat) => rested.seats.push((now, seat)),
+        Moved::Area { area, quantity } => {
+            let is_it = |entry: &Admission| entry.area == area && u32::from(entry.quantity) == quantity;
+            let at = expired.iter().position(is_it).expect("an entry rests as one");
+            rested.admissions.push((now, expired.remove(at)));
+        }
+    }
+    rested
 }
 
 /// From the first page to the last, on which each stands once.

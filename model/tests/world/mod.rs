@@ -11,6 +11,7 @@ use std::sync::Arc;
 use inventory_core::{
     ids::PlanDigest,
     plan::{ACCESSIBLE, Area, COMPANION, Plan, PlanSpec, Point, RowKind, RowSpec, SeatSpec, SectionSpec, Zone},
+    plan_codec::encode_plan,
 };
 
 /// SplitMix64.
@@ -165,6 +166,37 @@ pub fn field() -> PlanSpec {
         areas: vec![area("floor", None, 0, 6, 0), area("hill", None, 1, 3, 100)],
         ..PlanSpec::default()
     }
+}
+
+/// The plan with another level for these places, as whoever asks for it makes it; nothing when the level is one too many.
+pub fn with_level(spec: &PlanSpec, plan: &Plan, seats: &[u32], areas: &[u16], level: &str) -> Option<PlanSpec> {
+    let mut spec = spec.clone();
+    let number = match spec.price_levels.iter().position(|known| **known == *level) {
+        Some(number) => number,
+        None => {
+            spec.price_levels.push(level.into());
+            spec.price_levels.len() - 1
+        }
+    };
+    if spec.price_levels.len() > 255 {
+        return None;
+    }
+    let number = u8::try_from(number).expect("one of 255");
+    let keys: Vec<&str> = seats.iter().map(|&seat| plan.seat_key(seat)).collect();
+    let rows = spec.sections.iter_mut().flat_map(|section| &mut section.rows);
+    let all = rows.flat_map(|row| &mut row.seats);
+    all.filter(|seat| keys.contains(&&*seat.key)).for_each(|seat| seat.level = number);
+    areas.iter().for_each(|&area| spec.areas[usize::from(area)].level = number);
+    Some(spec)
+}
+
+/// Build it under a digest that is that of its content.
+pub fn build_by_content(spec: &PlanSpec) -> Arc<Plan> {
+    let mut bytes = [0xff; 32];
+    let fnv = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = encode_plan(spec).iter().fold(0xcbf2_9ce4_8422_2325, fnv);
+    bytes[..8].copy_from_slice(&hash.to_le_bytes());
+    Arc::new(Plan::build(spec, PlanDigest(bytes)).expect("a plan of the tests is right"))
 }
 
 /// Build it under a digest of its own: the core never computes one.

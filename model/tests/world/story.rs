@@ -16,9 +16,11 @@
 //! kind of buyer.
 //!
 //! `set` and `remove` are of the allocation `of=`; `with=fans,agent` brings keys, `also` places of no allocation for
-//! best available. `public` shows the seats as the public sees them: what is set aside and open is killed to it.
+//! best available. `price` gives places the level `level=`, of a plan made by then, or `stale` of one that is gone.
+//! `limit=low:2,high:1` are limits by level, `quota=exits:low+@floor:3` is a quota of levels and areas; `none` of either.
+//! `public` shows the seats as the public sees them: what is set aside and open is killed to it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use inventory_core::{
     allocation::{AllocationKeys, AllocationView, QuotaView, RemoveAllocation, SetAllocation},
@@ -31,20 +33,21 @@ use inventory_core::{
     direct_sale::{NamedPlaces, SellDirect},
     event::Counts,
     giving_back::{Exchange, ReturnPlaces, ReturnTo, Take},
-    ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, SlotIndex, TimestampMs},
+    ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, PlanDigest, RequestId, SlotIndex, TimestampMs},
     kill::{Kill, Unkill},
     order::{List, Listed},
     place::{Admission, Moved, PlaceState, Seat},
     place_set::{AdmissionsNamed, PlaceSet},
     plan::PlanSpec,
-    policy::{EventState, OrphanRule, Policies, Settings},
+    policy::{EventState, LevelLimit, Limits, OrphanRule, Policies, Settings, SharedQuota},
+    price_level::{SetPriceLevel, changed_by},
     reject::{PlaceInTheWay, Reject},
     retire::RetireEvent,
     slot::{SoldPart, Suggestion, Touched},
 };
 use model::{Answer, Model, normal};
 
-use super::{build, cart_words, core::Core, house};
+use super::{build, build_by_content, cart_words, core::Core, house, with_level};
 
 const START: TimestampMs = TimestampMs(1_700_000_000_000);
 pub(super) const KEY: EventKey = EventKey(0x101);
@@ -64,7 +67,9 @@ pub struct Stage {
     now: TimestampMs,
     ids: BTreeMap<String, HoldId>,
     /// What the event of the story was made with.
-    made: CreateEvent,
+    made: Option<CreateEvent>,
+    /// Of every plan the event had.
+    specs: BTreeMap<PlanDigest, PlanSpec>,
 }
 
 /// Words of a line: `name=value` and bare ones.
@@ -130,6 +135,34 @@ impl<'a> Words<'a> {
         AllocationKeys { keys, include_unallocated: self.has("also") }
     }
 
+    /// Parts of each of the things listed under the name, all of them.
+    fn parts(&self, name: &str) -> Option<Vec<Vec<&'a str>>> {
+        let list = self.value(name)?;
+        let all = list.split(',').filter(|one| *one != "none");
+        Some(all.map(|one| one.split(':').collect()).collect())
+    }
+
+    fn level_limits(&self) -> Option<Vec<LevelLimit>> {
+        let limit = |parts: Vec<&str>| LevelLimit {
+            level: parts[0].into(),
+            places_max: parts[1].parse().expect("a limit ends with a number"),
+        };
+        Some(self.parts("limit")?.into_iter().map(limit).collect())
+    }
+
+    fn quotas(&self) -> Option<Vec<SharedQuota>> {
+        let quota = |parts: Vec<&str>| {
+            let names = || parts[1].split('+');
+            SharedQuota {
+                name: parts[0].into(),
+                levels: names().filter(|name| !name.starts_with('@')).map(Into::into).collect(),
+                areas: names().filter_map(|name| name.strip_prefix('@')).map(Into::into).collect(),
+                places_max: parts[2].parse().expect("a quota ends with a number"),
+            }
+        };
+        Some(self.parts("quota")?.into_iter().map(quota).collect())
+    }
+
     fn named(&self, seats: Vec<u32>) -> NamedPlaces {
         let ticket_type = self.number("kind").unwrap_or(0);
         let wanted = |(area, quantity): (AreaName, u32)| AdmissionWanted {
@@ -170,19 +203,39 @@ pub(super) fn since_start(ms: u64) -> TimestampMs {
 
 impl Stage {
     pub fn new(plan: &PlanSpec) -> Self {
+        let mut stage = Self::empty();
         // Most stories are about something else than single seats.
         let policies = Policies { orphan_rule: OrphanRule::Off, ..Policies::default() };
-        let create = CreateEvent {
-            id: EventId::parse("story").expect("a right id"),
-            key: KEY,
-            plan: build(plan, 0),
-            settings: Settings { policies, ..Settings::default() },
-        };
-        let core = Core::new(SlotIndex(1), 1_000, 7);
-        let mut stage = Self { core, model: Model::new(), now: START, ids: BTreeMap::new(), made: create.clone() };
-        let answer = stage.both(&Command::CreateEvent(Box::new(create)), "the event");
+        let answer = stage.create(plan, Settings { policies, ..Settings::default() });
         assert_eq!(answer, Ok(Answer::Event { replayed: false }));
         stage
+    }
+
+    fn empty() -> Self {
+        let (core, model) = (Core::new(SlotIndex(1), 1_000, 7), Model::new());
+        Self { core, model, now: START, ids: BTreeMap::new(), made: None, specs: BTreeMap::new() }
+    }
+
+    fn create(&mut self, spec: &PlanSpec, settings: Settings) -> Result<Answer, Reject> {
+        let plan = build(spec, 0);
+        self.specs.insert(plan.digest(), spec.clone());
+        for (number, revision) in (1..).zip([house(1), house(2)]) {
+            self.specs.insert(build(&revision, number).digest(), revision);
+        }
+        let id = EventId::parse("story").expect("a right id");
+        let create = CreateEvent { id, key: KEY, plan, settings };
+        self.made = Some(create.clone());
+        self.both(&Command::CreateEvent(Box::new(create)), "the event")
+    }
+
+    /// What core and model answer to an event with these limits, said as in an update.
+    pub fn create_with(plan: &PlanSpec, said: &str) -> String {
+        let mut stage = Self::empty();
+        let words = Words(said.split_whitespace().collect());
+        let limits =
+            Limits { by_level: words.level_limits().unwrap_or_default(), quotas: words.quotas().unwrap_or_default() };
+        let answer = stage.create(plan, Settings { limits, ..Settings::default() });
+        stage.tell(&answer)
     }
 
     /// The core's log gives its state.
@@ -241,8 +294,9 @@ impl Stage {
     }
 
     fn both(&mut self, command: &Command, line: &str) -> Result<Answer, Reject> {
-        self.core.advance(self.now);
+        let woke = self.core.advance(self.now);
         self.model.advance(self.now);
+        self.model.wake(self.now, &woke);
         let core = normal(self.core.execute(self.now, KEY, command));
         let model = normal(self.model.execute(self.now, KEY, command));
         assert_eq!(self.tell(&core), self.tell(&model), "core, then model: {line}");
@@ -281,7 +335,7 @@ impl Stage {
             "update" => {
                 return Command::UpdateEvent(Box::new(UpdateEvent { request_id: request, ..self.update(words) }));
             }
-            "create" => return Command::CreateEvent(Box::new(self.made.clone())),
+            "create" => return Command::CreateEvent(Box::new(self.made.clone().expect("it was made once"))),
             "retire" => {
                 return Command::RetireEvent(RetireEvent {
                     request_id: request.expect("a retire has a request="),
@@ -321,6 +375,7 @@ impl Stage {
             "hold" => Command::Hold(Box::new(self.hold(hold_id, words))),
             "explain" => Command::Explain(Box::new(self.hold(hold_id, words))),
             "get" => Command::GetHold(hold_id),
+            "price" => Command::SetPriceLevel(Box::new(self.price(RequestId(hold_id.0), words))),
             "sell" | "return" | "exchange" | "kill" | "unkill" | "set" | "remove" => {
                 self.of_house(verb, RequestId(hold_id.0), words)
             }
@@ -461,6 +516,34 @@ impl Stage {
         }
     }
 
+    /// With the plan that the server would make of the present one.
+    fn price(&mut self, request_id: RequestId, words: &Words<'_>) -> SetPriceLevel {
+        let event = self.core.slot.find(KEY).and_then(|number| self.core.slot.event(number)).expect("the event");
+        let (places, level) = (words.set(words.seats(), ""), words.value("level").expect("a price has a level="));
+        let now = Arc::clone(event.plan());
+        let plan = match changed_by(&places, event, level) {
+            // Of a level without a name there is no plan.
+            Ok((seats, areas)) if !level.is_empty() && level.len() <= 128 => {
+                let spec = with_level(&self.specs[&now.digest()], &now, &seats, &areas, level);
+                spec.map(|spec| {
+                    let plan = build_by_content(&spec);
+                    self.specs.insert(plan.digest(), spec);
+                    plan
+                })
+            }
+            Ok(_) | Err(_) => Some(Arc::clone(&now)),
+        };
+        SetPriceLevel {
+            request_id,
+            places,
+            level: level.into(),
+            from: if words.has("stale") { PlanDigest([0xee; 32]) } else { now.digest() },
+            plan,
+            expected_state: words.value("expect").map(state),
+            validate_only: words.has("validate"),
+        }
+    }
+
     fn update(&self, words: &Words<'_>) -> UpdateEvent {
         let time = |name| words.time(name);
         let mut update = UpdateEvent {
@@ -491,6 +574,11 @@ impl Stage {
         update.policies.payment_left_s_min = words.number("payment_min_left");
         update.policies.places_per_customer_max = words.number("places_per_customer");
         update.policies.holds_per_customer_max = words.number("holds_per_customer");
+        update.policies.cooling_s_max = words.number("cooling");
+        update.policies.abandon_credits_max = words.number("credits");
+        update.policies.abandon_refill_s = words.number("refill");
+        update.level_limits = words.level_limits();
+        update.quotas = words.quotas();
         update
     }
 
@@ -654,6 +742,7 @@ impl Stage {
             Reject::NotEnoughPlaces { held_unpaid } => format!("{words}, {held_unpaid} held"),
             Reject::SaleNotOpen { opens_at } if opens_at.0 > 0 => format!("{words} until {}ms", opens_at.since(START)),
             Reject::CustomerLimit { places_max } => format!("{words} {places_max}"),
+            Reject::HoldCooldown { retry_after_ms } => format!("{words} for {retry_after_ms}ms"),
             Reject::HoldQuota { holds_max } => format!("{words} {holds_max}"),
             Reject::PlacesUnavailable { places }
             | Reject::PlacesInUse { places }
