@@ -464,9 +464,9 @@ fn what_came_back_by_the_policy_of_then_has_come_back() {
         2999ms update refill=60 -> done
         2999ms hold c 0 for=1 ttl=1000ms -> held 0 until 3999ms
         3999ms hold d 1 for=1 -> hold cooldown for 58001ms
-       61999ms hold d 1 for=1 ttl=1000ms -> held 1 until 62999ms
-       62999ms update refill=1 -> done
-       62999ms hold e 2 for=1 -> held 2 until 662999ms
+       62000ms hold d 1 for=1 ttl=1000ms -> held 1 until 63000ms
+       63000ms update refill=1 -> done
+       63000ms hold e 2 for=1 -> held 2 until 663000ms
     ",
     );
 }
