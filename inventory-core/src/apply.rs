@@ -254,6 +254,7 @@ impl Slot {
         self.free_emptied(number, &mut None);
     }
 
+    #[inline]
     pub(crate) fn hold(&mut self, now: TimestampMs, number: EventNumber, held: &Held, moves: &mut Moves<'_>) {
         if let Some(old) = held.replaced {
             probe::sometimes!("hold: it takes the place of another");
@@ -541,7 +542,6 @@ impl Slot {
             event.abandoned.spend(now, customer, policies);
         }
         if state == HoldState::Expired && event.settings.policies.cooling_s_max > 0 {
-            probe::sometimes!("change: places of an expired hold rest");
             self.rest(now, at, seats, words.unsold_admissions(), moves);
         } else {
             event.move_seats(seats, PlaceState::Held, PlaceState::Open, at, moves);

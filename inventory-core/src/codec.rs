@@ -313,6 +313,7 @@ fn encode_body(change: &Change, out: &mut Vec<u8>) {
     }
 }
 
+#[inline]
 fn put_held(out: &mut Vec<u8>, held: &Held) {
     let counts = counts_of(held.seats.len(), held.admissions.len());
     let mut fixed = [0; 56];

@@ -152,6 +152,7 @@ impl Slot {
     }
 
     /// A hold that could not be remembered after its end is not made.
+    #[inline]
     pub(crate) fn judge_memory(&self, now: TimestampMs, held: Held) -> Result<Held, Reject> {
         if self.memory_is_full(now) {
             probe::sometimes!("hold: refused, what ends cannot be remembered");

@@ -325,6 +325,7 @@ impl Slot {
     }
 
     /// The event with this key, unless it was retired.
+    #[inline]
     #[must_use]
     pub fn find(&self, key: EventKey) -> Option<EventNumber> {
         self.number_of(key).filter(|&number| self.event(number).is_some())
