@@ -390,14 +390,3 @@ async fn a_part_brings_the_keys_of_its_own_event() {
     refused(carts.hold(festival(&id)).await, "HOLD_ID_REUSED", "day-1");
     carts.server.stop().await;
 }
-
-#[tokio::test]
-async fn a_cart_whose_time_is_over_on_arrival_is_not_taken() {
-    let carts = Carts::start().await;
-    let mut request = tonic::Request::new(festival(&carts.server.id()));
-    request.metadata_mut().insert("grpc-timeout", "1n".parse().unwrap());
-    let status = soon(carts.client().hold_many(request)).await.unwrap_err();
-    assert_eq!(status.code(), Code::DeadlineExceeded);
-    assert_eq!(carts.all_counts().await, [NOTHING; 3]);
-    carts.server.stop().await;
-}
