@@ -22,13 +22,13 @@ pub fn simulation(root: &Path, task: &str, arguments: &[OsString]) -> Result<()>
 }
 
 /// Runs `trials <task> <arguments>` against the programs of this repository, built for it: with the profile `ci`, or that
-/// which `USHER_TRIALS_PROFILE` names.
+/// which `TRIALS_PROFILE` names.
 ///
 /// # Errors
 /// When something does not build, or the trial does not end well.
 pub fn trial(root: &Path, task: &str, arguments: &[OsString]) -> Result<()> {
     let packages = ["server", "cli", "loadgen", "trials"];
-    let profile = std::env::var("USHER_TRIALS_PROFILE").unwrap_or_else(|_| "ci".to_owned());
+    let profile = std::env::var("TRIALS_PROFILE").unwrap_or_else(|_| "ci".to_owned());
     let mut build = cargo(root);
     build.args(["build", "--quiet", "--profile", &profile]).args(packages.iter().flat_map(|name| ["--package", name]));
     finish(&mut build)?;
