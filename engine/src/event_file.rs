@@ -22,6 +22,7 @@
 //! - R1. The file is durable before the change that retires its event is decided, and true at the number that the change
 //!   follows. A file whose event is still there is harmless: the next try replaces it.
 //! - R2. Nothing ever reads it to serve: it is for people and for other programs.
+//! - R3. A file is replaced by one of the same change or a later one, or by one of another future.
 //!
 //! Not here: deciding that an event may be retired (`inventory-core`, `retire.rs`).
 
@@ -38,7 +39,7 @@ use inventory_core::{
     retire::Image,
     slot::{Decision, Slot, SlotConfig, SoldPart},
 };
-use wal::{ReadFile, Storage, write_file_atomically};
+use wal::{LogIdentity, ReadFile, Storage, write_file_atomically};
 
 use crate::{
     engine::Engine,
@@ -264,6 +265,11 @@ impl Engine {
         // One file is written at a time: two of one event would be written aside under one name.
         let _archiving = self.archiving.lock();
         let storage = self.plans.storage();
+        // Two may want an event to go, and the one with the older image be the later one. It will be refused; the file by
+        // which the event goes, or has gone, stays.
+        if a_later_is_there(storage, &self.identity(), key, image.event_seq) {
+            return Ok(event_file(key));
+        }
         let plan = read_encoded(storage, &image.plan)?;
         let Ok(encoded) = encoded(self, key, &plan, image, position) else {
             return Err(PlanStoreError::Invalid(format!("the file of plan {} is damaged", image.plan)));
@@ -272,6 +278,15 @@ impl Engine {
             .map_err(|source| PlanStoreError::Io { file: event_file(key), source })?;
         Ok(event_file(key))
     }
+}
+
+/// Whether there is a file of the event that is of this future and of a later change.
+fn a_later_is_there(storage: &dyn Storage, identity: &LogIdentity, key: EventKey, event_seq: u32) -> bool {
+    let Ok(file) = storage.open_read(&event_file(key)) else { return false };
+    EventFile::read(file.as_ref()).is_ok_and(|there| {
+        let of_log = (there.instance, there.incarnation) == (identity.instance, identity.incarnation);
+        of_log && there.key == key && there.event_seq > event_seq
+    })
 }
 
 /// The file, read back before it is written: what is archived must be readable when nothing else is left.

@@ -145,6 +145,26 @@ fn an_event_that_has_changed_since_its_image_is_not_retired() {
 }
 
 #[test]
+fn an_older_image_that_comes_late_does_not_replace_the_file_of_a_later_one() {
+    let mut world = World::new(1);
+    let key = sold(&mut world);
+    // Two callers: the second one sees a change that the first one's image is without.
+    let (old, at_old) = image(&mut world, key);
+    world.ask(key, sell(7, &[0], "O-2")).result.expect("it is open");
+    let (new, at_new) = image(&mut world, key);
+    world.engine.archive_event(key, &new, at_new).expect("the disk works");
+    world.engine.archive_event(key, &old, at_old).expect("the disk works");
+    assert_eq!(file_of(&world.disk, key).event_seq, new.event_seq);
+    assert_eq!(world.ask(key, retire(1, Some(new.event_seq))).result, Ok(Done::Retired));
+    world.engine.archive_event(key, &old, at_old).expect("the disk works");
+    assert_eq!(file_of(&world.disk, key).sales().len(), 2);
+    // What another future left, or a damaged file, is no reason to keep it.
+    world.disk.put(&event_file(key), b"nothing to keep".to_vec());
+    world.engine.archive_event(key, &new, at_new).expect("the disk works");
+    assert_eq!(file_of(&world.disk, key).event_seq, new.event_seq);
+}
+
+#[test]
 fn what_is_asked_in_the_turn_of_a_retirement_is_answered_when_that_is_durable() {
     let mut world = World::new(1);
     let key = sold(&mut world);
