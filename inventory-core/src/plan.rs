@@ -17,7 +17,7 @@
 //! a plan file (`plan_codec.rs`), stretches by distance (`stretch.rs`), choosing seats (`best_available.rs`).
 
 use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
-use core::ops::Range;
+use core::{fmt, ops::Range};
 
 use hashbrown::HashTable;
 
@@ -244,7 +244,6 @@ pub struct Block {
 }
 
 /// A plan in columns, built once, shared by its events.
-#[derive(Debug)]
 pub struct Plan {
     digest: PlanDigest,
     name: Box<str>,
@@ -273,6 +272,18 @@ pub struct Plan {
     ranking_by_zone: Ranking,
     blocks: Vec<Block>,
     capacity: u32,
+}
+
+impl fmt::Debug for Plan {
+    /// What it is told apart by: its columns say little to a reader, and are long.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan")
+            .field("digest", &format_args!("{}", self.digest))
+            .field("name", &self.name)
+            .field("price_levels", &self.price_levels)
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Many short texts in one allocation.
