@@ -11,11 +11,7 @@ use std::{
 };
 
 use inventory_core::{
-    ids::PlanDigest,
-    limits::{PLAN_BYTES_MAX, PRICE_LEVELS_PER_PLAN_MAX},
-    plan::Plan,
-    plan_codec,
-    slot::Plans,
+    ids::PlanDigest, limits::PLAN_BYTES_MAX, plan::Plan, plan_codec, price_level::give_level, slot::Plans,
 };
 use wal::{ReadFile, Storage, write_file_atomically};
 
@@ -114,27 +110,10 @@ impl PlanStore {
     ) -> Result<Option<Vec<u8>>, PlanStoreError> {
         let encoded = read_encoded(self.storage.as_ref(), digest)?;
         let mut spec = plan_codec::decode_plan(&encoded).map_err(|error| PlanStoreError::Invalid(error.to_string()))?;
-        let known = spec.price_levels.iter().position(|name| **name == *level);
-        let number = known.unwrap_or_else(|| {
-            spec.price_levels.push(level.into());
-            spec.price_levels.len() - 1
-        });
         // A name and its length are all that may come to the file.
-        if number >= PRICE_LEVELS_PER_PLAN_MAX || encoded.len() + level.len() + 8 > PLAN_BYTES_MAX {
+        let fits = encoded.len() + level.len() + 8 <= PLAN_BYTES_MAX;
+        if !fits || !give_level(&mut spec, seats, areas, level) {
             return Ok(None);
-        }
-        let number = u8::try_from(number).expect("a plan has at most 255 levels");
-        let mut named = seats.iter().peekable();
-        let all = spec.sections.iter_mut().flat_map(|section| &mut section.rows).flat_map(|row| &mut row.seats);
-        for (at, seat) in (0..).zip(all) {
-            if named.next_if(|&&index| index == at).is_some() {
-                seat.level = number;
-            }
-        }
-        for &area in areas {
-            if let Some(area) = spec.areas.get_mut(usize::from(area)) {
-                area.level = number;
-            }
         }
         Ok(Some(plan_codec::encode_plan(&spec)))
     }
@@ -360,7 +339,10 @@ mod tests {
         assert_eq!(of(&[0, 2], &[0], "new"), expected);
         assert_eq!(store.get(&old).expect("as it was").price_levels().len(), 2);
 
-        let full = store.put(plan_codec::encode_plan(&spec(PRICE_LEVELS_PER_PLAN_MAX))).expect("a plan").digest();
+        let full = store
+            .put(plan_codec::encode_plan(&spec(inventory_core::limits::PRICE_LEVELS_PER_PLAN_MAX)))
+            .expect("a plan")
+            .digest();
         assert_eq!(store.with_level(&full, &[0], &[], "new").expect("it reads"), None);
         assert!(store.with_level(&full, &[0], &[], "level 254").expect("it reads").is_some());
     }

@@ -11,10 +11,10 @@ use crate::{
     event::Event,
     ids::{EventNumber, PlanDigest, RequestId, TimestampMs},
     kill::by_area,
-    limits::PLAN_TEXT_BYTES_MAX,
+    limits::{PLAN_TEXT_BYTES_MAX, PRICE_LEVELS_PER_PLAN_MAX},
     place::{Moved, PlaceState},
     place_set::PlaceSet,
-    plan::Plan,
+    plan::{Plan, PlanSpec},
     policy::EventState,
     reject::{Field, PlaceInTheWay, Reject},
     slot::{Decision, Plans, Slot, Touched},
@@ -94,6 +94,32 @@ pub fn changed_in(
     Ok((seats, areas))
 }
 
+/// Gives seats, sorted, and areas of a plan the level `name`, by indexes. Whether there is room for it beside the other
+/// levels; nothing is done when there is not.
+pub fn give_level(spec: &mut PlanSpec, seats: &[u32], areas: &[u16], name: &str) -> bool {
+    let known = spec.price_levels.iter().position(|level| **level == *name);
+    let Ok(number) = u8::try_from(known.unwrap_or(spec.price_levels.len())) else { return false };
+    if usize::from(number) >= PRICE_LEVELS_PER_PLAN_MAX {
+        return false;
+    }
+    if known.is_none() {
+        spec.price_levels.push(name.into());
+    }
+    let mut named = seats.iter().peekable();
+    let all = spec.sections.iter_mut().flat_map(|section| &mut section.rows).flat_map(|row| &mut row.seats);
+    for (at, seat) in (0..).zip(all) {
+        if named.next_if(|&&index| index == at).is_some() {
+            seat.level = number;
+        }
+    }
+    for &area in areas {
+        if let Some(area) = spec.areas.get_mut(usize::from(area)) {
+            area.level = number;
+        }
+    }
+    true
+}
+
 /// Whether `new` is `old` with the level `name` for these seats and areas, and nothing else of levels or of sizes.
 fn differs_in_levels(old: &Plan, new: &Plan, seats: &[u32], areas: &[u16], name: &str) -> bool {
     if old.seat_count() != new.seat_count() || old.areas().len() != new.areas().len() {
@@ -142,11 +168,14 @@ impl Slot {
         if !in_the_way.is_empty() {
             return Err(Reject::PlacesInUse { places: in_the_way });
         }
+        // Also when there is no plan: it was the other one that had no room for the level, or no such places.
+        let stale = || Reject::StateMismatch { etag: event.etag() };
+        if command.from != event.plan.digest() {
+            return Err(stale());
+        }
         let plan = command.plan.as_ref().ok_or(Reject::CapacityBudget)?;
-        let is_made_of_it =
-            command.from == event.plan.digest() && differs_in_levels(&event.plan, plan, &seats, &areas, &command.level);
-        if !is_made_of_it {
-            return Err(Reject::StateMismatch { etag: event.etag() });
+        if !differs_in_levels(&event.plan, plan, &seats, &areas, &command.level) {
+            return Err(stale());
         }
         let quantity = |area: u16| event.plan.areas()[usize::from(area)].capacity;
         let touched =
@@ -168,6 +197,7 @@ impl Slot {
     ) {
         let plan = plans.plan(&set.plan);
         let event = self.event_mut(number);
+        probe::sometimes!("price level: places have another", event.plan.digest() != set.plan);
         event.remember_request(now, set.request);
         event.hash ^= event.settings_hash();
         // Seats, areas and what lies where are as before: only levels differ, of which openings know nothing.

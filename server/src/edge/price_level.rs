@@ -76,7 +76,7 @@ pub(crate) async fn set(
 
 /// Whether a refusal may come of the plan being made of one that the event no longer has.
 fn is_of_another_plan(refusal: &Refusal, now: &EventInfo, from: PlanDigest) -> bool {
-    matches!(refusal.reason, Reason::StateMismatch | Reason::CapacityBudget) && now.plan.digest() != from
+    refusal.reason == Reason::StateMismatch && now.plan.digest() != from
 }
 
 /// The event's plan with the level, made durable unless the command only asks. Nothing when the level would be one too
