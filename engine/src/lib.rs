@@ -45,6 +45,8 @@ mod sync;
 mod verify;
 mod version;
 mod view;
+#[cfg(usher_sim)]
+mod witness;
 
 pub use answer::{Answer, CartPart, Done, Refused};
 pub use background::{Pace, step_back};
@@ -64,8 +66,6 @@ pub use repair::{Loss, Repair, RepairError, RepairReport};
 pub use reply::{Lost, Reply, ReplyReceiver, ReplySender, ReplySink, reply_slot};
 pub use router::event_key;
 pub use salvage::NotSaved;
-#[cfg(usher_sim)]
-pub use shard::Judged;
 pub use shard::{Shard, Wake};
 pub use status::{ArchiveStatus, ShardStatus, Status};
 pub use verify::{Verdict, VerifyError, VerifyReport, state_hash, verify};
@@ -74,3 +74,5 @@ pub use inventory_core::ids::TimestampMs;
 // What a starter needs of the log, so that it need not know that there is one.
 pub use view::{AreaCounts, Availability, Counts, EventInfo, EventView, SeatMapSnapshot};
 pub use wal::{CheckpointError, DirLock, FileStorage, OpenError as FolderError, RecoverError, WriteError};
+#[cfg(usher_sim)]
+pub use witness::{Judged, Woke};

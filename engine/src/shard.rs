@@ -40,6 +40,8 @@ use inventory_core::{
 };
 use probe::{buggify, planted, sometimes, tell};
 
+#[cfg(usher_sim)]
+use crate::witness::{Judged, Witness, Woke};
 use crate::{
     abort::AbortOnPanic,
     answer::{Answer, Done, Refused},
@@ -107,9 +109,8 @@ pub struct Shard {
     /// Fingerprints of commands that made the judge panic.
     quarantine: HashSet<u64>,
     carts: Carts,
-    /// In this turn, for a simulation, which sees the steps of carts nowhere else.
     #[cfg(usher_sim)]
-    judged: Vec<Judged>,
+    witness: Witness,
 }
 
 /// A slot with what the shard knows of its events.
@@ -128,18 +129,6 @@ struct SlotState {
     remembers_many: bool,
     /// Floors are not looked at before.
     floors_after: TimestampMs,
-}
-
-/// A command that was judged, and what it came to. For simulations.
-#[cfg(usher_sim)]
-#[derive(Clone, Debug)]
-pub struct Judged {
-    /// Its event.
-    pub key: EventKey,
-    /// The command.
-    pub command: Command,
-    /// Its answer; nothing when nobody wanted one.
-    pub result: Option<Result<Done, Refused>>,
 }
 
 /// What the shard knows of an event.
@@ -271,7 +260,7 @@ impl Shard {
             emptied: Vec::new(),
             quarantine: HashSet::new(),
             #[cfg(usher_sim)]
-            judged: Vec::new(),
+            witness: Witness::default(),
         };
         shard.door().live_holds.store(shard.live_holds, Ordering::Relaxed);
         shard.door().hash.store(shard.hash, Ordering::Relaxed);
@@ -288,14 +277,18 @@ impl Shard {
     /// What the last turn judged, in order.
     #[cfg(usher_sim)]
     pub fn take_judged(&mut self) -> Vec<Judged> {
-        std::mem::take(&mut self.judged)
+        self.witness.take_judged()
+    }
+
+    /// What woke in the last turn, by event, in order.
+    #[cfg(usher_sim)]
+    pub fn take_woke(&mut self) -> Vec<(EventKey, Woke)> {
+        self.witness.take_woke()
     }
 
     #[cfg(usher_sim)]
     fn note_result(&mut self, result: &Result<Done, Refused>) {
-        if let Some(judged) = self.judged.last_mut().filter(|judged| judged.result.is_none()) {
-            judged.result = Some(result.clone());
-        }
+        self.witness.answered(result);
     }
 
     #[cfg(not(usher_sim))]
@@ -313,7 +306,7 @@ impl Shard {
     pub fn turn(&mut self) -> Wake {
         let _guard = AbortOnPanic("a turn");
         #[cfg(usher_sim)]
-        self.judged.clear();
+        self.witness.begin_turn();
         while let Ok(finished) = self.finished.try_recv() {
             self.release(finished);
         }
@@ -514,7 +507,7 @@ impl Shard {
     fn judge(&mut self, envelope: Envelope) {
         let Envelope { key, command, deadline, reply } = envelope;
         #[cfg(usher_sim)]
-        self.judged.push(Judged { key, command: command.clone(), result: None });
+        self.witness.judged(key, command.clone());
         if deadline.is_some_and(|deadline| deadline <= self.now) {
             sometimes!("turn: a command is dropped, its deadline passed");
             self.door().dropped.fetch_add(1, Ordering::Relaxed);
@@ -657,7 +650,13 @@ impl Shard {
         let state = &mut self.slots[at];
         let moves_before = self.open.moves.len();
         let places_before = state.slot.event(event).map_or(0, |there| u64::from(there.plan().capacity()));
+        #[cfg(usher_sim)]
+        let woke = Woke::by(&state.slot, event, &change);
         let applied = state.slot.apply(self.now, event, &change, &self.engine.plans, Some(&mut self.open.moves));
+        #[cfg(usher_sim)]
+        if let Some((key, woke)) = woke {
+            self.witness.woke(key, woke.then(&self.open.moves[moves_before..]));
+        }
         let (created, replanned, updated) = match &change {
             Change::EventCreated(_) => (true, false, false),
             Change::EventUpdated(update) => (false, update.plan.is_some(), true),

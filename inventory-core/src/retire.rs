@@ -101,15 +101,19 @@ impl Slot {
                 let image = Image { event_seq: event.seq, plan: event.plan.digest(), bytes };
                 Ok(Decision::Image { event: event.number, image })
             }
-            Some(seq) if seq == event.seq => {
+            Some(seq) if seq == event.seq || probe::planted!(RetiredStale) => {
                 let request = (retire.request_id, fingerprint);
                 Ok(Decision::Change(event.number, Change::EventRetired(EventRetired { request })))
             }
-            Some(_) => Err(Reject::StateMismatch { etag: event.etag() }),
+            Some(_) => {
+                probe::sometimes!("retire: the event has changed since its image");
+                Err(Reject::StateMismatch { etag: event.etag() })
+            }
         }
     }
 
     pub(crate) fn retire(&mut self, number: EventNumber) -> Applied {
+        probe::sometimes!("retire: an event leaves memory");
         assert_eq!(self.event_mut(number).live_holds, 0, "an event with a live hold is not retired");
         let of_event = self.holds.iter().filter(|(_, entry)| entry.event == number);
         let of_event: Vec<u32> = of_event.map(|(at, _)| at).collect();

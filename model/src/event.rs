@@ -1114,6 +1114,10 @@ impl Event {
         self.holds.values().filter(|hold| is_tombstone(hold) && !hold.ever_paid()).count()
     }
 
+    pub(crate) fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
     pub(crate) fn plan_revision(&self) -> u32 {
         self.plan_revision
     }

@@ -27,7 +27,10 @@ pub mod pick;
 #[cfg(test)]
 mod drawn;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use inventory_core::{
     allocation::AllocationView,
@@ -37,6 +40,7 @@ use inventory_core::{
     command::{Command, CreateEvent},
     ids::{EventKey, HoldId, TimestampMs},
     place::{Admissions, PlaceState, Seats},
+    plan::Plan,
     policy::EventState,
     reject::{Field, Reject},
     slot::{SoldPart, Suggestion, Touched},
@@ -44,6 +48,7 @@ use inventory_core::{
 
 pub use crate::contract::{normal, normal_view};
 use crate::event::Event;
+pub use crate::resting::woke_at_once;
 
 /// What a command that was not refused answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -339,6 +344,12 @@ impl Model {
     #[must_use]
     pub fn plan_revision(&self, key: EventKey) -> u32 {
         self.events.get(&key).map_or(0, Event::plan_revision)
+    }
+
+    /// The event's plan.
+    #[must_use]
+    pub fn plan(&self, key: EventKey) -> Option<&Arc<Plan>> {
+        self.events.get(&key).map(Event::plan)
     }
 
     /// What stands for the etag of the event here: which of the contents it ever had it has now.

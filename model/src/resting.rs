@@ -4,7 +4,11 @@
 //! judges that: only what rests wakes, and no earlier than it began to rest, no later than `cooling_max` after it,
 //! never while it was seen asleep since, and in the order of time.
 
-use inventory_core::{change::Rested, ids::TimestampMs, place::Admission};
+use inventory_core::{
+    change::Rested,
+    ids::TimestampMs,
+    place::{Admission, Move, Moved},
+};
 
 use crate::{
     allocations::{AllocationId, Draws, Source},
@@ -147,6 +151,28 @@ impl Resting {
             }
         }
     }
+}
+
+/// What woke of places that opened when their holds expired: they rested for no time at all, of which the log has no
+/// change. `expired`: what admissions those holds had, as they had them.
+///
+/// # Panics
+/// When admissions opened of which no hold had so many together.
+#[must_use]
+pub fn woke_at_once(now: TimestampMs, opened: &[Move], mut expired: Vec<Admission>) -> Vec<Rested> {
+    let of_move = |one: &Move| {
+        let mut rested = Rested { seats: Vec::new(), admissions: Vec::new() };
+        match one.what {
+            Moved::Seat(seat) => rested.seats.push((now, seat)),
+            Moved::Area { area, quantity } => {
+                let is_it = |entry: &Admission| entry.area == area && u32::from(entry.quantity) == quantity;
+                let at = expired.iter().position(is_it).expect("an entry rests as one");
+                rested.admissions.push((now, expired.remove(at)));
+            }
+        }
+        rested
+    };
+    opened.iter().map(of_move).collect()
 }
 
 impl Event {

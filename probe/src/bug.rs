@@ -61,6 +61,10 @@ pub enum Bug {
     AllocationIgnored,
     /// A cart is sold, and its last event is never told.
     CartHalfApplied,
+    /// An event is retired whatever has changed since the image that was archived.
+    RetiredStale,
+    /// What rested at a checkpoint rests for ever after the next start.
+    RestForEver,
 }
 
 impl Bug {
@@ -95,5 +99,7 @@ impl Bug {
         Bug::OrphanJudgedTwice,
         Bug::AllocationIgnored,
         Bug::CartHalfApplied,
+        Bug::RetiredStale,
+        Bug::RestForEver,
     ];
 }

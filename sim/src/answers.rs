@@ -60,6 +60,8 @@ pub(crate) struct Judged {
     pub(crate) expected: Expected,
     /// Whether it made a change.
     pub(crate) changed: bool,
+    /// How often its event was changed by then.
+    pub(crate) changes: u64,
     /// Where the group lies that last changed what it looked at, if one did since the start.
     pub(crate) depends_on: Option<(u64, u64)>,
 }
@@ -114,6 +116,14 @@ impl World {
             _ => false,
         };
         claim("an answer is what the model says", is_right, || context(judged))?;
+        if let Command::RetireEvent(_) = sent.command {
+            let is_gone = matches!(answer.result, Ok(Done::Retired));
+            claim("an event is retired when it is told so", is_gone == judged.changed, || context(judged))?;
+        }
+        if let Ok(Done::Image(image)) = &answer.result {
+            self.reference.note_image(sent.key, image.event_seq, judged.changes);
+            self.traffic.note_image(sent.key, image.clone(), answer.position);
+        }
         let about_event = !matches!(judged.expected, Expected::Refused(_));
         let (number, depends_on, key) = (judged.number, judged.depends_on, sent.key);
         let kind = kind_of(&sent.command, &answer);

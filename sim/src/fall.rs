@@ -203,6 +203,7 @@ impl World {
         }
         self.tell(|| format!("left: {found:?}"));
         self.reference.rewind(position);
+        self.check_archived()?;
         self.changed.clear();
         self.observed = self.observed.min(position);
         self.note(&[position, found.state_hash]);
@@ -429,6 +430,7 @@ impl World {
             queues: vec![VecDeque::new(); count],
             shard_now: vec![start; count],
             more_due: vec![false; count],
+            woke: vec![Vec::new(); count],
             assigned: report.position,
             position: report.position,
             engine,

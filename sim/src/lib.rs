@@ -26,6 +26,7 @@ mod faults;
 mod fall;
 mod restore;
 mod answers;
+mod archived;
 mod views;
 pub mod violation;
 pub mod run;

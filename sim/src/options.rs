@@ -150,6 +150,10 @@ pub enum Kind {
     SetAside,
     /// They are set aside no longer.
     RemoveAside,
+    /// Places get another price level.
+    Relevel,
+    /// An event leaves memory, in two steps, or is taken off sale before.
+    Retire,
     /// A look at an order, or at a list.
     Look,
     /// A look at a hold.
@@ -192,6 +196,8 @@ impl Kind {
         Kind::Unkill,
         Kind::SetAside,
         Kind::RemoveAside,
+        Kind::Relevel,
+        Kind::Retire,
         Kind::Look,
         Kind::GetHold,
         Kind::Suggest,
@@ -352,7 +358,7 @@ fn weight(kind: Kind, profile: Profile, random: &mut Random) -> u64 {
         Kind::Replace | Kind::ConfirmPart | Kind::ReleasePart | Kind::Reclaim | Kind::EndPayment => 5,
         Kind::SellDirect | Kind::Return | Kind::Exchange | Kind::Kill | Kind::Unkill | Kind::Look => 3,
         Kind::SetAside => 4,
-        Kind::RemoveAside => 2,
+        Kind::RemoveAside | Kind::Relevel | Kind::Retire => 2,
         Kind::Update | Kind::Suggest | Kind::Explain => 4,
         Kind::Disturbed | Kind::Create => 2,
         Kind::Revise => 1,
@@ -361,6 +367,8 @@ fn weight(kind: Kind, profile: Profile, random: &mut Random) -> u64 {
         (Profile::Repeat | Profile::Forget, Kind::Again | Kind::Disturbed) => usual * 6,
         (Profile::Forget, Kind::Release) => usual * 4,
         (Profile::Plans, Kind::Create | Kind::Revise) => usual * 4,
+        // What was archived may be gone from such a device, and another event be at the same number of its changes.
+        (Profile::Misdirect | Profile::Lost | Profile::Liar, Kind::Retire) => 0,
         // Something must be held in every world.
         (_, Kind::HoldSeats | Kind::Create) => usual,
         _ if random.percent(30) => 0,

@@ -13,10 +13,11 @@
 use std::collections::BTreeMap;
 
 use inventory_core::{
-    change::ResumeCause,
+    change::{Rested, ResumeCause},
     command::Command,
     ids::{EventKey, TimestampMs},
     reject::Reject,
+    retire::RetireEvent,
 };
 use model::{Answer, Model, normal};
 
@@ -25,6 +26,8 @@ use model::{Answer, Model, normal};
 enum Step {
     /// Ended what was due in these events.
     Advance(TimestampMs, Vec<EventKey>),
+    /// Places of these events had rested long enough, and no others of theirs.
+    Woke(TimestampMs, Vec<EventKey>, Vec<(EventKey, Rested)>),
     /// Forgot ids up to a floor.
     Floor(EventKey, TimestampMs, bool),
     /// Took a command.
@@ -49,19 +52,44 @@ struct Turn {
     resumed: Option<(TimestampMs, u64)>,
 }
 
+/// A model, and how often it was changed: by the same steps it comes to the same number.
+#[derive(Clone, Debug, Default)]
+struct Led {
+    model: Model,
+    changes: u64,
+}
+
+impl Led {
+    /// What shows that something was due: live holds, and payments.
+    fn live(&self, key: EventKey) -> (usize, usize) {
+        (self.model.live_holds(key).len(), self.model.paying_holds(key))
+    }
+
+    /// Whether anything ended.
+    fn advance(&mut self, now: TimestampMs, key: EventKey) -> bool {
+        let before = self.live(key);
+        self.model.advance(now);
+        let ended = self.live(key) != before;
+        self.changes += u64::from(ended);
+        ended
+    }
+}
+
 /// The models and how they came to be.
 #[derive(Clone, Debug, Default)]
 pub struct Reference {
-    base: BTreeMap<EventKey, Model>,
+    base: BTreeMap<EventKey, Led>,
     base_position: u64,
     base_hash: u64,
     /// What the starts that led to the base gave back, if nothing came after them: a device that lies may take
     /// back that they were complete.
     base_resumed: Vec<(TimestampMs, u64)>,
     timeline: Vec<Turn>,
-    models: BTreeMap<EventKey, Model>,
+    models: BTreeMap<EventKey, Led>,
     /// Steps of the turn that is going on.
     open: Vec<Step>,
+    /// Images of events by number of the last change in them: which of the changes of the model that was.
+    images: BTreeMap<(EventKey, u32), u64>,
 }
 
 /// What stands at a position of the log.
@@ -76,12 +104,21 @@ pub struct Point {
 impl Reference {
     /// The model of an event, which may not have been made.
     pub fn model(&mut self, key: EventKey) -> &Model {
-        self.models.entry(key).or_default()
+        &self.models.entry(key).or_default().model
     }
 
-    /// The events that were made.
+    /// The events that were made and are not retired.
     pub fn events(&self) -> impl Iterator<Item = (EventKey, &Model)> {
-        self.models.iter().filter(|(_, model)| !model.events().is_empty()).map(|(&key, model)| (key, model))
+        self.all().filter(|(_, model)| !model.events().is_empty())
+    }
+
+    /// The events that were retired.
+    pub fn retired(&self) -> impl Iterator<Item = EventKey> {
+        self.all().filter(|(_, model)| model.retired_count() > 0).map(|(key, _)| key)
+    }
+
+    fn all(&self) -> impl Iterator<Item = (EventKey, &Model)> {
+        self.models.iter().map(|(&key, led)| (key, &led.model))
     }
 
     /// The last position, durable or not.
@@ -93,24 +130,28 @@ impl Reference {
     /// Live holds of all events.
     #[must_use]
     pub fn live_holds(&self) -> usize {
-        self.models.iter().map(|(&key, model)| model.live_holds(key).len()).sum()
+        self.all().map(|(key, model)| model.live_holds(key).len()).sum()
     }
 
     /// Events that have live holds.
     #[must_use]
     pub fn events_with_live_holds(&self) -> u64 {
-        self.models.iter().filter(|(key, model)| !model.live_holds(**key).is_empty()).count() as u64
+        self.all().filter(|(key, model)| !model.live_holds(*key).is_empty()).count() as u64
     }
 
     /// Ends what is due in these events, holds and payments. Gives the events of which something ended.
     pub fn advance(&mut self, now: TimestampMs, keys: Vec<EventKey>) -> Vec<EventKey> {
-        let live = |models: &BTreeMap<EventKey, Model>, key: &EventKey| {
-            (models[key].live_holds(*key).len(), models[key].paying_holds(*key))
-        };
-        let before: Vec<(usize, usize)> = keys.iter().map(|key| live(&self.models, key)).collect();
-        self.step(Step::Advance(now, keys.clone()));
-        let ended = |(key, before): &(EventKey, (usize, usize))| live(&self.models, key) != *before;
-        keys.into_iter().zip(before).filter(ended).map(|(key, _)| key).collect()
+        let ended = keys.iter().copied().filter(|&key| self.models.entry(key).or_default().advance(now, key)).collect();
+        self.open.push(Step::Advance(now, keys));
+        ended
+    }
+
+    /// These places of the events have woken, and no others that were to.
+    ///
+    /// # Panics
+    /// When one of them could not.
+    pub fn wake(&mut self, now: TimestampMs, keys: Vec<EventKey>, woke: Vec<(EventKey, Rested)>) {
+        self.step(Step::Woke(now, keys, woke));
     }
 
     /// Forgets ids.
@@ -121,13 +162,24 @@ impl Reference {
     /// Whether a command would make a change.
     #[must_use]
     pub fn would_change(&self, now: TimestampMs, key: EventKey, command: &Command) -> bool {
-        let mut model = self.models.get(&key).cloned().unwrap_or_default();
+        let mut model = self.models.get(&key).cloned().unwrap_or_default().model;
         matches!(model.execute(now, key, command), Ok(Answer::Hold { replayed: false, .. }))
     }
 
     /// Judges a command and makes it true. Its answer, and whether it made a change.
     pub fn execute(&mut self, now: TimestampMs, key: EventKey, command: &Command) -> (Result<Answer, Reject>, bool) {
-        let model = self.models.entry(key).or_default();
+        let led = self.models.entry(key).or_default();
+        let model = &mut led.model;
+        if let Command::RetireEvent(retire) = command
+            && let Some(archived_seq) = retire.archived_seq
+            && self.images.get(&(key, archived_seq)) != Some(&led.changes)
+        {
+            // All else comes before: what it has to say is the same for an image of now.
+            let asked = RetireEvent { archived_seq: None, ..retire.clone() };
+            let answer = normal(model.execute(now, key, &Command::RetireEvent(asked)));
+            let is_stale = answer.is_ok() && !retire.validate_only;
+            return (if is_stale { Err(Reject::StateMismatch { etag: model.etag(key) }) } else { answer }, false);
+        }
         let paying = model.paying_holds(key);
         let answer = normal(model.execute(now, key, command));
         let changes = match (&answer, command) {
@@ -135,6 +187,7 @@ impl Reference {
             // One that ends nothing answers like one that does.
             (Ok(_), Command::EndPayment(_)) => model.paying_holds(key) != paying,
             (Ok(_), Command::UpdateEvent(update)) if update.validate_only => false,
+            (Ok(_), Command::RetireEvent(retire)) => !retire.validate_only && retire.archived_seq.is_some(),
             (Ok(Answer::Touched { .. }), command) if only_asks(command) => false,
             (Ok(Answer::Hold { replayed, .. } | Answer::Event { replayed } | Answer::Touched { replayed, .. }), _) => {
                 !replayed
@@ -142,16 +195,36 @@ impl Reference {
             (Ok(_) | Err(_), _) => false,
         };
         if changes {
+            led.changes += 1;
             self.open.push(Step::Command(now, key, Box::new(command.clone())));
         }
         (answer, changes)
     }
 
+    /// How often an event was changed.
+    #[must_use]
+    pub fn changes(&self, key: EventKey) -> u64 {
+        self.models.get(&key).map_or(0, |led| led.changes)
+    }
+
+    /// The image of an event was told: the number of its last change, and how often the model was changed by then.
+    pub fn note_image(&mut self, key: EventKey, event_seq: u32, changes: u64) {
+        self.images.insert((key, event_seq), changes);
+    }
+
+    /// Another future: its events are not those of which images were told.
+    pub fn forget_images(&mut self) {
+        self.images.clear();
+    }
+
     /// Ends the turn: its group leads to `end`.
     pub fn end_turn(&mut self, shard: usize, end: u64, hash: u64, is_partial: bool) {
         let steps = std::mem::take(&mut self.open);
-        // Without a change nothing is to be done again: what is forgotten is forgotten by time.
-        if end > self.position() {
+        let was_partial =
+            self.timeline.iter().rev().find(|turn| turn.shard == Some(shard)).is_some_and(|turn| turn.is_partial);
+        // Without a change nothing is to be done again: what is forgotten is forgotten by time. But a turn that finds
+        // nothing left of a mass is where that has ended.
+        if end > self.position() || was_partial {
             self.timeline.push(Turn { end, hash: Some(hash), shard: Some(shard), is_partial, steps, resumed: None });
         }
     }
@@ -162,7 +235,7 @@ impl Reference {
         if position == self.base_position {
             return Some(Point { hash: Some(self.base_hash), is_partial: false });
         }
-        let turns = &self.timeline[..=self.timeline.iter().position(|turn| turn.end == position)?];
+        let turns = &self.timeline[..=self.timeline.iter().rposition(|turn| turn.end == position)?];
         let latest: BTreeMap<_, _> = turns.iter().map(|turn| (turn.shard, turn.is_partial)).collect();
         Some(Point { hash: turns.last()?.hash, is_partial: latest.values().any(|&is_partial| is_partial) })
     }
@@ -250,22 +323,40 @@ fn only_asks(command: &Command) -> bool {
         Command::Unkill(unkill) => unkill.validate_only,
         Command::SetAllocation(set) => set.validate_only,
         Command::RemoveAllocation(remove) => remove.validate_only,
-        Command::RetireEvent(retire) => retire.validate_only,
+        Command::SetPriceLevel(set) => set.validate_only,
         _ => false,
     }
 }
 
-fn apply(models: &mut BTreeMap<EventKey, Model>, step: &Step) {
+fn apply(models: &mut BTreeMap<EventKey, Led>, step: &Step) {
     match step {
         Step::Advance(now, keys) => {
             for key in keys {
-                models.entry(*key).or_default().advance(*now);
+                models.entry(*key).or_default().advance(*now, *key);
             }
         }
-        Step::Floor(key, floor, also_paid) => models.entry(*key).or_default().raise_floor(*key, *floor, *also_paid),
-        Step::Command(now, key, command) => {
-            let _ = models.entry(*key).or_default().execute(*now, *key, command);
+        Step::Woke(now, keys, woke) => {
+            for key in keys {
+                let led = models.entry(*key).or_default();
+                led.model.wake(*now, woke);
+                led.changes += u64::from(woke.iter().any(|(of, _)| of == key));
+            }
         }
-        Step::Resume(shift_ms, cause) => models.values_mut().for_each(|model| model.resume(*shift_ms, *cause)),
+        Step::Floor(key, floor, also_paid) => {
+            let led = models.entry(*key).or_default();
+            led.model.raise_floor(*key, *floor, *also_paid);
+            led.changes += 1;
+        }
+        Step::Command(now, key, command) => {
+            let led = models.entry(*key).or_default();
+            let _ = led.model.execute(*now, *key, command);
+            led.changes += 1;
+        }
+        Step::Resume(shift_ms, cause) => {
+            for (key, led) in models {
+                led.changes += u64::from(!led.model.live_holds(*key).is_empty());
+                led.model.resume(*shift_ms, *cause);
+            }
+        }
     }
 }

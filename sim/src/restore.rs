@@ -61,6 +61,8 @@ impl World {
         self.batch_ends = vec![position];
         self.found = (position, made.state_hash);
         self.changed.clear();
+        self.reference.forget_images();
+        self.traffic.forget_images();
         self.note(&[position, made.state_hash]);
         Ok(())
     }
@@ -92,7 +94,9 @@ impl World {
 
 fn rebuild_until(whole: &MemoryStorage, position: u64) -> Result<Rebuild, String> {
     let plans = whole.list(engine::PLANS_DIR).unwrap_or_default();
-    let plans = plans.iter().filter_map(|name| whole.contents(&format!("{}/{name}", engine::PLANS_DIR)));
+    // One that a fall has left aside is no plan yet.
+    let plans = plans.iter().filter(|name| name.ends_with(".plan"));
+    let plans = plans.filter_map(|name| whole.contents(&format!("{}/{name}", engine::PLANS_DIR)));
     let identity = recover(whole, RecoverFrom::start(), &mut |_| Ok(())).map_err(|error| error.to_string())?.identity;
     let identity = identity.ok_or("there is no log")?;
     let mut rebuild = Rebuild::from_start(identity, plans.collect()).map_err(|error| error.to_string())?;

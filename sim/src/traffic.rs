@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use engine::event_key;
+use engine::{PlanStore, event_key};
 use inventory_core::{
     allocation::{AllocationKeys, RemoveAllocation, SetAllocation},
     change::HoldView,
@@ -17,13 +17,16 @@ use inventory_core::{
     },
     direct_sale::{NamedPlaces, SellDirect},
     giving_back::{Exchange, ReturnPlaces, ReturnTo, Take},
-    ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, RequestId, TimestampMs},
+    ids::{CustomerKey, EventId, EventKey, HoldId, OrderRef, PlanDigest, RequestId, TimestampMs},
     kill::{Kill, Unkill},
     order::{List, Listed},
     place::{Admission, PlaceState},
     place_set::{AdmissionsNamed, PlaceSet},
-    plan::Plan,
+    plan::{Plan, PlanSpec},
+    plan_codec::encode_plan,
     policy::{EventState, LevelLimit, Limits, OrphanRule, Policies, Settings, SharedQuota},
+    price_level::{SetPriceLevel, changed_in, give_level},
+    retire::{Image, RetireEvent},
 };
 
 use crate::{
@@ -36,12 +39,17 @@ use crate::{
 const REMEMBERED_MAX: usize = 80;
 /// Holds of an event that are asked about.
 const IDS_MAX: usize = 40;
+/// Images of an event that an edge may still be about to archive.
+const IMAGES_MAX: usize = 3;
 
 /// What buyers and operators know.
 #[derive(Debug, Default)]
 pub struct Traffic {
     /// By variant.
     pub plans: BTreeMap<u64, Arc<Plan>>,
+    /// Of every plan that an event may have.
+    pub specs: BTreeMap<PlanDigest, PlanSpec>,
+    images: BTreeMap<EventKey, VecDeque<(Image, u64)>>,
     ids: BTreeMap<EventKey, Vec<HoldId>>,
     requests: Vec<RequestId>,
     attempts: BTreeMap<HoldId, Vec<RequestId>>,
@@ -100,6 +108,36 @@ impl Traffic {
     }
 }
 
+impl Traffic {
+    /// An image of an event was told, true at this position.
+    pub fn note_image(&mut self, key: EventKey, image: Image, position: u64) {
+        let images = self.images.entry(key).or_default();
+        images.retain(|(known, _)| known.event_seq != image.event_seq);
+        if images.len() == IMAGES_MAX {
+            images.pop_front();
+        }
+        images.push_back((image, position));
+    }
+
+    /// An image of an event, and where it is true, by the number of its last change.
+    #[must_use]
+    pub fn image(&self, key: EventKey, event_seq: u32) -> Option<&(Image, u64)> {
+        self.images.get(&key)?.iter().find(|(image, _)| image.event_seq == event_seq)
+    }
+
+    /// Another future has begun: no edge lives on from the other.
+    pub fn forget_images(&mut self) {
+        self.images.clear();
+    }
+
+    /// A plan that an edge makes of another.
+    fn make_plan(&mut self, spec: PlanSpec) -> Option<Arc<Plan>> {
+        let plan = PlanStore::built(&encode_plan(&spec)).ok()?;
+        self.specs.insert(plan.digest(), spec);
+        Some(plan)
+    }
+}
+
 struct Asker<'a> {
     traffic: &'a mut Traffic,
     random: &'a mut Random,
@@ -130,6 +168,7 @@ impl Asker<'_> {
             orphan_rule: *self.random.pick(&[OrphanRule::Off, OrphanRule::Lenient, OrphanRule::Strict]),
             abandon_credits_max: *self.random.pick(&[0, 0, 1, 3]),
             abandon_refill_s: *self.random.pick(&[1, 20, 600]),
+            cooling_s_max: self.cooling_s_max(),
             ..Policies::default()
         };
         // Sent again, the content must be the same: it depends on the number alone, mostly.
@@ -179,7 +218,9 @@ impl Asker<'_> {
                 Command::Unkill(unkill) => unkill.places.seats.truncate(1),
                 Command::SetAllocation(set) => set.key = "another".into(),
                 Command::RemoveAllocation(remove) => remove.key = "another".into(),
-                Command::SetPriceLevel(set) => set.level = "another".into(),
+                Command::SetPriceLevel(set) => {
+                    **set = SetPriceLevel { request_id: set.request_id, ..self.set_price_level(key)? };
+                }
                 Command::ListAllocations => {}
                 Command::GetOrder(order) => *order = self.order()?,
                 Command::List(list) => list.what = Listed::Holds,
@@ -227,6 +268,8 @@ impl Asker<'_> {
             | Kind::SetAside
             | Kind::RemoveAside
             | Kind::Look => self.house(kind, key)?,
+            Kind::Relevel => Command::SetPriceLevel(Box::new(self.set_price_level(key)?)),
+            Kind::Retire => self.retire(key),
             Kind::Suggest => Command::Suggest(Box::new(Suggest {
                 allocations: self.keys(),
                 best: self.best(),
@@ -425,6 +468,58 @@ impl Asker<'_> {
         })
     }
 
+    /// With the plan that the edge would make of the present one.
+    fn set_price_level(&mut self, key: EventKey) -> Option<SetPriceLevel> {
+        let places = self.place_set(key);
+        let level: Box<str> = (*self.random.pick(&["gold", "silver", "silver", "bronze", "copper"])).into();
+        let model = self.reference.model(key);
+        let now = Arc::clone(model.plan(key)?);
+        let plan = match changed_in(&places, &now, model.plan_revision(key), &level) {
+            Ok((seats, areas)) if seats.is_empty() && areas.is_empty() => Some(Arc::clone(&now)),
+            Ok((seats, areas)) => {
+                let mut spec = self.traffic.specs.get(&now.digest())?.clone();
+                if give_level(&mut spec, &seats, &areas, &level) { self.traffic.make_plan(spec) } else { None }
+            }
+            // It goes as it is: the shard says what is wrong.
+            Err(_) => None,
+        };
+        Some(SetPriceLevel {
+            request_id: self.request(),
+            places,
+            level,
+            from: now.digest(),
+            plan,
+            expected_state: self.random.percent(5).then_some(EventState::OnSale),
+            validate_only: self.random.percent(5),
+        })
+    }
+
+    /// A step on the way out of memory: off sale, the image, and out with the number of an image that an edge has got.
+    fn retire(&mut self, key: EventKey) -> Command {
+        let seqs: Vec<u32> =
+            self.traffic.images.get(&key).into_iter().flatten().map(|(image, _)| image.event_seq).collect();
+        // A world without events has little to do.
+        let may_go = self.reference.events().count() > 1 || self.random.percent(20);
+        let archived_seq =
+            if seqs.is_empty() || !may_go || self.random.percent(20) { None } else { Some(*self.random.pick(&seqs)) };
+        if archived_seq.is_none() && self.random.percent(40) {
+            let state = Some(*self.random.pick(&[EventState::OffSale, EventState::OffSale, EventState::Cancelled]));
+            return Command::UpdateEvent(Box::new(UpdateEvent { state, ..UpdateEvent::default() }));
+        }
+        Command::RetireEvent(RetireEvent {
+            request_id: self.request(),
+            archived_seq,
+            expected_state: self.random.percent(5).then_some(EventState::OffSale),
+            validate_only: self.random.percent(5),
+        })
+    }
+
+    /// Without the probes nobody tells what has rested: then nothing rests.
+    fn cooling_s_max(&mut self) -> u32 {
+        let cooling_s_max = *self.random.pick(&[0, 0, 0, 1, 20, 600]);
+        if cfg!(usher_sim) { cooling_s_max } else { 0 }
+    }
+
     fn allocation_key(&mut self) -> Box<str> {
         (*self.random.pick(&["fans", "fans", "agent", "sponsor"])).into()
     }
@@ -515,7 +610,8 @@ impl Asker<'_> {
             return Some(update);
         }
         let _ = key;
-        match self.random.below(16) {
+        match self.random.below(18) {
+            16..=17 => update.policies.cooling_s_max = Some(self.cooling_s_max()),
             12 => update.policies.abandon_credits_max = Some(*self.random.pick(&[0, 1, 2])),
             13 => update.policies.abandon_refill_s = Some(*self.random.pick(&[1, 20, 600])),
             14 => update.level_limits = Some(self.level_limits()),

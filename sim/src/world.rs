@@ -15,13 +15,16 @@ use std::{
 use engine::{Checkpointer, Committer, Engine, ManualClock, Refused, Reply, Shard};
 use inventory_core::{
     cart::CartStep,
+    change::Rested,
     command::Command,
     ids::{EventKey, TimestampMs},
     plan_codec::encode_plan,
+    retire::RetireEvent,
 };
 
 use crate::{
     answers::{Expected, Inbox, Sent},
+    archived::Archived,
     disk::SimDisk,
     fall::Fall,
     house,
@@ -71,6 +74,8 @@ pub(crate) struct Running {
     pub(crate) shard_now: Vec<TimestampMs>,
     /// Shards in the middle of a mass of expiries: time must stand still for the model to follow.
     pub(crate) more_due: Vec<bool>,
+    /// What each shard has woken since it last was through with all that was due.
+    pub(crate) woke: Vec<Vec<(EventKey, Rested)>>,
     /// The last position given out.
     pub(crate) assigned: u64,
     /// The position at the start.
@@ -112,6 +117,8 @@ pub struct World {
     pub(crate) incarnation: u64,
     /// A restore that no start has answered yet.
     pub(crate) restored: Option<Restored>,
+    /// What retired events were when they went.
+    pub(crate) archived: BTreeMap<EventKey, Archived>,
     /// Segments of the other future.
     pub(crate) old_segments: Vec<(String, Vec<u8>)>,
     /// Tells everything that happens, for whoever looks at one seed.
@@ -144,6 +151,7 @@ impl World {
             answers_by_kind: BTreeMap::new(),
             incarnation: 1,
             restored: None,
+            archived: BTreeMap::new(),
             old_segments: Vec::new(),
             is_told: false,
             options,
@@ -183,7 +191,7 @@ impl World {
     #[must_use]
     pub fn digest(&self) -> u64 {
         let mut digest = self.trace;
-        for dir in ["", engine::PLANS_DIR] {
+        for dir in ["", engine::PLANS_DIR, engine::RETIRED_DIR] {
             for name in wal::Storage::list(self.disk.folder(), dir).unwrap_or_default() {
                 let path = if dir.is_empty() { name } else { format!("{dir}/{name}") };
                 digest = fold(digest, path.as_bytes());
@@ -355,22 +363,12 @@ impl World {
 
     /// Gives a command to the engine. Whether it was taken.
     pub(crate) fn submit(&mut self, wish: Wish, deadline: Option<TimestampMs>) -> Result<bool, Violation> {
-        let Some(running) = &mut self.running else { return Ok(false) };
+        if self.running.is_none() {
+            return Ok(false);
+        }
         let Wish { key, command } = wish;
-        let plan = match &command {
-            Command::CreateEvent(create) => Some(&create.plan),
-            Command::UpdateEvent(update) => update.plan.as_ref(),
-            _ => None,
-        };
-        if let Some(plan) = plan
-            && running.engine.plans().get(&plan.digest()).is_none()
-        {
-            // The edge makes the plan durable first.
-            let variant = self.traffic.plans.iter().find(|(_, known)| known.digest() == plan.digest());
-            let Some((&variant, _)) = variant else { return Ok(false) };
-            if running.engine.plans().put(encode_plan(&house::plan(&self.options, variant))).is_err() {
-                return self.down_if_off().map(|()| false);
-            }
+        if !self.prepare(key, &command)? {
+            return Ok(false);
         }
         let running = self.running.as_mut().expect("it was running a moment ago");
         let shard = running.engine.shard_of(key);
@@ -395,6 +393,31 @@ impl World {
             }
             Err(refused) => Err(Violation { claim: "a serving engine takes commands", seen: format!("{refused:?}") }),
         }
+    }
+
+    /// What the edge makes durable before it sends a command: a plan, the file of an event. Whether it did.
+    fn prepare(&mut self, key: EventKey, command: &Command) -> Result<bool, Violation> {
+        let Some(running) = &self.running else { return Ok(false) };
+        let plans = running.engine.plans();
+        let plan = match command {
+            Command::CreateEvent(create) => Some(&create.plan),
+            Command::UpdateEvent(update) => update.plan.as_ref(),
+            Command::SetPriceLevel(set) => set.plan.as_ref(),
+            _ => None,
+        };
+        let is_done = match (plan, command) {
+            (Some(plan), _) if plans.get(&plan.digest()).is_none() => {
+                let Some(spec) = self.traffic.specs.get(&plan.digest()) else { return Ok(false) };
+                plans.put(encode_plan(spec)).is_ok()
+            }
+            (None, Command::RetireEvent(RetireEvent { archived_seq: Some(seq), .. })) => {
+                // Without an image the number is one of another future.
+                let Some((image, position)) = self.traffic.image(key, *seq) else { return Ok(false) };
+                running.engine.archive_event(key, image, *position).is_ok()
+            }
+            _ => true,
+        };
+        if is_done { Ok(true) } else { self.down_if_off().map(|()| false) }
     }
 
     fn pass_time(&mut self) {
@@ -506,9 +529,15 @@ impl World {
             let end = running.assigned;
             let is_partial = told.iter().any(|(what, ..)| *what == "more due");
             running.more_due[shard] = is_partial;
+            let woke = woke(&mut running.shards[shard], now);
+            self.changed.extend(woke.iter().map(|(key, _)| (*key, (begin, end))));
+            running.woke[shard].extend(woke);
+            // A mass that is half ended is judged when it has ended.
+            let woke = if is_partial { None } else { Some(std::mem::take(&mut running.woke[shard])) };
             let hash = after.shards.iter().fold(0, |hash, shard| hash ^ shard.hash);
             self.counts.changes += changes;
-            self.judge_turn(shard, now, &tags, (begin, end), before.storage_low, &told);
+            self.judge_due(shard, now, (begin, end), woke);
+            self.judge_turn(now, &tags, (begin, end), before.storage_low, &told);
             self.reference.end_turn(shard, end, hash, is_partial);
             self.note(&[shard as u64, now.0, count as u64, end, hash]);
             self.tell(|| format!("turn of shard {shard}: {count} commands, changes {begin}..={end}, told {told:?}"));
@@ -517,22 +546,32 @@ impl World {
         Ok(wake.again)
     }
 
-    /// The model's side of a turn.
+    /// The model's side of what was due: all of it, though the shard may be in the middle of it, when nothing is told of
+    /// what woke.
+    fn judge_due(&mut self, shard: usize, now: TimestampMs, group: (u64, u64), woke: Option<Vec<(EventKey, Rested)>>) {
+        let engine = Arc::clone(&self.running.as_ref().expect("it has just turned").engine);
+        let keys: Vec<EventKey> =
+            self.reference.events().map(|(key, _)| key).filter(|&key| engine.shard_of(key) == shard).collect();
+        for key in self.reference.advance(now, keys.clone()) {
+            self.changed.insert(key, group);
+        }
+        if let Some(mut woke) = woke {
+            probe::sometimes!("world: places have rested and woke", !woke.is_empty());
+            // What rested for no time at all is told where its hold expired.
+            woke.sort_by_key(|(_, rested)| first_of(rested));
+            self.reference.wake(now, keys, woke);
+        }
+    }
+
+    /// The model's side of the commands of a turn.
     fn judge_turn(
         &mut self,
-        shard: usize,
         now: TimestampMs,
         tags: &[usize],
         (begin, end): (u64, u64),
         storage_low: bool,
         told: &[Told],
     ) {
-        let engine = Arc::clone(&self.running.as_ref().expect("it has just turned").engine);
-        let keys: Vec<EventKey> =
-            self.reference.events().map(|(key, _)| key).filter(|&key| engine.shard_of(key) == shard).collect();
-        for key in self.reference.advance(now, keys) {
-            self.changed.insert(key, (begin, end));
-        }
         let mut floors: Vec<(EventKey, TimestampMs, bool)> = told
             .iter()
             .filter(|(what, ..)| matches!(*what, "floor" | "floor of paid"))
@@ -566,7 +605,11 @@ impl World {
                     Expected::NoRoom
                 } else {
                     let answer;
+                    let last = Archived::of(&command, self.reference.model(key), key);
                     (answer, changed) = self.reference.execute(now, key, &command);
+                    if let Some(last) = last.filter(|_| changed) {
+                        self.archived.insert(key, last);
+                    }
                     if changed {
                         self.changed.insert(key, (begin, end));
                     }
@@ -576,9 +619,10 @@ impl World {
             self.judged += 1;
             self.tell(|| format!("   {:?} {command:?}\n      -> {expected:?}", key.0));
             let depends_on = self.changed.get(&key).copied();
+            let changes = self.reference.changes(key);
             let sent = &mut self.sent[tag];
             sent.judged =
-                Some(crate::answers::Judged { number: self.judged, time: now, expected, changed, depends_on });
+                Some(crate::answers::Judged { number: self.judged, time: now, expected, changed, changes, depends_on });
         }
     }
 
@@ -646,7 +690,9 @@ impl World {
             if self.traffic.plans.contains_key(&variant) {
                 continue;
             }
-            if let Ok(plan) = running.engine.plans().put(encode_plan(&house::plan(&self.options, variant))) {
+            let spec = house::plan(&self.options, variant);
+            if let Ok(plan) = running.engine.plans().put(encode_plan(&spec)) {
+                self.traffic.specs.insert(plan.digest(), spec);
                 self.traffic.plans.insert(variant, plan);
             }
         }
@@ -672,6 +718,30 @@ fn may_be_batched(a: &Wish, b: &Wish) -> bool {
         _ => None,
     };
     a.key == b.key && kind(a).is_some() && kind(a) == kind(b)
+}
+
+/// What woke in the last turn of a shard.
+#[cfg(usher_sim)]
+fn woke(shard: &mut Shard, now: TimestampMs) -> Vec<(EventKey, Rested)> {
+    let of_change = |(key, woke)| {
+        let rested = match woke {
+            engine::Woke::Rested(rested) => vec![rested],
+            engine::Woke::AtOnce { admissions, moves } => model::woke_at_once(now, &moves, admissions),
+        };
+        rested.into_iter().map(move |rested| (key, rested))
+    };
+    shard.take_woke().into_iter().flat_map(of_change).collect()
+}
+
+/// When the first of them was to wake.
+fn first_of(rested: &Rested) -> Option<TimestampMs> {
+    let seats = rested.seats.iter().map(|(until, _)| *until);
+    seats.chain(rested.admissions.iter().map(|(until, _)| *until)).min()
+}
+
+#[cfg(not(usher_sim))]
+fn woke(_: &mut Shard, _: TimestampMs) -> Vec<(EventKey, Rested)> {
+    Vec::new()
 }
 
 pub(crate) type Told = (&'static str, u64, u64);

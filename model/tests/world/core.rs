@@ -12,7 +12,7 @@ use inventory_core::{
     ids::{EventKey, EventNumber, HoldId, PlanDigest, SlotIndex, TimestampMs},
     image,
     order::List,
-    place::{Admission, Move, Moved, PlaceState},
+    place::{Move, Moved, PlaceState},
     plan::Plan,
     reject::Reject,
     retire::{Image, RetireEvent},
@@ -234,7 +234,7 @@ impl Core {
             let expires = matches!(change, Change::Expired(_)) && rests;
             let moves = self.apply(now, number, change);
             if expires {
-                woke_at_once.extend(moves.iter().map(|one| (key, at_once(now, *one, &mut expired))));
+                woke_at_once.extend(model::woke_at_once(now, &moves, expired).into_iter().map(|one| (key, one)));
             }
         }
         if let Some(twin) = &mut self.twin {
@@ -438,20 +438,6 @@ fn image_of(slot: &Slot) -> Vec<u8> {
     let mut bytes = Vec::new();
     image::encode_slot(slot, &mut bytes);
     bytes
-}
-
-/// What opened when its hold expired rested for no time at all, of which the log has no change.
-fn at_once(now: TimestampMs, one: Move, expired: &mut Vec<Admission>) -> Rested {
-    let mut rested = Rested { seats: Vec::new(), admissions: Vec::new() };
-    match one.what {
-        Moved::Seat(seat) => rested.seats.push((now, seat)),
-        Moved::Area { area, quantity } => {
-            let is_it = |entry: &Admission| entry.area == area && u32::from(entry.quantity) == quantity;
-            let at = expired.iter().position(is_it).expect("an entry rests as one");
-            rested.admissions.push((now, expired.remove(at)));
-        }
-    }
-    rested
 }
 
 /// From the first page to the last, on which each stands once.
