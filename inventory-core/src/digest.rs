@@ -3,7 +3,7 @@
 //!
 //! The mixer is the finalizer of SplitMix64 (Steele, Lea and Flood, 2014, with Stafford's variant
 //! 13 constants). It is no defence against an adversary: tables whose keys callers choose are
-//! seeded with a secret of the instance (`hold.rs`).
+//! seeded with a secret of the instance (`holds.rs`).
 //!
 //! Not here: checksums of files and plans (crates `wal` and `engine`).
 

@@ -9,7 +9,6 @@ use crate::{
     best_available::Arrangement,
     change::{Change, HoldCause, HoldState, SoldDirect},
     command::{AdmissionWanted, Hold},
-    decide::{admit, areas_of, blocking, explicit_seats},
     digest::Hasher,
     event::Event,
     hold::Entry,
@@ -21,6 +20,7 @@ use crate::{
     reject::{Field, Reject},
     rules::Bundle,
     slot::{Decision, Slot, Touched, merged},
+    taking::{admit, areas_of, blocking, explicit_seats},
 };
 
 /// Places that are named one by one, with the kinds of their buyers.

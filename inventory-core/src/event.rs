@@ -21,7 +21,7 @@ use crate::{
     command::hash_settings,
     digest::{Hasher, mix},
     giving_back::RETURNED,
-    hold::NIL,
+    holds::NIL,
     ids::{CustomerKey, EventId, EventKey, EventNumber, RequestId, TimestampMs},
     limits::{ID_AHEAD_MS_MAX, KILL_REASONS_PER_EVENT_MAX, OPS_REQUESTS_PER_EVENT_MAX},
     openings::Openings,

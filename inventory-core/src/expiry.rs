@@ -13,7 +13,7 @@
 //! Not here: what happens when a hold is due (`decide.rs`, `apply.rs`); a clock (nowhere).
 
 use crate::{
-    hold::{Holds, NIL},
+    holds::{Holds, NIL},
     ids::TimestampMs,
 };
 

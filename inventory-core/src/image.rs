@@ -44,9 +44,8 @@ use crate::{
     cart::Cart,
     change::{HoldCause, HoldState},
     codec::{hold_id, put_cart, put_settings, read_cart, request, request_id, settings, tags},
-    decide::unsold_count,
     event::{AreaCounts, Event, OpsRequest},
-    hold::{Entry, Payments, Sales},
+    hold::{Entry, Payments, Sales, unsold_count},
     ids::{CustomerKey, EventId, EventKey, EventNumber, OrderRef, PlanDigest, RequestId, SlotIndex, TimestampMs},
     kill::check_reason,
     limits::{

@@ -8,10 +8,10 @@ use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 
 use crate::{
     change::{Change, HoldCause, HoldState, Killed, Unkilled},
-    decide::{NAMED_MAX, unsold_count},
+    decide::NAMED_MAX,
     digest::Hasher,
     event::Event,
-    hold::mark,
+    hold::{mark, unsold_count},
     ids::{EventNumber, HoldId, RequestId, TimestampMs},
     limits::{HOLDS_PER_KILL_MAX, KILL_REASON_BYTES_MAX},
     place::{Move, Moved, PlaceState},

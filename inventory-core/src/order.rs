@@ -3,13 +3,13 @@
 //! A list goes through the memory of holds from where it stopped: what is there all the while is told once, and no page
 //! costs more than a turn has. A cursor is good for this memory only.
 //!
-//! Not here: the index of orders (`hold.rs`).
+//! Not here: the index of orders (`holds.rs`).
 
 use alloc::vec::Vec;
 
 use crate::{
-    decide::{view, without_sources},
     event::Event,
+    hold_view::{view, without_sources},
     ids::{HoldId, OrderRef},
     place::{Admission, Seat},
     reject::Reject,

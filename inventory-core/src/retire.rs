@@ -14,7 +14,7 @@ use crate::{
     digest::Hasher,
     event::Event,
     expiry::NO_BUCKET,
-    hold::Holds,
+    holds::Holds,
     ids::{EventKey, EventNumber, PlanDigest, RequestId, TimestampMs},
     image::encode_alone,
     limits::RETIRED_EVENTS_PER_SLOT_MAX,

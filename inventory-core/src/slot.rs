@@ -1,7 +1,7 @@
 //! A slot: the events whose key has one low byte, with their holds. What a shard owns, a run of the
 //! log names, and a checkpoint writes.
 //!
-//! Invariants, checked by [`Slot::assert_valid`] beside those of `event.rs` and `hold.rs`:
+//! Invariants, checked by [`Slot::assert_valid`] beside those of `event.rs` and `holds.rs`:
 //!
 //! - S1. Event numbers are dense from 0 in order of creation and never reused. Of a retired event its number and its
 //!   key are left.
@@ -25,11 +25,12 @@ use crate::{
     best_available::Arrangement,
     cart::{Asking, DueCart, Verdict},
     change::{Change, Held, HoldView, ResumeCause, Resumed},
-    decide::view,
     digest::mix,
     event::Event,
     expiry::{NO_BUCKET, Wheel},
-    hold::{Entry, Holds, NIL},
+    hold::Entry,
+    hold_view::view,
+    holds::{Holds, NIL},
     ids::{CustomerKey, EventKey, EventNumber, HoldId, OrderRef, PlanDigest, SlotIndex, TimestampMs},
     limits::{EXPIRED_HOLDS_PER_CHANGE_MAX, ID_FLOOR_LAG_MS_MIN},
     place::{Admissions, PlaceState, SOLD, Seat, Seats},
