@@ -16,6 +16,7 @@ use super::{
     orders::{Came, ask, foreign_answer},
     refusal::{Asked, Refusable, Refusal},
     state::Edge,
+    touching::{Sent, Touching, touch, under_places},
 };
 
 /// Sets places aside.
@@ -24,13 +25,13 @@ pub(crate) async fn set(
     time: Option<CallTime>,
     mut request: wire::SetAllocationRequest,
 ) -> Refusable<wire::SetAllocationResponse> {
-    let engine = edge.engine()?;
-    let bytes = request.encoded_len();
-    let event_id = convert::event_id(&std::mem::take(&mut request.event_id))?;
-    let set = convert_orders::set_allocation(request)?;
-    let event = find(engine, event_id.as_str(), Asked::default())?;
-    let asked = convert_orders::asked_of(&set.places, event.info().plan_revision);
-    let say = |reject| match reject {
+    let sent = Sent { bytes: request.encoded_len(), event_id: std::mem::take(&mut request.event_id) };
+    let command = || {
+        let set = convert_orders::set_allocation(request)?;
+        let asked = convert_orders::asked_of(&set.places, 0);
+        Ok((Command::SetAllocation(Box::new(set)), asked))
+    };
+    let say = |reject, asked| match reject {
         Reject::CapacityInvalid => Refusal::field(
             Reason::CapacityInvalid,
             "places.ga",
@@ -47,18 +48,11 @@ pub(crate) async fn set(
             );
             refusal
         }
-        reject => Refusal::of_reject(reject, asked).under("places"),
+        reject => under_places(reject, asked),
     };
-    let Came { done, position, time } =
-        ask(edge, engine, time, &event, Command::SetAllocation(Box::new(set)), bytes, say).await?;
-    let Done::Touched { plan_revision, touched, replayed } = done else { return Err(foreign_answer()) };
-    Ok(wire::SetAllocationResponse {
-        touched: Some(convert_orders::touched_message(touched, plan_revision, &event.info())),
-        replayed,
-        position,
-        incarnation: engine.incarnation(),
-        server_time: Some(convert_admin::timestamp_message(time)),
-    })
+    let Touching { touched, replayed, position, incarnation, server_time } =
+        touch(edge, time, sent, command, say).await?;
+    Ok(wire::SetAllocationResponse { touched, replayed, position, incarnation, server_time })
 }
 
 /// Gives them back to general sale.
@@ -67,23 +61,15 @@ pub(crate) async fn remove(
     time: Option<CallTime>,
     mut request: wire::RemoveAllocationRequest,
 ) -> Refusable<wire::RemoveAllocationResponse> {
-    let engine = edge.engine()?;
-    let bytes = request.encoded_len();
-    let event_id = convert::event_id(&std::mem::take(&mut request.event_id))?;
-    let remove = convert_orders::remove_allocation(request)?;
-    let event = find(engine, event_id.as_str(), Asked::default())?;
-    let asked = convert_orders::asked_of(&remove.places, event.info().plan_revision);
-    let say = |reject| Refusal::of_reject(reject, asked).under("places");
-    let Came { done, position, time } =
-        ask(edge, engine, time, &event, Command::RemoveAllocation(Box::new(remove)), bytes, say).await?;
-    let Done::Touched { plan_revision, touched, replayed } = done else { return Err(foreign_answer()) };
-    Ok(wire::RemoveAllocationResponse {
-        touched: Some(convert_orders::touched_message(touched, plan_revision, &event.info())),
-        replayed,
-        position,
-        incarnation: engine.incarnation(),
-        server_time: Some(convert_admin::timestamp_message(time)),
-    })
+    let sent = Sent { bytes: request.encoded_len(), event_id: std::mem::take(&mut request.event_id) };
+    let command = || {
+        let remove = convert_orders::remove_allocation(request)?;
+        let asked = convert_orders::asked_of(&remove.places, 0);
+        Ok((Command::RemoveAllocation(Box::new(remove)), asked))
+    };
+    let Touching { touched, replayed, position, incarnation, server_time } =
+        touch(edge, time, sent, command, under_places).await?;
+    Ok(wire::RemoveAllocationResponse { touched, replayed, position, incarnation, server_time })
 }
 
 /// Tells all of an event.

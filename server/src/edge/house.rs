@@ -17,6 +17,7 @@ use super::{
     orders::{Came, ask, foreign_answer},
     refusal::{Asked, Refusable, Refusal},
     state::Edge,
+    touching::{Sent, Touching, touch, under_places},
 };
 
 /// Withdraws places.
@@ -25,23 +26,15 @@ pub(crate) async fn kill(
     time: Option<CallTime>,
     mut request: wire::KillRequest,
 ) -> Refusable<wire::KillResponse> {
-    let engine = edge.engine()?;
-    let bytes = request.encoded_len();
-    let event_id = convert::event_id(&std::mem::take(&mut request.event_id))?;
-    let kill = convert_orders::kill(request)?;
-    let event = find(engine, event_id.as_str(), Asked::default())?;
-    let asked = convert_orders::asked_of(&kill.places, event.info().plan_revision);
-    let say = |reject| Refusal::of_reject(reject, asked).under("places");
-    let Came { done, position, time } =
-        ask(edge, engine, time, &event, Command::Kill(Box::new(kill)), bytes, say).await?;
-    let Done::Touched { plan_revision, touched, replayed } = done else { return Err(foreign_answer()) };
-    Ok(wire::KillResponse {
-        touched: Some(convert_orders::touched_message(touched, plan_revision, &event.info())),
-        replayed,
-        position,
-        incarnation: engine.incarnation(),
-        server_time: Some(convert_admin::timestamp_message(time)),
-    })
+    let sent = Sent { bytes: request.encoded_len(), event_id: std::mem::take(&mut request.event_id) };
+    let command = || {
+        let kill = convert_orders::kill(request)?;
+        let asked = convert_orders::asked_of(&kill.places, 0);
+        Ok((Command::Kill(Box::new(kill)), asked))
+    };
+    let Touching { touched, replayed, position, incarnation, server_time } =
+        touch(edge, time, sent, command, under_places).await?;
+    Ok(wire::KillResponse { touched, replayed, position, incarnation, server_time })
 }
 
 /// Opens them again.
@@ -50,28 +43,21 @@ pub(crate) async fn unkill(
     time: Option<CallTime>,
     mut request: wire::UnkillRequest,
 ) -> Refusable<wire::UnkillResponse> {
-    let engine = edge.engine()?;
-    let bytes = request.encoded_len();
-    let event_id = convert::event_id(&std::mem::take(&mut request.event_id))?;
-    let unkill = convert_orders::unkill(request)?;
-    let event = find(engine, event_id.as_str(), Asked::default())?;
-    let asked = convert_orders::asked_of(&unkill.places, event.info().plan_revision);
-    let say = |reject| match reject {
+    let sent = Sent { bytes: request.encoded_len(), event_id: std::mem::take(&mut request.event_id) };
+    let command = || {
+        let unkill = convert_orders::unkill(request)?;
+        let asked = convert_orders::asked_of(&unkill.places, 0);
+        Ok((Command::Unkill(Box::new(unkill)), asked))
+    };
+    let say = |reject, asked| match reject {
         Reject::CapacityInvalid => {
             Refusal::field(Reason::CapacityInvalid, "places.ga", "must be at most as many as are killed in each area")
         }
-        reject => Refusal::of_reject(reject, asked).under("places"),
+        reject => under_places(reject, asked),
     };
-    let Came { done, position, time } =
-        ask(edge, engine, time, &event, Command::Unkill(Box::new(unkill)), bytes, say).await?;
-    let Done::Touched { plan_revision, touched, replayed } = done else { return Err(foreign_answer()) };
-    Ok(wire::UnkillResponse {
-        touched: Some(convert_orders::touched_message(touched, plan_revision, &event.info())),
-        replayed,
-        position,
-        incarnation: engine.incarnation(),
-        server_time: Some(convert_admin::timestamp_message(time)),
-    })
+    let Touching { touched, replayed, position, incarnation, server_time } =
+        touch(edge, time, sent, command, say).await?;
+    Ok(wire::UnkillResponse { touched, replayed, position, incarnation, server_time })
 }
 
 /// Who holds them.

@@ -34,3 +34,4 @@ pub(crate) mod service;
 pub(crate) mod session;
 pub(crate) mod snapshot;
 pub(crate) mod state;
+mod touching;
