@@ -18,7 +18,7 @@ use crate::{
     planted,
     run::{Outcome, Plan, run},
     shrink::{parse_ranges, ranges, shrink},
-    sites::marked_places,
+    sites::{marked_places, refusals},
 };
 
 /// Failed once, run first for ever.
@@ -145,10 +145,11 @@ fn lists(options: &SimOptions) -> ExitCode {
             return failed(&total);
         }
         let missing = unreached(&total.coverage);
-        if !missing.is_empty() {
+        let unmet = unmet(&total.answers_by_kind);
+        if !missing.is_empty() || !unmet.is_empty() {
             print(&total, begin.elapsed());
             println!("NOT REACHED by the fixed list:");
-            missing.iter().for_each(|name| println!("  {name}"));
+            missing.iter().chain(&unmet).for_each(|name| println!("  {name}"));
             return ExitCode::FAILURE;
         }
     }
@@ -216,6 +217,13 @@ fn unreached(coverage: &BTreeMap<&'static str, u64>) -> BTreeSet<String> {
     }
     let mut names = marked_places(Path::new(".")).unwrap_or_default();
     names.retain(|name| coverage.get(name.as_str()).copied().unwrap_or(0) == 0);
+    names
+}
+
+/// Refusals that nobody was given.
+fn unmet(answers: &BTreeMap<String, u64>) -> BTreeSet<String> {
+    let mut names = refusals(Path::new(".")).unwrap_or_default();
+    names.retain(|name| !answers.keys().any(|answer| answer.rsplit(' ').next() == Some(name)));
     names
 }
 

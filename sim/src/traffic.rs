@@ -322,7 +322,43 @@ impl Asker<'_> {
             // The customer is not in the view; two of three times there is one that fits.
             hold.customer = CustomerKey(self.random.below(3));
         }
+        if self.random.percent(12) {
+            self.name_by_key(&mut hold, key);
+        }
+        if self.random.percent(12) {
+            let chosen = hold.best.as_ref().map_or(0, |best| usize::from(best.quantity));
+            let count = hold.seats.len() + hold.seat_keys.len() + chosen;
+            hold.ticket_types = (0..count).map(|_| self.random.below(3) as u8).collect();
+        }
+        if self.random.percent(3) {
+            self.bend(&mut hold, key);
+        }
         hold
+    }
+
+    /// The last of its seats by key.
+    fn name_by_key(&mut self, hold: &mut Hold, key: EventKey) {
+        let Some(plan) = self.reference.model(key).plan(key).cloned() else { return };
+        let mut seats = hold.seats.to_vec();
+        if let Some(seat) = seats.pop().filter(|&seat| seat < plan.seat_count()) {
+            hold.seats = seats.into();
+            hold.seat_keys.push(plan.seat_key(seat).into());
+        }
+    }
+
+    /// What a client with a mistake in it sends.
+    fn bend(&mut self, hold: &mut Hold, key: EventKey) {
+        let mut seats = hold.seats.to_vec();
+        match self.random.below(7) {
+            0 => seats.extend_from_within(..),
+            1 => seats.push(self.seat_count(key)),
+            2 => hold.ticket_types.push(1),
+            3 => hold.ttl_ms = self.random.within(1..=999) as u32,
+            4 => hold.best = Some(BestAvailable { quantity: 60, ..BestAvailable::default() }),
+            5 => hold.replace = Some(hold.hold_id),
+            _ => hold.seat_keys.push("nowhere".into()),
+        }
+        hold.seats = seats.into();
     }
 
     fn best(&mut self) -> BestAvailable {
@@ -331,8 +367,16 @@ impl Asker<'_> {
             contiguous_only: self.random.percent(50),
             seats_only: self.random.percent(30),
             accessible_count: u8::from(self.random.percent(10)),
-            ..BestAvailable::default()
+            price_levels: self.some_of(12, &["gold", "silver", "silver", "bronze", "nothing"]),
+            sections: self.some_of(12, &["s0", "s0", "s1", "s9"]),
+            zone: self.some_of(6, &["hall", "hall", "yard"]).pop(),
         }
+    }
+
+    /// One of the names in so many of a hundred, else none.
+    fn some_of(&mut self, percent: u64, names: &[&str]) -> Vec<Box<str>> {
+        let name = *self.random.pick(names);
+        if self.random.percent(percent) { vec![name.into()] } else { Vec::new() }
     }
 
     fn seats(&mut self, key: EventKey) -> Vec<u32> {
@@ -503,7 +547,9 @@ impl Asker<'_> {
         let archived_seq =
             if seqs.is_empty() || !may_go || self.random.percent(20) { None } else { Some(*self.random.pick(&seqs)) };
         if archived_seq.is_none() && self.random.percent(40) {
-            let state = Some(*self.random.pick(&[EventState::OffSale, EventState::OffSale, EventState::Cancelled]));
+            // A cancelled event never sells again.
+            let is_over = self.random.percent(8);
+            let state = Some(if is_over { EventState::Cancelled } else { EventState::OffSale });
             return Command::UpdateEvent(Box::new(UpdateEvent { state, ..UpdateEvent::default() }));
         }
         Command::RetireEvent(RetireEvent {
