@@ -352,6 +352,12 @@ impl Model {
         self.events.get(&key).map(Event::plan)
     }
 
+    /// Whether the event sells.
+    #[must_use]
+    pub fn state(&self, key: EventKey) -> Option<EventState> {
+        self.events.get(&key).map(Event::state)
+    }
+
     /// What stands for the etag of the event here: which of the contents it ever had it has now.
     #[must_use]
     pub fn etag(&self, key: EventKey) -> u64 {

@@ -236,6 +236,12 @@ impl Asker<'_> {
     }
 
     fn command(&mut self, kind: Kind, key: EventKey) -> Option<Command> {
+        let is_closed = matches!(self.reference.model(key).state(key), Some(EventState::Paused | EventState::OffSale));
+        if is_closed && self.random.percent(4) {
+            // A sale that nobody opens again has little to tell.
+            let state = Some(EventState::OnSale);
+            return Some(Command::UpdateEvent(Box::new(UpdateEvent { state, ..UpdateEvent::default() })));
+        }
         Some(match kind {
             Kind::HoldSeats | Kind::HoldArea | Kind::HoldBest | Kind::Replace => {
                 Command::Hold(Box::new(self.hold(kind, key)))
@@ -548,7 +554,7 @@ impl Asker<'_> {
             if seqs.is_empty() || !may_go || self.random.percent(20) { None } else { Some(*self.random.pick(&seqs)) };
         if archived_seq.is_none() && self.random.percent(40) {
             // A cancelled event never sells again.
-            let is_over = self.random.percent(8);
+            let is_over = self.random.percent(3);
             let state = Some(if is_over { EventState::Cancelled } else { EventState::OffSale });
             return Command::UpdateEvent(Box::new(UpdateEvent { state, ..UpdateEvent::default() }));
         }
@@ -665,7 +671,7 @@ impl Asker<'_> {
             0..=3 => update.state = Some(EventState::OnSale),
             4 => update.state = Some(EventState::Paused),
             5 => update.state = Some(EventState::OffSale),
-            6 if self.random.percent(20) => update.state = Some(EventState::Cancelled),
+            6 if self.random.percent(8) => update.state = Some(EventState::Cancelled),
             7 => {
                 update.policies =
                     PolicyPatch { retry_window_s: Some(*self.random.pick(&[60, 90, 300])), ..PolicyPatch::default() };
