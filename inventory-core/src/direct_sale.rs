@@ -131,7 +131,7 @@ pub(crate) fn judge_places(event: &Event, customer: CustomerKey, more: u32, give
     let limit = event.settings.policies.places_per_customer_max;
     let (has, _) = event.customer(customer);
     if limit > 0 && customer.is_some() && has - given + more > limit {
-        return Err(Reject::CustomerLimit { places_max: limit });
+        return Err(Reject::CustomerLimit { places_max: limit, level: None });
     }
     Ok(())
 }

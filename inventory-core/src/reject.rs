@@ -3,7 +3,7 @@
 //! A full disk is not a reject and a broken invariant is not a reject. The names are public
 //! contract; the edge maps each case by hand, so a new one must be placed.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 use crate::{
     ids::TimestampMs,
@@ -148,9 +148,14 @@ pub enum Reject {
     NotEnoughPlaces {
         /// Held places that match and may come back.
         held_unpaid: u32,
+        /// The shared quota that has no room, where that is what is in the way.
+        quota: Option<Box<str>>,
     },
     /// Nothing that matches is open and nothing is held.
-    SoldOut,
+    SoldOut {
+        /// The shared quota that is sold, where that is what is in the way.
+        quota: Option<Box<str>>,
+    },
     /// A single seat would be left.
     WouldStrand,
     /// Seats belong to allocations whose keys were not brought, at most 64 of them.
@@ -208,6 +213,8 @@ pub enum Reject {
     CustomerLimit {
         /// The limit.
         places_max: u32,
+        /// The price level it is of; nothing: places of all levels together.
+        level: Option<Box<str>>,
     },
     /// The customer has as many holds as the event allows.
     HoldQuota {
@@ -224,6 +231,12 @@ pub enum Reject {
 }
 
 impl Reject {
+    /// Nothing fits: sold out where nothing is held, else so many may come back.
+    #[must_use]
+    pub(crate) fn nothing_fits(is_sold_out: bool, held_unpaid: u32, quota: Option<Box<str>>) -> Self {
+        if is_sold_out { Self::SoldOut { quota } } else { Self::NotEnoughPlaces { held_unpaid, quota } }
+    }
+
     /// A field out of shape or bounds.
     #[must_use]
     pub const fn invalid(field: Field, problem: &'static str) -> Self {

@@ -61,6 +61,7 @@ pub(crate) struct Rules {
     level_limits: Vec<(u8, u32)>,
     /// Places held and owned, by customer and level with a limit; none is zero.
     by_customer: BTreeMap<(CustomerKey, u8), u32>,
+    /// In the order of the settings.
     quotas: Vec<SharedQuota>,
 }
 
@@ -163,7 +164,8 @@ impl Event {
             let has = rules.by_customer.get(&(customer, level)).copied().unwrap_or(0);
             let more = count(more);
             if more > 0 && has + more - count(less) > places_max {
-                return Err(Reject::CustomerLimit { places_max });
+                let level = Some(self.plan.price_levels()[usize::from(level)].clone());
+                return Err(Reject::CustomerLimit { places_max, level });
             }
         }
         Ok(())
@@ -172,14 +174,14 @@ impl Event {
     /// Whether shared quotas cover `more` places when `less` go.
     pub(crate) fn judge_quotas(&self, more: Bundle<'_>, less: Bundle<'_>) -> Result<(), Reject> {
         let Some(rules) = &self.rules else { return Ok(()) };
-        for quota in &rules.quotas {
+        for (quota, set) in rules.quotas.iter().zip(&self.settings.limits.quotas) {
             let count = |places: Bundle<'_>| {
                 places.count(&self.plan, |level| quota.has_level(level), |area| quota.has_area(&self.plan, area))
             };
             let more = count(more);
             if more > 0 && quota.held + quota.sold + more - count(less) > quota.places_max {
                 let none = quota.held == 0 && quota.sold >= quota.places_max;
-                return Err(if none { Reject::SoldOut } else { Reject::NotEnoughPlaces { held_unpaid: quota.held } });
+                return Err(Reject::nothing_fits(none, quota.held, Some(set.name.clone())));
             }
         }
         Ok(())

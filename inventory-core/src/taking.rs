@@ -203,7 +203,7 @@ impl Slot {
         let more = seats.len() as u32 + admissions.iter().map(|a| u32::from(a.quantity)).sum::<u32>();
         let limit = policies.places_per_customer_max;
         if limit > 0 && places + more > limit {
-            return Err(Reject::CustomerLimit { places_max: limit });
+            return Err(Reject::CustomerLimit { places_max: limit, level: None });
         }
         if event.rules.is_some() {
             with_bundles(seats, admissions, replaced, |more, less| event.judge_levels(hold.customer, more, less))?;
@@ -308,7 +308,7 @@ pub(crate) fn admit(
             // The public state: what this very command frees or takes is no news to its caller.
             let held = sources.iter().map(|&source| access.held(area, source)).sum();
             let none = held == 0 && sources.iter().all(|&source| access.room(area, source) == 0);
-            return Err(if none { Reject::SoldOut } else { Reject::NotEnoughPlaces { held_unpaid: held } });
+            return Err(Reject::nothing_fits(none, held, None));
         }
         // At most 64 in all: the shape check has counted.
         let quantity = u32::from(wanted.quantity).min(open) as u8;
@@ -456,7 +456,7 @@ pub(crate) fn nothing_fits(access: &Access<'_>, wanted: &Wanted, asked: Option<&
             }
         }
     }
-    if open == 0 && held == 0 { Reject::SoldOut } else { Reject::NotEnoughPlaces { held_unpaid: held } }
+    Reject::nothing_fits(open == 0 && held == 0, held, None)
 }
 
 /// Seats that pass the filters: how many are open, and how many held.

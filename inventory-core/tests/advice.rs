@@ -219,7 +219,7 @@ fn no_more_ways_are_told_than_are_asked_for() {
 fn where_there_is_no_way_the_refusal_is_that_of_a_hold() {
     let best = BestAvailable { contiguous_only: true, ..party(2) };
     let mut sale = drawn(&["xx.x"], OrphanRule::Lenient, |_| {});
-    let refused = Err(Reject::NotEnoughPlaces { held_unpaid: 3 });
+    let refused = Err(Reject::NotEnoughPlaces { held_unpaid: 3, quota: None });
     assert_eq!(sale.suggest(&best, 3), refused);
     let hold = sale.wish(&[], Some(best));
     assert_eq!(sale.held(&hold).map(|_| Vec::new()), refused);

@@ -395,9 +395,9 @@ impl Event {
                 let open = public.rooms(area, &reach.named, None).count();
                 let held = reach.named.iter().map(|&source| public.used(area, source, None).0).sum();
                 return Err(if held == 0 && open == 0 {
-                    Reject::SoldOut
+                    Reject::SoldOut { quota: None }
                 } else {
-                    Reject::NotEnoughPlaces { held_unpaid: held }
+                    Reject::NotEnoughPlaces { held_unpaid: held, quota: None }
                 });
             }
             let admitted = found.entry((key.to_string(), wanted.ticket_type)).or_default();
@@ -487,7 +487,11 @@ impl Event {
                 }
             }
         }
-        Err(if held == 0 && open == 0 { Reject::SoldOut } else { Reject::NotEnoughPlaces { held_unpaid: held } })
+        Err(if held == 0 && open == 0 {
+            Reject::SoldOut { quota: None }
+        } else {
+            Reject::NotEnoughPlaces { held_unpaid: held, quota: None }
+        })
     }
 
     pub(crate) fn check_customer_places(
@@ -504,7 +508,7 @@ impl Event {
             .map(|hold| hold.sold_count() + if hold.is_live() { hold.held_count() } else { 0 })
             .sum();
         if places_max > 0 && customer.is_some() && has + more > places_max {
-            return Err(Reject::CustomerLimit { places_max });
+            return Err(Reject::CustomerLimit { places_max, level: None });
         }
         Ok(())
     }
@@ -1342,7 +1346,7 @@ mod tests {
             hold.best = best(4);
             hold.best.as_mut().expect("just set").contiguous_only = true;
         });
-        assert_eq!(refused, Err(Reject::NotEnoughPlaces { held_unpaid: 0 }));
+        assert_eq!(refused, Err(Reject::NotEnoughPlaces { held_unpaid: 0, quota: None }));
     }
 
     #[test]
@@ -1376,7 +1380,7 @@ mod tests {
             })
         };
         assert_eq!(admissions(&ask(5).expect("nine fit")), [(0, 0, 9)]);
-        assert_eq!(ask(6), Err(Reject::NotEnoughPlaces { held_unpaid: 0 }));
+        assert_eq!(ask(6), Err(Reject::NotEnoughPlaces { held_unpaid: 0, quota: None }));
     }
 
     #[test]
@@ -1393,7 +1397,7 @@ mod tests {
                 hold.best = best(2);
                 wish(hold.best.as_mut().expect("just set"));
             });
-            assert_eq!(refused, Err(Reject::NotEnoughPlaces { held_unpaid: 0 }));
+            assert_eq!(refused, Err(Reject::NotEnoughPlaces { held_unpaid: 0, quota: None }));
         }
     }
 
@@ -1401,7 +1405,7 @@ mod tests {
     fn a_replaced_hold_gives_back_before_anything_is_chosen() {
         let mut sale = Sale::of("hall\n  ..", &[("floor", 4)], |_| {});
         let old = sale.hold(|hold| hold.admissions = vec![admit(0, 4, 0)]).expect("four fit");
-        assert_eq!(sale.hold(|hold| hold.best = best(4)), Err(Reject::NotEnoughPlaces { held_unpaid: 4 }));
+        assert_eq!(sale.hold(|hold| hold.best = best(4)), Err(Reject::NotEnoughPlaces { held_unpaid: 4, quota: None }));
         let view = sale.hold(|hold| {
             hold.best = best(4);
             hold.replace = Some(old.hold_id);
@@ -1457,10 +1461,10 @@ mod tests {
             hold.seats = [1].into_iter().collect();
             hold.best = best(4);
         });
-        assert_eq!(refused, Err(Reject::NotEnoughPlaces { held_unpaid: 0 }));
+        assert_eq!(refused, Err(Reject::NotEnoughPlaces { held_unpaid: 0, quota: None }));
         let refused = sale.hold(|hold| hold.seats = [1, 2].into_iter().collect());
         assert_eq!(refused, Err(Reject::WouldStrand));
         let refused = sale.hold(|hold| hold.seats = [0, 1].into_iter().collect());
-        assert_eq!(refused, Err(Reject::CustomerLimit { places_max: 1 }));
+        assert_eq!(refused, Err(Reject::CustomerLimit { places_max: 1, level: None }));
     }
 }

@@ -94,7 +94,8 @@ impl Event {
             let of_customer = |hold: &&Hold| hold.customer == taking.customer && Some(hold.id) != without;
             let has: u32 = self.holds.values().filter(of_customer).map(|hold| self.taken(hold, &covers)).sum();
             if taking.customer.is_some() && more > 0 && has + more > limit.places_max {
-                return Err(Reject::CustomerLimit { places_max: limit.places_max });
+                let level = Some(limit.level.clone());
+                return Err(Reject::CustomerLimit { places_max: limit.places_max, level });
             }
         }
         Ok(())
@@ -107,10 +108,11 @@ impl Event {
             let (held, sold) = self.use_of(quota, without);
             if more > 0 && held + sold + more > quota.places_max {
                 let (held, sold) = public.use_of(quota, None);
+                let name = Some(quota.name.clone());
                 return Err(if held == 0 && sold >= quota.places_max {
-                    Reject::SoldOut
+                    Reject::SoldOut { quota: name }
                 } else {
-                    Reject::NotEnoughPlaces { held_unpaid: held }
+                    Reject::NotEnoughPlaces { held_unpaid: held, quota: name }
                 });
             }
         }

@@ -18,9 +18,9 @@ fn a_customer_has_no_more_of_a_level_than_its_limit() {
         "
            0ms update limit=low:1 -> done
            0ms hold a 0 -> invalid Customer
-           0ms hold a 5,6 for=1 -> customer limit 1
+           0ms hold a 5,6 for=1 -> customer limit 1 of low
            0ms hold a 0,1,2,5 for=1 -> held 0,1,2,5 until 600000ms
-           0ms hold b 6 for=1 -> customer limit 1
+           0ms hold b 6 for=1 -> customer limit 1 of low
            0ms hold b 3 for=1 -> held 3 until 600000ms
            0ms hold c 6 for=2 -> held 6 until 600000ms
     ",
@@ -36,10 +36,10 @@ fn what_is_released_expired_and_returned_gives_the_allowance_back() {
            0ms hold a 0 for=1 -> held 0 until 600000ms
            0ms release a -> released
            0ms hold b 1 for=1 ttl=1000ms -> held 1 until 1000ms
-         999ms hold c 2 for=1 -> customer limit 1
+         999ms hold c 2 for=1 -> customer limit 1 of low
         1000ms hold c 2 for=1 -> held 2 until 601000ms
         1000ms confirm c order=x -> sold 2
-        1000ms hold d 3 for=1 -> customer limit 1
+        1000ms hold d 3 for=1 -> customer limit 1 of low
         1000ms return r 2 order=x -> touched 2
         1000ms hold d 3 for=1 -> held 3 until 601000ms
     ",
@@ -52,14 +52,14 @@ fn limits_are_judged_in_the_order_of_the_settings_after_that_of_all_places() {
         &one_row("..|...::"),
         "
            0ms update limit=low:1,high:2 -> done
-           0ms hold a 0,1,2,5,6 for=1 -> customer limit 1
+           0ms hold a 0,1,2,5,6 for=1 -> customer limit 1 of low
            0ms update limit=high:2,low:1 -> done
-           0ms hold a 0,1,2,5,6 for=1 -> customer limit 2
+           0ms hold a 0,1,2,5,6 for=1 -> customer limit 2 of high
            0ms update places_per_customer=3 -> done
            0ms hold a 0,1,2,5,6 for=1 -> customer limit 3
            0ms hold a 0,1,2,5 for=1 -> customer limit 3
-           0ms hold a 0,1,2 for=1 -> customer limit 2
-           0ms hold a 5,6 for=1 -> customer limit 1
+           0ms hold a 0,1,2 for=1 -> customer limit 2 of high
+           0ms hold a 5,6 for=1 -> customer limit 1 of low
     ",
     );
 }
@@ -70,9 +70,9 @@ fn an_area_counts_for_its_level() {
         &field(),
         "
            0ms update limit=high:2 -> done
-           0ms hold a floor=3 for=1 -> customer limit 2
+           0ms hold a floor=3 for=1 -> customer limit 2 of high
            0ms hold a floor=2 hill=3 for=1 -> held floor*2,hill*3 until 600000ms
-           0ms hold b floor=1 for=1 -> customer limit 2
+           0ms hold b floor=1 for=1 -> customer limit 2 of high
     ",
     );
 }
@@ -84,9 +84,9 @@ fn a_replaced_hold_gives_its_places_of_a_level_back() {
         "
            0ms update limit=low:2 -> done
            0ms hold a 0,1 for=1 -> held 0,1 until 600000ms
-           0ms hold b 2,3 for=1 -> customer limit 2
+           0ms hold b 2,3 for=1 -> customer limit 2 of low
            0ms hold b 2,3 for=1 replacing=a -> held 2,3 until 600000ms
-           0ms hold c 0,1,4 for=1 replacing=b -> customer limit 2
+           0ms hold c 0,1,4 for=1 replacing=b -> customer limit 2 of low
     ",
     );
 }
@@ -97,9 +97,9 @@ fn sales_exchanges_and_late_payments_are_judged_by_the_limits_of_levels() {
         &one_row("..|...::"),
         "
            0ms update limit=low:1 -> done
-           0ms sell s 5,6 for=1 order=x -> customer limit 1
+           0ms sell s 5,6 for=1 order=x -> customer limit 1 of low
            0ms sell s 0,1 for=1 order=x -> sold 0,1
-           0ms exchange e give=0,1 take=5,6 order=x -> customer limit 1
+           0ms exchange e give=0,1 take=5,6 order=x -> customer limit 1 of low
            0ms exchange e give=0 take=5 order=x -> sold 5
            0ms exchange f give=5 take=6 order=x -> sold 6
            0ms sell n 5 order=y -> sold 5
@@ -122,8 +122,8 @@ fn a_limit_of_none_keeps_from_a_level_whoever_is_named() {
         &one_row("..|...::"),
         "
            0ms update limit=low:0 -> done
-           0ms hold a 5 for=1 -> customer limit 0
-           0ms sell s 5 for=1 order=x -> customer limit 0
+           0ms hold a 5 for=1 -> customer limit 0 of low
+           0ms sell s 5 for=1 order=x -> customer limit 0 of low
            0ms sell s 5 order=x -> sold 5
            0ms hold a 0 for=1 -> held 0 until 600000ms
     ",
@@ -150,7 +150,7 @@ fn a_new_plan_counts_all_anew() {
         "
            0ms update limit=high:2 -> done
            0ms hold a 0,1 for=1 -> held 0,1 until 600000ms
-           0ms hold b 2 for=1 -> customer limit 2
+           0ms hold b 2 for=1 -> customer limit 2 of high
            0ms update plan=house1 -> done
            0ms hold b 0 revision=2 for=1 -> held 0 until 600000ms
     ",
@@ -166,15 +166,15 @@ fn places_of_a_quota_are_held_and_sold_up_to_its_number_by_whomever() {
         "
            0ms update quota=exits:low+high:3 -> done
            0ms hold a 0,5 for=1 -> held 0,5 until 600000ms
-           0ms hold b 1,6 -> not enough places, 2 held
+           0ms hold b 1,6 -> not enough places of exits, 2 held
            0ms hold b 6 -> held 6 until 600000ms
-           0ms hold c 1 -> not enough places, 3 held
+           0ms hold c 1 -> not enough places of exits, 3 held
            0ms confirm a order=x -> sold 0,5
-           0ms hold c 1 -> not enough places, 1 held
+           0ms hold c 1 -> not enough places of exits, 1 held
            0ms confirm b order=y -> sold 6
-           0ms hold c 1 -> sold out
+           0ms hold c 1 -> sold out of exits
            0ms return r 5 order=x -> touched 5
-           0ms hold c 1,2 -> not enough places, 0 held
+           0ms hold c 1,2 -> not enough places of exits, 0 held
            0ms hold c 1 -> held 1 until 600000ms
     ",
     );
@@ -187,7 +187,7 @@ fn a_place_of_a_level_and_an_area_counts_once() {
         "
            0ms update quota=exits:high+@floor+@hill:5 -> done
            0ms hold a floor=3 hill=2 -> held floor*3,hill*2 until 600000ms
-           0ms hold b hill=1 -> not enough places, 5 held
+           0ms hold b hill=1 -> not enough places of exits, 5 held
     ",
     );
 }
@@ -198,11 +198,11 @@ fn a_quota_is_judged_before_the_orphan_rule_and_the_limits_of_customers_and_afte
         &one_row("......"),
         "
            0ms update orphans=lenient quota=exits:high:1,doors:high:2 places_per_customer=1 -> done
-           0ms hold a 1,2 for=1 -> not enough places, 0 held
+           0ms hold a 1,2 for=1 -> not enough places of exits, 0 held
            0ms hold b 0 for=1 -> held 0 until 600000ms
            0ms hold c 0,1 for=2 -> places unavailable: 0 held
            0ms update quota=exits:high:4,doors:high:2 -> done
-           0ms hold c 2,3 for=2 -> not enough places, 1 held
+           0ms hold c 2,3 for=2 -> not enough places of doors, 1 held
            0ms update quota=none -> done
            0ms hold c 2,3 for=2 -> would strand
            0ms hold c 1,2 for=2 -> customer limit 1
@@ -216,7 +216,7 @@ fn best_available_looks_for_nothing_else_when_a_quota_is_full() {
         &one_row("..|...::"),
         "
            0ms update quota=exits:high:0 -> done
-           0ms hold a best=1 -> sold out
+           0ms hold a best=1 -> sold out of exits
            0ms hold a 5 -> held 5 until 600000ms
     ",
     );
@@ -230,11 +230,11 @@ fn a_quota_is_net_of_what_is_replaced_and_of_what_is_given() {
            0ms update quota=exits:high:2 -> done
            0ms hold a 0,1 -> held 0,1 until 600000ms
            0ms hold b 2,3 replacing=a -> held 2,3 until 600000ms
-           0ms hold c 2,3,4 replacing=b -> not enough places, 2 held
+           0ms hold c 2,3,4 replacing=b -> not enough places of exits, 2 held
            0ms confirm b order=x -> sold 2,3
            0ms exchange e give=2,3 take=4,5 order=x -> sold 4,5
-           0ms exchange f give=4 take=0,1 order=x -> sold out
-           0ms sell s 0 order=y -> sold out
+           0ms exchange f give=4 take=0,1 order=x -> sold out of exits
+           0ms sell s 0 order=y -> sold out of exits
            0ms exchange f give=4 take=0 order=x -> sold 0
     ",
     );
@@ -264,9 +264,9 @@ fn a_lowered_quota_takes_nothing_from_anybody() {
            0ms update quota=exits:high:1 -> done
            0ms extend a request=1 ttl=900000ms -> held 0,1 until 900000ms
            0ms hold b 5 -> held 5 until 600000ms
-           0ms hold c 2 -> not enough places, 2 held
+           0ms hold c 2 -> not enough places of exits, 2 held
            0ms confirm a order=x -> sold 0,1
-           0ms hold c 2 -> sold out
+           0ms hold c 2 -> sold out of exits
     ",
     );
 }
@@ -291,10 +291,10 @@ fn an_exchange_too_is_judged_by_quotas_before_the_limits_of_its_customer() {
            0ms update quota=exits:high:2 limit=high:1 -> done
            0ms sell s 0 for=1 order=x -> sold 0
            0ms hold a 1 for=2 -> held 1 until 600000ms
-           0ms exchange e give=0 take=2,3 order=x -> not enough places, 1 held
-           0ms sell t 2,3 for=2 order=y -> not enough places, 1 held
+           0ms exchange e give=0 take=2,3 order=x -> not enough places of exits, 1 held
+           0ms sell t 2,3 for=2 order=y -> not enough places of exits, 1 held
            0ms release a -> released
-           0ms exchange e give=0 take=2,3 order=x -> customer limit 1
+           0ms exchange e give=0 take=2,3 order=x -> customer limit 1 of high
            0ms exchange e give=0 take=2 order=x -> sold 2
     ",
     );
@@ -430,7 +430,7 @@ fn the_cooldown_is_judged_last_of_all_limits() {
         1000ms hold b 0 for=2 -> held 0 until 601000ms
         1000ms hold c 0 for=1 -> places unavailable: 0 held
         1000ms update limit=high:1 -> done
-        1000ms hold c 1,2 for=1 -> customer limit 1
+        1000ms hold c 1,2 for=1 -> customer limit 1 of high
         1000ms hold c 1 for=1 -> hold cooldown for 600000ms
     ",
     );
@@ -657,10 +657,10 @@ fn resting_places_count_for_a_quota_and_for_no_customer() {
         "
            0ms update cooling=600 quota=exits:high:3 limit=high:2 -> done
            0ms hold a 0,1 for=1 ttl=1000ms -> held 0,1 until 1000ms
-        1000ms hold b 2,3 for=1 -> not enough places, 2 held
+        1000ms hold b 2,3 for=1 -> not enough places of exits, 2 held
         1000ms hold b 2 for=1 -> held 2 until 601000ms
         1000ms confirm b order=x -> sold 2
-        1000ms hold c 3 for=2 -> not enough places, 2 held
+        1000ms hold c 3 for=2 -> not enough places of exits, 2 held
       601000ms hold d 3 for=1 -> held 3 until 1201000ms
     ",
     );
@@ -681,7 +681,7 @@ fn open_and_killed_places_get_another_level() {
            0ms price p 0,1,5 level=low -> touched 0,1
            0ms price p 0,1,5 level=low -> touched, again
            0ms price p 0,1 level=low -> request id reused
-           0ms hold b 0,5 for=1 -> customer limit 1
+           0ms hold b 0,5 for=1 -> customer limit 1 of low
            0ms hold b 0,2 for=1 -> held 0,2 until 600000ms
         map hxh....
            0ms price q 5 level=low -> touched
@@ -697,7 +697,7 @@ fn indexes_stay_what_they_were_and_the_level_may_be_a_new_one() {
            0ms price p 0,1 level=best -> touched 0,1
            0ms update limit=best:1 quota=dear:best:1 -> done
            0ms hold a 0 for=1 revision=1 -> held 0 until 600000ms
-           0ms hold b 1 for=2 -> not enough places, 1 held
+           0ms hold b 1 for=2 -> not enough places of dear, 1 held
            0ms price q 1 level=high -> touched 1
            0ms hold b 1 for=1 -> held 1 until 600000ms
            0ms release a -> released
@@ -738,7 +738,7 @@ fn an_area_changes_as_a_whole_when_nothing_of_it_is_held_or_sold() {
         1000ms kill k floor=1 reason=smoke -> touched floor*1
         1000ms price p floor=1 hill=1 level=low -> touched floor*6
         1000ms update limit=low:3 -> done
-        1000ms hold b floor=4 for=1 -> customer limit 3
+        1000ms hold b floor=4 for=1 -> customer limit 3 of low
     ",
     );
 }

@@ -95,6 +95,7 @@ async fn a_customer_has_so_many_of_a_price_level_and_gets_the_allowance_back() {
     let more = said(&server.hold(hold_for(&server, "anna", &[2])).await.unwrap_err());
     assert_eq!((more.reason.as_str(), more.code), ("CUSTOMER_LIMIT", Some(Code::ResourceExhausted)));
     assert_eq!((more.metadata["limit"].as_str(), more.quota), ("2", true));
+    assert_eq!(more.metadata["priceLevel"], "Front");
     server.hold(hold_for(&server, "anna", &[12])).await.unwrap();
     server.hold(hold_for(&server, "bert", &[2, 3])).await.unwrap();
     let direct = wire::SellDirectRequest { customer: "anna".into(), ..sell_of("show", &server.id(), "o-1", &[4]) };
@@ -124,6 +125,7 @@ async fn a_level_and_an_area_share_one_quota() {
     let on_floor = |quantity| wire::HoldRequest { ga: vec![floor(quantity)], ..hold_of("show", &server.id(), &[]) };
     let two = said(&server.hold(on_floor(2)).await.unwrap_err());
     assert_eq!((two.reason.as_str(), two.metadata["heldUnpaid"].as_str()), ("NOT_ENOUGH_PLACES", "3"));
+    assert_eq!(two.metadata["quota"], "exits");
     let last = server.hold(on_floor(1)).await.unwrap();
     // What is of neither counts nowhere.
     server.hold(hold_of("show", &server.id(), &[10])).await.unwrap();
@@ -134,7 +136,8 @@ async fn a_level_and_an_area_share_one_quota() {
     for (order, held) in [("o-1", seats), ("o-2", last)] {
         server.confirm(confirm_of("show", &held.hold.unwrap().hold_id, order)).await.unwrap();
     }
-    assert_eq!(reason(server.hold(on_floor(1)).await), "SOLD_OUT");
+    let none = said(&server.hold(on_floor(1)).await.unwrap_err());
+    assert_eq!((none.reason.as_str(), none.metadata["quota"].as_str()), ("SOLD_OUT", "exits"));
     assert_eq!(reason(server.sell_direct(sell_of("show", &server.id(), "o-3", &[3])).await), "SOLD_OUT");
 
     let raised = shared("exits", &["Front"], &["Floor"], 5);

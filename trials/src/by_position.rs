@@ -627,8 +627,8 @@ fn arrangement_number(arrangement: inventory_core::best_available::Arrangement) 
 fn refused_of(reject: &Reject) -> Result<Told, String> {
     let (reason, held_unpaid) = match reject {
         Reject::PlacesUnavailable { .. } => ("PLACES_UNAVAILABLE", 0),
-        Reject::NotEnoughPlaces { held_unpaid } => ("NOT_ENOUGH_PLACES", *held_unpaid),
-        Reject::SoldOut => ("SOLD_OUT", 0),
+        Reject::NotEnoughPlaces { held_unpaid, .. } => ("NOT_ENOUGH_PLACES", *held_unpaid),
+        Reject::SoldOut { .. } => ("SOLD_OUT", 0),
         Reject::HoldNotFound => ("HOLD_NOT_FOUND", 0),
         Reject::HoldExpired { .. } => ("HOLD_EXPIRED", 0),
         Reject::HoldReleased { .. } => ("HOLD_RELEASED", 0),

@@ -169,7 +169,7 @@ fn when_the_seats_are_gone_general_admission_serves_the_party() {
         |best: &mut BestAvailable| best.sections = vec!["main".into()],
         |best: &mut BestAvailable| best.accessible_count = 1,
     ] {
-        assert_eq!(sale.best(2, refuse), Err(Reject::NotEnoughPlaces { held_unpaid: 32 }));
+        assert_eq!(sale.best(2, refuse), Err(Reject::NotEnoughPlaces { held_unpaid: 32, quota: None }));
     }
     // What the command takes of the area itself counts: 97 are left there, and 10 a hold is the most.
     let key = sale.plan.areas()[usize::from(area)].key.clone();

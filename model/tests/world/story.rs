@@ -739,9 +739,14 @@ impl Stage {
             Reject::DuplicateSeat { position } => format!("{words} at {position}"),
             Reject::UnknownPlace { field, position } => format!("{words} in {field:?} at {position}"),
             Reject::PlanChanged { plan_revision } => format!("{words}, now {plan_revision}"),
-            Reject::NotEnoughPlaces { held_unpaid } => format!("{words}, {held_unpaid} held"),
+            Reject::NotEnoughPlaces { held_unpaid, quota: None } => format!("{words}, {held_unpaid} held"),
+            Reject::NotEnoughPlaces { held_unpaid, quota: Some(quota) } => {
+                format!("{words} of {quota}, {held_unpaid} held")
+            }
+            Reject::SoldOut { quota: Some(quota) } => format!("{words} of {quota}"),
             Reject::SaleNotOpen { opens_at } if opens_at.0 > 0 => format!("{words} until {}ms", opens_at.since(START)),
-            Reject::CustomerLimit { places_max } => format!("{words} {places_max}"),
+            Reject::CustomerLimit { places_max, level: None } => format!("{words} {places_max}"),
+            Reject::CustomerLimit { places_max, level: Some(level) } => format!("{words} {places_max} of {level}"),
             Reject::HoldCooldown { retry_after_ms } => format!("{words} for {retry_after_ms}ms"),
             Reject::HoldQuota { holds_max } => format!("{words} {holds_max}"),
             Reject::PlacesUnavailable { places }

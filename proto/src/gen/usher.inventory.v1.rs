@@ -1721,9 +1721,11 @@ pub enum Reason {
     InstanceChanged = 402,
     /// Some places asked for are not open; the detail lists them and what the public may know of each.
     PlacesUnavailable = 500,
-    /// No pick satisfies the request now, or a shared quota does not cover it; places held unpaid may come back.
+    /// No pick satisfies the request now, or a shared quota does not cover it (`quota` in the metadata names it); places
+    /// held unpaid may come back.
     NotEnoughPlaces = 501,
-    /// Nothing is open and nothing is held, or nothing is left of a shared quota and nothing of it is held.
+    /// Nothing is open and nothing is held, or nothing is left of a shared quota (`quota` in the metadata) and nothing of
+    /// it is held.
     SoldOut = 502,
     /// The pick would leave a single seat alone and another pick would not.
     WouldStrand = 503,
@@ -1754,7 +1756,7 @@ pub enum Reason {
     PlacesInUse = 515,
     /// A place does not belong to the order named.
     NotThisOrder = 516,
-    /// The customer would have more places, or more of a price level, than the event allows.
+    /// The customer would have more places, or more of a price level (`priceLevel` in the metadata), than the event allows.
     CustomerLimit = 600,
     /// The customer would have more holds than the event allows.
     HoldQuota = 601,

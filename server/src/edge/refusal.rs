@@ -437,13 +437,27 @@ fn say(reject: Reject, asked: Asked) -> Box<Refusal> {
             refusal.plan_revision = plan_revision;
             refusal
         }
-        Reject::NotEnoughPlaces { held_unpaid } => {
-            let mut refusal =
-                Refusal::new(Reason::NotEnoughPlaces, "no open places fit; held ones that are not paid may come back");
+        Reject::NotEnoughPlaces { held_unpaid, quota } => {
+            let mut refusal = match quota {
+                None => Refusal::new(
+                    Reason::NotEnoughPlaces,
+                    "no open places fit; held ones that are not paid may come back",
+                ),
+                Some(quota) => of_quota(
+                    Reason::NotEnoughPlaces,
+                    "has no room for so many; held ones that are not paid may come back",
+                    &quota,
+                ),
+            };
             refusal.held_unpaid = held_unpaid;
             refusal
         }
-        Reject::SoldOut => Refusal::new(Reason::SoldOut, "nothing that fits is open and nothing is held"),
+        Reject::SoldOut { quota: None } => {
+            Refusal::new(Reason::SoldOut, "nothing that fits is open and nothing is held")
+        }
+        Reject::SoldOut { quota: Some(quota) } => {
+            of_quota(Reason::SoldOut, "is sold, and nothing of it is held", &quota)
+        }
         Reject::WouldStrand => {
             Refusal::new(Reason::WouldStrand, "the pick would leave a single seat alone, and another pick would not")
         }
@@ -503,11 +517,19 @@ fn say(reject: Reject, asked: Asked) -> Box<Refusal> {
             refusal.plan_revision = plan_revision;
             refusal
         }
-        Reject::CustomerLimit { places_max } => Refusal::new(
+        Reject::CustomerLimit { places_max, level: None } => Refusal::new(
             Reason::CustomerLimit,
             format!("the customer would have more than the {places_max} places the event allows"),
         )
         .with("limit", places_max),
+        Reject::CustomerLimit { places_max, level: Some(level) } => Refusal::new(
+            Reason::CustomerLimit,
+            format!(
+                "the customer would have more than the {places_max} places of price level {level} the event allows"
+            ),
+        )
+        .with("limit", places_max)
+        .with("priceLevel", level),
         Reject::HoldCooldown { retry_after_ms } => {
             let mut refusal = Refusal::new(
                 Reason::HoldCooldown,
@@ -525,6 +547,11 @@ fn say(reject: Reject, asked: Asked) -> Box<Refusal> {
             Refusal::new(Reason::CapacityBudget, "the memory set aside for this is used up; try again later")
         }
     }
+}
+
+/// What a shared quota says, and its name.
+fn of_quota(reason: Reason, what: &str, quota: &str) -> Box<Refusal> {
+    Refusal::new(reason, format!("the quota {quota} {what}")).with("quota", quota)
 }
 
 /// A request id is missing or misshapen.
