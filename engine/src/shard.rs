@@ -18,24 +18,20 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    hash::{DefaultHasher, Hash, Hasher},
-    ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
 use inventory_core::{
     ahead::{AHEAD_MAX, STEPS},
-    cart::{CartEnd, CartStep},
-    change::{Change, HoldView, Taken},
+    cart::CartEnd,
+    change::{Change, HoldView},
     command::Command,
     event::Event,
     ids::{EventKey, EventNumber, HoldId, SlotIndex, TimestampMs},
     limits::{COMMANDS_PER_TURN_MAX, EXPIRIES_PER_TURN_MAX, GROUP_BYTES_MAX, MOVES_PER_TURN_MAX},
-    place::Move,
     plan::Plan,
     reject::Reject,
-    retire,
     slot::{Decision, Slot},
 };
 use probe::{buggify, planted, sometimes, tell};
@@ -46,12 +42,15 @@ use crate::{
     abort::AbortOnPanic,
     answer::{Answer, Done, Refused},
     carts::Carts,
+    command_traits::{fingerprint, hold_of, needs_room},
     engine::{Door, Engine, ToCommitter},
     group::{Finished, Group, GroupBuilder, Place},
     mailbox::Envelope,
+    outstanding::{ChangeRef, Entry, Outstanding, Pending, Shown},
     reply::Reply,
     router::event_key,
     slip::{Slip, slips},
+    slot_state::{EventMeta, SlotState, remembers_many},
     sync::{atomic::Ordering, channel::Receiver},
     view::{EventView, ViewChange},
 };
@@ -60,8 +59,6 @@ use crate::{
 const FLOORS_PER_TOUCH_MAX: usize = 64;
 /// How long a full memory is left alone when nothing in it may be forgotten yet.
 const FLOOR_REST_MS: u64 = 1_000;
-/// A slot that remembers no more ended holds than this has no share of their memory to speak of.
-const TOMBSTONES_OF_A_SMALL_SLOT: u32 = 1_024;
 
 /// When a shard's turn should be called again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,102 +108,6 @@ pub struct Shard {
     carts: Carts,
     #[cfg(usher_sim)]
     witness: Witness,
-}
-
-/// A slot with what the shard knows of its events.
-struct SlotState {
-    slot: Slot,
-    index: SlotIndex,
-    /// By number. Nothing: retired, and that is durable.
-    events: Vec<Option<EventMeta>>,
-    /// The last change that added an event or retired one.
-    named: ChangeRef,
-    /// When something may be due.
-    due: Option<TimestampMs>,
-    /// The turn that raised the floors last.
-    floors_turn: u64,
-    /// It has a share of the memory of ended holds.
-    remembers_many: bool,
-    /// Floors are not looked at before.
-    floors_after: TimestampMs,
-}
-
-/// What the shard knows of an event.
-struct EventMeta {
-    view: Arc<EventView>,
-    last: ChangeRef,
-    /// Position of its last durable change.
-    position: u64,
-    /// What it adds to the shard's hash, as of the last group.
-    hash: u64,
-    live_holds: u64,
-}
-
-/// A change by the group it went out with. Group 0: before this start.
-#[derive(Clone, Copy)]
-struct ChangeRef {
-    group: u64,
-    place: Place,
-}
-
-impl ChangeRef {
-    const BEFORE: ChangeRef = ChangeRef { group: 0, place: Place { run: 0, at: 0 } };
-}
-
-/// What a group leaves with its shard until it is durable.
-struct Outstanding {
-    number: u64,
-    time: TimestampMs,
-    /// Changes before each run.
-    run_starts: Vec<u32>,
-    changes: u32,
-    shown: Vec<Shown>,
-    moves: Vec<Move>,
-    replies: Vec<Pending>,
-}
-
-impl Outstanding {
-    fn new(number: u64) -> Outstanding {
-        Outstanding {
-            number,
-            time: TimestampMs(0),
-            run_starts: Vec::new(),
-            changes: 0,
-            shown: Vec::new(),
-            moves: Vec::new(),
-            replies: Vec::new(),
-        }
-    }
-}
-
-/// What a change does to the views.
-struct Shown {
-    slot: usize,
-    event: EventNumber,
-    place: Place,
-    moves: Range<usize>,
-    change: ViewChange,
-    /// What becomes of the event's place in the directory.
-    entry: Entry,
-}
-
-/// What a change does to the directory.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Entry {
-    /// Nothing.
-    Stays,
-    /// The event is new: its view goes in.
-    Made,
-    /// The event is gone: its view goes out.
-    Retired,
-}
-
-/// An answer that waits for its group.
-struct Pending {
-    place: Place,
-    time: TimestampMs,
-    result: Result<Done, Refused>,
-    reply: Reply,
 }
 
 impl Drop for Shard {
@@ -857,155 +758,6 @@ impl Shard {
     fn slot_index(&self, slot: SlotIndex) -> usize {
         usize::from(slot.0) / self.engine.doors.len()
     }
-}
-
-impl SlotState {
-    fn new(index: SlotIndex, slot: Slot, engine: &Engine, position: u64) -> SlotState {
-        let mut events = Vec::new();
-        for number in (0..slot.next_event_number().0).map(EventNumber) {
-            events.push(slot.event(number).map(|event| {
-                let view = engine.directory.find_key(event.key()).expect("the directory was built from the slots");
-                let mut meta = EventMeta::new(view, position);
-                meta.read(&slot, number);
-                meta
-            }));
-        }
-        SlotState {
-            due: slot.next_due(),
-            remembers_many: remembers_many(&slot),
-            slot,
-            index,
-            events,
-            named: ChangeRef::BEFORE,
-            floors_turn: 0,
-            floors_after: TimestampMs(0),
-        }
-    }
-}
-
-impl SlotState {
-    fn meta(&self, event: EventNumber) -> &EventMeta {
-        self.events[event.0 as usize].as_ref().expect("nobody looks at an event that is gone")
-    }
-
-    fn meta_mut(&mut self, event: EventNumber) -> &mut EventMeta {
-        self.events[event.0 as usize].as_mut().expect("an event that is gone is not changed")
-    }
-}
-
-fn remembers_many(slot: &Slot) -> bool {
-    slot.tombstones() > TOMBSTONES_OF_A_SMALL_SLOT
-}
-
-impl EventMeta {
-    fn new(view: Arc<EventView>, position: u64) -> EventMeta {
-        EventMeta { view, last: ChangeRef::BEFORE, position, hash: 0, live_holds: 0 }
-    }
-
-    /// Reads again what changes have changed.
-    fn read(&mut self, slot: &Slot, number: EventNumber) {
-        let Some(event) = slot.event(number) else {
-            self.hash = retire::retired_hash(self.view.key());
-            self.live_holds = 0;
-            return;
-        };
-        self.hash = event.slot_hash();
-        self.live_holds = u64::from(event.live_holds());
-    }
-}
-
-/// Whether a command may wait until there is space: it makes the state grow.
-fn needs_room(command: &Command) -> bool {
-    if let Command::Cart(step) = command {
-        return matches!(step, CartStep::Prepare(_));
-    }
-    !matches!(
-        command,
-        Command::Confirm(_)
-            | Command::Release(_)
-            | Command::EndPayment(_)
-            | Command::ReturnPlaces(_)
-            | Command::ConfirmMany(_)
-            | Command::ReleaseMany(_)
-            | Command::RetireEvent(_)
-            | Command::GetOrder(_)
-            | Command::List(_)
-            | Command::ListAllocations
-            | Command::GetHold(_)
-            | Command::Suggest(_)
-            | Command::Explain(_)
-    )
-}
-
-/// The hold a change answers with; none: it answers with its event.
-fn hold_of(change: &Change) -> Option<HoldId> {
-    match change {
-        Change::Held(held) => Some(held.hold_id),
-        Change::Extended(extended) => Some(extended.hold_id),
-        Change::Confirmed(confirmed) => Some(confirmed.hold_id),
-        Change::Released(released) => Some(released.hold_id),
-        Change::PaymentBegan(began) => Some(began.hold_id),
-        Change::PaymentEnded(ended) => Some(ended.hold_id),
-        Change::SoldDirect(sold) => Some(sold.hold_id),
-        Change::Exchanged(exchanged) => Some(match &exchanged.taken {
-            Taken::Sale(sold) => sold.hold_id,
-            Taken::Hold(confirmed) => confirmed.hold_id,
-        }),
-        Change::CartHeld(part) => Some(part.held.hold_id),
-        Change::CartConfirmed(part) => Some(part.cart_id),
-        Change::CartReleased(part) => Some(part.cart_id),
-        Change::CartSettled(_)
-        | Change::EventCreated(_)
-        | Change::EventUpdated(_)
-        | Change::EventRetired(_)
-        | Change::Returned(_)
-        | Change::Killed(_)
-        | Change::Unkilled(_)
-        | Change::AllocationSet(_)
-        | Change::AllocationRemoved(_)
-        | Change::PriceLevelSet(_)
-        | Change::Rested(_)
-        | Change::Expired(_)
-        | Change::Resumed(_)
-        | Change::FloorRaised(_)
-        | Change::PaidForgotten(_)
-        | Change::PaymentsLapsed(_) => None,
-    }
-}
-
-/// Tells a command from others, for the memory of those that made the judge panic.
-fn fingerprint(key: EventKey, command: &Command) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (key, std::mem::discriminant(command)).hash(&mut hasher);
-    match command {
-        Command::Hold(hold) | Command::Explain(hold) => (hold.hold_id, hold.fingerprint()).hash(&mut hasher),
-        Command::Suggest(suggest) => suggest.fingerprint().hash(&mut hasher),
-        Command::Extend(extend) => (extend.hold_id, extend.request_id, extend.fingerprint()).hash(&mut hasher),
-        Command::Confirm(confirm) => (confirm.hold_id, confirm.request_id, confirm.fingerprint()).hash(&mut hasher),
-        Command::Release(release) => (release.hold_id, release.request_id, release.fingerprint()).hash(&mut hasher),
-        Command::BeginPayment(begin) => (begin.hold_id, begin.attempt_id).hash(&mut hasher),
-        Command::EndPayment(end) => (end.hold_id, end.attempt_id, end.outcome).hash(&mut hasher),
-        Command::GetHold(hold_id) => hold_id.hash(&mut hasher),
-        Command::SellDirect(sell) => (sell.request_id, sell.fingerprint()).hash(&mut hasher),
-        Command::ReturnPlaces(command) => (command.request_id, command.fingerprint()).hash(&mut hasher),
-        Command::Exchange(exchange) => (exchange.request_id, exchange.fingerprint()).hash(&mut hasher),
-        Command::Kill(kill) => (kill.request_id, kill.fingerprint()).hash(&mut hasher),
-        Command::Unkill(unkill) => (unkill.request_id, unkill.fingerprint()).hash(&mut hasher),
-        Command::SetAllocation(set) => (set.request_id, set.fingerprint()).hash(&mut hasher),
-        Command::RemoveAllocation(remove) => (remove.request_id, remove.fingerprint()).hash(&mut hasher),
-        Command::SetPriceLevel(set) => (set.request_id, set.fingerprint()).hash(&mut hasher),
-        Command::ListAllocations => {}
-        Command::GetOrder(order) => order.hash(&mut hasher),
-        Command::List(list) => (list.what, list.from, list.count_max).hash(&mut hasher),
-        Command::HoldMany(many) => (many.cart_id, many.fingerprint()).hash(&mut hasher),
-        Command::ConfirmMany(confirm) => (confirm.cart_id, &confirm.order).hash(&mut hasher),
-        Command::ReleaseMany(cart_id) => cart_id.hash(&mut hasher),
-        Command::Cart(step) => step.fingerprint().hash(&mut hasher),
-        Command::CreateEvent(create) => create.fingerprint().hash(&mut hasher),
-        Command::UpdateEvent(update) => (update.request_id, update.fingerprint()).hash(&mut hasher),
-        Command::RetireEvent(retire) => (retire.request_id, retire.archived_seq).hash(&mut hasher),
-    }
-    hasher.finish()
 }
 
 #[cfg(test)]
