@@ -3,7 +3,7 @@
 //! How much of a quota is used is not kept but counted over the holds. An allocation that was removed and made again is
 //! another one, though its key is the same.
 //!
-//! Not here: what is picked among the places that are reached (`pick.rs`), drawing in the order of judgement (`event.rs`).
+//! Not here: what is picked among the places that are reached (`pick.rs`), drawing in the order of judgement (`judging.rs`).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,8 +24,9 @@ use inventory_core::{
 
 use crate::{
     Answer, content,
-    event::{Asked, EVIDENCE_MAX, Event},
+    event::{EVIDENCE_MAX, Event},
     house::touched_before,
+    judging::Asked,
 };
 
 /// Which allocation, for ever.

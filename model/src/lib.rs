@@ -18,6 +18,8 @@ mod place_set;
 mod retired;
 mod price_level;
 mod resting;
+mod judging;
+mod settling;
 mod rules;
 mod house;
 mod orders;

@@ -1,6 +1,6 @@
 //! Best available by trying everything: every window of every row, every piece at every place, every area.
 //!
-//! Not here: when a rung is tried (`event.rs`), the orphan rule for explicit seats (`orphans.rs`).
+//! Not here: when a rung is tried (`judging.rs`), the orphan rule for explicit seats (`orphans.rs`).
 
 use std::collections::BTreeSet;
 

@@ -3,7 +3,7 @@
 //! What a customer has of a level, and what of a quota is held and sold, is counted over the holds each time, by the
 //! levels of the plan of now. Of abandoned holds their times are kept, and what they cost is added up anew.
 //!
-//! Not here: the limits by customer that know no level (`event.rs`).
+//! Not here: the limits by customer that know no level (`judging.rs`).
 
 use inventory_core::{
     ids::{CustomerKey, HoldId, TimestampMs},
