@@ -1,6 +1,6 @@
 //! What a slot knows after it went through an image: told by what it answers, not by its hash.
 //!
-//! Chance does this in `agree.rs`, in a quarter of its seeds; here stand the memories it reaches too rarely.
+//! Chance does this in `agree`, in a quarter of its seeds; here stand the memories it reaches too rarely.
 
 mod world;
 
