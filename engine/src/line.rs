@@ -2,7 +2,10 @@
 //!
 //! Not here: the walk (`inspect.rs`), the words and keys of a program's output (crate `cli`).
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use inventory_core::{
     cart::CartEnd,
@@ -335,11 +338,16 @@ impl ChangeLine<'_> {
         if let Some(moves) = self.moves {
             // What a reclaim takes and sells at once is sold; what a kill takes from a hold is killed.
             let may_pass_through = !matches!(self.record.change, Change::Held(_) | Change::Confirmed(_));
-            let mut later = HashSet::new();
+            let mut later: HashMap<Moved, PlaceState> = HashMap::new();
             let mut kept: Vec<&Move> = moves.iter().rev().collect();
-            kept.retain(|moved| {
-                let is_last = later.insert(moved.what);
-                is_last || moved.state != PlaceState::Held && !may_pass_through
+            kept.retain(|moved| match later.entry(moved.what) {
+                Entry::Vacant(first) => {
+                    first.insert(moved.state);
+                    true
+                }
+                // As many admissions again are others.
+                Entry::Occupied(last) if matches!(moved.what, Moved::Area { .. }) && *last.get() == moved.state => true,
+                Entry::Occupied(_) => moved.state != PlaceState::Held && !may_pass_through,
             });
             kept.reverse();
             return Some(kept.into_iter().map(|moved| PlaceMoved { what: moved.what, to: moved.state }).collect());

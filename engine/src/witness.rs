@@ -33,7 +33,7 @@ pub enum Woke {
     AtOnce {
         /// What admissions the holds had that expired together.
         admissions: Vec<Admission>,
-        /// What opened.
+        /// What opened of it, and what stays held and rests.
         moves: Vec<Move>,
     },
 }
@@ -53,11 +53,11 @@ impl Woke {
         Some((event.key(), woke))
     }
 
-    /// The change was applied, and this opened.
-    pub(crate) fn then(self, opened: &[Move]) -> Woke {
+    /// The change was applied, and moved this.
+    pub(crate) fn then(self, moves: &[Move]) -> Woke {
         match self {
             Woke::Rested(rested) => Woke::Rested(rested),
-            Woke::AtOnce { admissions, .. } => Woke::AtOnce { admissions, moves: opened.to_vec() },
+            Woke::AtOnce { admissions, .. } => Woke::AtOnce { admissions, moves: moves.to_vec() },
         }
     }
 }

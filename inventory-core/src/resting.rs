@@ -17,7 +17,7 @@ use crate::{
     digest::{Hasher, mix},
     event::Event,
     ids::{EventNumber, HoldId, TimestampMs},
-    place::{Admission, Move, PlaceState},
+    place::{Admission, Move, Moved, PlaceState},
     slot::Slot,
 };
 
@@ -63,6 +63,12 @@ fn rest_ms(now: TimestampMs, hold_id: HoldId, what: Rest, rest_ms_max: u64) -> u
     let drawn = mix(mix(of_place ^ hold_id.0 as u64) ^ (hold_id.0 >> 64) as u64);
     // A product's upper half: nearly the same chance for each, and no division.
     ((u128::from(drawn) * u128::from(rest_ms_max + 1)) >> 64) as u64
+}
+
+/// What begins to rest stays held: it is told all the same, for its history.
+fn note_rest_of(what: Moved, moves: &mut Moves<'_>) {
+    let held = PlaceState::Held;
+    moves.iter_mut().for_each(|moves| moves.push(Move { what, from: held, to: held, state: held }));
 }
 
 impl Event {
@@ -155,13 +161,20 @@ impl Slot {
                     let seats = core::iter::once(seat);
                     event.move_seats(seats, PlaceState::Held, PlaceState::Open, at, moves);
                 }
-                rest_ms => event.rest_seat(now.plus_ms(rest_ms), seat),
+                rest_ms => {
+                    event.rest_seat(now.plus_ms(rest_ms), seat);
+                    note_rest_of(Moved::Seat(seat), moves);
+                }
             }
         }
         for admission in admissions {
             match rest_ms(now, hold_id, Rest::Admissions(admission), rest_ms_max) {
                 0 => event.move_admission(admission, PlaceState::Held, PlaceState::Open, moves),
-                rest_ms => event.rest_admissions(now.plus_ms(rest_ms), admission),
+                rest_ms => {
+                    event.rest_admissions(now.plus_ms(rest_ms), admission);
+                    let (area, quantity) = (admission.area, u32::from(admission.quantity));
+                    note_rest_of(Moved::Area { area, quantity }, moves);
+                }
             }
         }
         self.note_rest(number);

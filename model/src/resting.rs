@@ -7,7 +7,7 @@
 use inventory_core::{
     change::Rested,
     ids::TimestampMs,
-    place::{Admission, Move, Moved},
+    place::{Admission, Move, Moved, PlaceState},
 };
 
 use crate::{
@@ -153,13 +153,13 @@ impl Resting {
     }
 }
 
-/// What woke of places that opened when their holds expired: they rested for no time at all, of which the log has no
-/// change. `expired`: what admissions those holds had, as they had them.
+/// What woke of places that opened when their holds expired, by what the change moved: they rested for no time at all, of
+/// which the log has no change. `expired`: what admissions those holds had, as they had them.
 ///
 /// # Panics
 /// When admissions opened of which no hold had so many together.
 #[must_use]
-pub fn woke_at_once(now: TimestampMs, opened: &[Move], mut expired: Vec<Admission>) -> Vec<Rested> {
+pub fn woke_at_once(now: TimestampMs, moves: &[Move], mut expired: Vec<Admission>) -> Vec<Rested> {
     let of_move = |one: &Move| {
         let mut rested = Rested { seats: Vec::new(), admissions: Vec::new() };
         match one.what {
@@ -172,7 +172,8 @@ pub fn woke_at_once(now: TimestampMs, opened: &[Move], mut expired: Vec<Admissio
         }
         rested
     };
-    opened.iter().map(of_move).collect()
+    // What rests longer is told as well, and stays held.
+    moves.iter().filter(|one| one.state == PlaceState::Open).map(of_move).collect()
 }
 
 impl Event {

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use engine::inspect::{Line, WalkReport, walk};
 use engine::verify;
-use inventory_core::place::PlaceState;
+use inventory_core::place::{Moved, PlaceState};
 use wal::{MemoryStorage, PAGE_BYTES, Standing};
 
 use crate::workload::{Ledger, run};
@@ -115,6 +115,61 @@ fn a_change_shows_its_places_by_key_also_where_it_says_all_that_was_held() {
             "5 released [(\"0-1-0\", Open)] None",
         ]
     );
+}
+
+/// Kinds and places of all changes but the first of an event.
+fn places_told(disk: &MemoryStorage) -> Vec<String> {
+    let mut shown = Vec::new();
+    walk(disk, 0, &mut |line| {
+        if let Line::Change(change) = line
+            && change.kind() != "event_created"
+        {
+            let places = change.places().expect("all is known").into_iter().map(|place| match place.what {
+                Moved::Seat(seat) => format!("{seat} {:?}", place.to),
+                Moved::Area { quantity, .. } => format!("floor={quantity} {:?}", place.to),
+            });
+            shown.push(format!("{} {}", change.kind(), places.collect::<Vec<_>>().join(", ")));
+        }
+        ControlFlow::Continue(())
+    })
+    .expect("the folder is listed");
+    shown
+}
+
+#[test]
+fn as_many_admissions_of_two_holds_that_expire_together_are_shown_twice() {
+    let mut world = World::new(1);
+    let key = world.create("concert");
+    for number in 1..=2 {
+        world.ask(key, hold_area(hold_id(START, number), 2)).result.expect("there is room");
+    }
+    world.clock.advance_ms(3_600_000);
+    world.settle();
+    assert_eq!(
+        places_told(&world.stop()),
+        ["held floor=2 Held", "held floor=2 Held", "expired floor=2 Open, floor=2 Open"]
+    );
+}
+
+#[test]
+fn what_rests_after_its_hold_is_shown_as_held_until_it_wakes() {
+    let mut settings = without_orphan_rule();
+    settings.policies.cooling_s_max = 600;
+    let mut world = World::new(1);
+    let key = world.create_with("concert", settings);
+    world.hold(key, hold_id(START, 1), &[3, 4]).expect("open");
+    world.clock.advance_ms(600_000);
+    world.settle();
+    world.clock.advance_ms(600_000);
+    world.settle();
+    let told = places_told(&world.stop());
+    assert_eq!(told[..2], ["held 3 Held, 4 Held", "expired 3 Held, 4 Held"], "{told:?}");
+    let mut woken = told[2..].to_vec();
+    woken.sort_unstable();
+    assert!(matches!(
+        &*woken.join("; "),
+        "rested 3 Open; rested 4 Open" | "rested 3 Open, 4 Open" | "rested 4 Open, 3 Open"
+    ));
 }
 
 #[test]
