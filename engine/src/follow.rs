@@ -159,10 +159,8 @@ impl Follower {
         if self.batch_seq >= durable.batch_seq {
             return Ok(false);
         }
-        let mut cursor = self.cursor_at(&durable)?;
-        let is_live = durable.segments.last().is_some_and(|last| last.name == cursor.segment().name);
-        let last = cursor.segment().last_batch_seq;
-        let last = if is_live { durable.batch_seq } else { last.min(durable.batch_seq) };
+        let (mut cursor, last) = self.cursor_at(&durable)?;
+        let before = cursor.next_batch_seq();
         let storage = Arc::clone(&self.storage);
         let read = cursor.read(storage.as_ref(), last, bytes, &mut |batch| {
             if batch.batch_seq <= self.batch_seq {
@@ -177,19 +175,29 @@ impl Follower {
             }
             Err(error) => return Err(FollowError::Unreadable(error.to_string())),
         }
+        if cursor.next_batch_seq() == before {
+            // Whoever turns until there is nothing would turn for ever.
+            let what = format!("batch {before} is durable and not in {}", cursor.segment().name);
+            return Err(FollowError::Unreadable(what));
+        }
         self.cursor = Some(cursor);
         Ok(true)
     }
 
-    /// The cursor of the segment with the next batch; of two that hold a copy the later one counts.
-    fn cursor_at(&mut self, durable: &DurableLog) -> Result<SegmentCursor, FollowError> {
+    /// The cursor of the segment with the next batch, and the last batch there; of two that hold a copy the later one
+    /// counts.
+    fn cursor_at(&mut self, durable: &DurableLog) -> Result<(SegmentCursor, u64), FollowError> {
         let next = self.batch_seq + 1;
         let segment = durable.segments.iter().rev().find(|segment| segment.first_batch_seq <= next);
         let segment = segment.cloned().ok_or(FollowError::Gone)?;
-        Ok(match self.cursor.take() {
+        let is_live = durable.segments.last().is_some_and(|last| last.name == segment.name);
+        // As it is now: what the cursor knows of its segment is from when that was begun.
+        let last = if is_live { durable.batch_seq } else { segment.last_batch_seq.min(durable.batch_seq) };
+        let cursor = match self.cursor.take() {
             Some(cursor) if cursor.segment().name == segment.name && cursor.next_batch_seq() <= next => cursor,
             _ => SegmentCursor::new(segment),
-        })
+        };
+        Ok((cursor, last))
     }
 
     fn take(&mut self, batch: &BatchView<'_>, sink: &mut dyn FnMut(&Followed<'_>)) -> Result<(), String> {

@@ -201,7 +201,11 @@ impl Index {
 
     /// Writes what waits.
     pub(crate) fn write(&self, writer: &mut Writer) -> Result<(), Doubt> {
-        let Writer { batch, .. } = std::mem::take(writer);
+        let Writer { batch, keys } = std::mem::take(writer);
+        // The store would make something of it all the same.
+        if keys == 0 {
+            return Ok(());
+        }
         guarded(|| Ok(self.db.apply_batch(batch)?))
     }
 

@@ -4,6 +4,7 @@ mod carts;
 mod corpus;
 mod crash;
 mod damage;
+mod follow;
 mod inspect;
 mod repair;
 mod restart;
