@@ -3,6 +3,7 @@
 //! Not here: what is done to them (`kill.rs`, `giving_back.rs`).
 
 use alloc::{boxed::Box, vec::Vec};
+use core::ops::Range;
 
 use crate::{
     command::AreaName,
@@ -10,7 +11,7 @@ use crate::{
     digest::Hasher,
     event::Event,
     limits::{PLAN_TEXT_BYTES_MAX, SEAT_RUNS_PER_CHANGE_MAX},
-    plan::Plan,
+    plan::{Plan, Row},
     reject::{Field, Reject},
 };
 
@@ -125,7 +126,11 @@ impl PlaceSet {
         }
         let mut selected = Vec::with_capacity(self.selectors.len());
         for (at, selector) in self.selectors.iter().enumerate() {
-            selected.push(select(plan, selector).ok_or(unknown(Field::Selectors, at))?);
+            let ranges = select(plan, selector);
+            if ranges.is_empty() {
+                return Err(unknown(Field::Selectors, at));
+            }
+            selected.extend(ranges);
         }
         // Selectors may all mean the same large section: no seat is written down more than twice.
         selected.sort_unstable_by_key(|range| range.start);
@@ -154,35 +159,50 @@ impl PlaceSet {
     }
 }
 
-/// The seats that a selector means; `None`: nothing.
-fn select(plan: &Plan, selector: &str) -> Option<core::ops::Range<u32>> {
+/// The seats that a selector means, in plan order; none: nothing. Halves of a row may be rows of one label: all of that
+/// label are meant.
+fn select(plan: &Plan, selector: &str) -> Vec<Range<u32>> {
     if let Some(section) = plan.find_section(selector) {
-        return Some(plan.sections()[usize::from(section)].seats.clone());
+        return alloc::vec![plan.sections()[usize::from(section)].seats.clone()];
     }
     // Keys and labels may have a slash themselves: every way to read it is tried, the longest section first.
-    let slashes = || selector.char_indices().filter(|(_, letter)| *letter == '/').map(|(at, _)| at);
-    slashes().collect::<Vec<usize>>().into_iter().rev().find_map(|slash| {
-        let section = &plan.sections()[usize::from(plan.find_section(&selector[..slash])?)];
-        let rest = &selector[slash + 1..];
+    for (section, rest) in cuts(selector, '/').rev() {
+        let Some(section) = plan.find_section(section) else { continue };
+        let section = &plan.sections()[usize::from(section)];
         let rows = || section.rows.clone().map(|row| &plan.rows()[row as usize]);
-        if let Some(row) = rows().find(|row| &*row.label == rest) {
-            return Some(row.seats());
+        let of_label = |label: &str| -> Vec<&Row> { rows().filter(|row| *row.label == *label).collect() };
+        let whole: Vec<Range<u32>> = of_label(rest).into_iter().map(Row::seats).collect();
+        if !whole.is_empty() {
+            return whole;
         }
-        let inner = rest.char_indices().filter(|(_, letter)| *letter == '/').map(|(at, _)| at);
-        inner.collect::<Vec<usize>>().into_iter().rev().find_map(|slash| {
-            let row = rows().find(|row| *row.label == rest[..slash])?;
-            let named = |label: &str| row.seats().find(|&seat| plan.seat_label(seat) == label);
-            let seats = &rest[slash + 1..];
-            if let Some(seat) = named(seats) {
-                return Some(seat..seat + 1);
+        for (row, seats) in cuts(rest, '/').rev() {
+            let rows = of_label(row);
+            let named = |row: &Row, label: &str| row.seats().find(|&seat| plan.seat_label(seat) == label);
+            let each: Vec<Range<u32>> =
+                rows.iter().filter_map(|row| named(row, seats)).map(|seat| seat..seat + 1).collect();
+            if !each.is_empty() {
+                return each;
             }
-            let dashes = seats.char_indices().filter(|(_, letter)| *letter == '-').map(|(at, _)| at);
-            dashes.collect::<Vec<usize>>().into_iter().find_map(|dash| {
-                let (first, last) = (named(&seats[..dash])?, named(&seats[dash + 1..])?);
-                (first <= last).then(|| first..last + 1)
-            })
-        })
-    })
+            for (first, last) in cuts(seats, '-').rev() {
+                // From either end: a row may be numbered against the order of the plan.
+                let between = |row: &&Row| {
+                    let (one, other) = (named(row, first)?, named(row, last)?);
+                    Some(one.min(other)..one.max(other) + 1)
+                };
+                let each: Vec<Range<u32>> = rows.iter().filter_map(|row| between(row)).collect();
+                if !each.is_empty() {
+                    return each;
+                }
+            }
+        }
+    }
+    Vec::new()
+}
+
+/// Every way to cut a text in two at a sign.
+fn cuts(text: &str, at: char) -> impl DoubleEndedIterator<Item = (&str, &str)> {
+    let signs: Vec<usize> = text.match_indices(at).map(|(place, _)| place).collect();
+    signs.into_iter().map(move |place| (&text[..place], &text[place + at.len_utf8()..]))
 }
 
 /// Whether sorted seats fit one change.

@@ -96,11 +96,17 @@ fn selected(plan: &Plan, selector: &str) -> BTreeSet<u32> {
                 return one;
             }
             for (first, last) in cuts(seats, '-') {
-                let (first, last) = (by_label(row, first), by_label(row, last));
-                if let (Some(&first), Some(&last)) = (first.first(), last.last())
-                    && first <= last
-                {
-                    return (first..=last).collect();
+                // In each row of the label that has both, from whichever end.
+                let mut between = BTreeSet::new();
+                for of_label in rows().filter(|other| *other.label == *row) {
+                    let has = |label: &str| of_label.seats().find(|&seat| plan.seat_label(seat) == label);
+                    if let (Some(first), Some(last)) = (has(first), has(last)) {
+                        between
+                            .extend(of_label.seats().filter(|seat| (first.min(last)..=first.max(last)).contains(seat)));
+                    }
+                }
+                if !between.is_empty() {
+                    return between;
                 }
             }
         }

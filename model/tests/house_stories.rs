@@ -4,7 +4,10 @@
 
 mod world;
 
-use inventory_core::{limits::OPS_REQUESTS_PER_EVENT_MAX, plan::PlanSpec};
+use inventory_core::{
+    limits::OPS_REQUESTS_PER_EVENT_MAX,
+    plan::{PlanSpec, RowKind, RowSpec},
+};
 use world::{
     area, field, house, one_row,
     story::{Stage, check},
@@ -337,7 +340,7 @@ fn selectors_mean_sections_rows_seats_and_seats_from_one_to_another() {
            0ms kill c by=front reason=smoke -> touched 0,4,5,6,7,14,15,16,17
            0ms kill d by=back/C/2 reason=smoke -> touched 19
            0ms kill e by=back/D/1-1,back/C/2,back/C/1-3 12,17 keys=C-1 reason=smoke -> touched 18,20,23
-           0ms kill f by=back/D/3-2 reason=smoke -> unknown place in Selectors at 0
+           0ms kill z by=back/D/3-2 reason=smoke -> touched 24,25
            0ms kill f by=side,back/D/9 reason=smoke -> unknown place in Selectors at 1
            0ms kill f by=back/D/2-9 reason=smoke -> unknown place in Selectors at 0
            0ms kill f by=back/E reason=smoke -> unknown place in Selectors at 0
@@ -345,6 +348,29 @@ fn selectors_mean_sections_rows_seats_and_seats_from_one_to_another() {
            0ms kill f by=back/ reason=smoke -> unknown place in Selectors at 0
            0ms kill f by=back/D/ reason=smoke -> unknown place in Selectors at 0
            0ms unkill u by=front/T/1-4 -> touched 14,15,16,17
+    ",
+    );
+}
+
+#[test]
+fn halves_of_a_row_that_share_its_label_are_meant_together() {
+    let mut plan = one_row(".........");
+    // Odd seats from the middle to the left, even ones to the right; behind them another row.
+    let numbers = ["7", "5", "3", "1", "2", "4", "6", "1", "2"];
+    let mut seats = std::mem::take(&mut plan.sections[0].rows[0].seats);
+    seats.iter_mut().zip(numbers).for_each(|(seat, number)| seat.label = number.into());
+    let row = |label: &str, seats| RowSpec { label: label.into(), kind: RowKind::Row, seats };
+    let (behind, right) = (seats.split_off(7), seats.split_off(4));
+    plan.sections[0].rows = vec![row("A", seats), row("A", right), row("B", behind)];
+    check(
+        &plan,
+        "
+           0ms kill a by=all/A/2 reason=smoke -> touched 4
+           0ms kill b by=all/A/4-6 reason=smoke -> touched 5,6
+           0ms kill c by=all/A/1-5 reason=smoke -> touched 1,2,3
+           0ms kill d by=all/A/1-6 reason=smoke -> unknown place in Selectors at 0
+           0ms unkill e by=all/A -> touched 1,2,3,4,5,6
+           0ms kill f by=all/A reason=smoke -> touched 0,1,2,3,4,5,6
     ",
     );
 }

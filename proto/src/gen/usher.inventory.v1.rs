@@ -32,7 +32,8 @@ pub struct PlaceSet {
     #[prost(string, repeated, tag = "3")]
     pub seat_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Many seats at once: `SECTION`, `SECTION/ROW`, `SECTION/ROW/SEAT` or `SECTION/ROW/FIRST-LAST`, the section by its key,
-    /// the others by their labels.
+    /// the others by their labels. Rows of one label are meant together: a seat in whichever has it, a range in each that has
+    /// both its ends, in either order.
     #[prost(string, repeated, tag = "4")]
     pub selectors: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// General admission.
