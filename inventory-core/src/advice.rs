@@ -12,14 +12,17 @@ use crate::{
     event::Event,
     ids::TimestampMs,
     orphan,
-    reach::Access,
+    place::Admission,
+    reach::{Access, GENERAL},
     reject::Reject,
+    rules::Bundle,
     slot::{Decision, Slot, Suggestion},
     taking::{Chosen, choose, explicit_seats, nothing_fits, wanted_of},
 };
 
 impl Slot {
-    /// Up to so many ways to seat a party, best first; no seat is in two of them.
+    /// Up to so many ways to seat a party, best first; no seat is in two of them. Those that a shared quota has no room
+    /// for are left out, and no others looked for, as none are for a hold.
     pub(crate) fn decide_suggest(
         &self,
         now: TimestampMs,
@@ -58,7 +61,20 @@ impl Slot {
         if options.is_empty() {
             return Err(nothing_fits(&access, &wanted, Some(asked)));
         }
-        Ok(Decision::Suggested { event: event.number, options })
+        let mut full = None;
+        if event.rules.is_some() {
+            options.retain(|option| match covered(event, option, asked.quantity) {
+                Ok(()) => true,
+                Err(reject) => {
+                    full.get_or_insert(reject);
+                    false
+                }
+            });
+        }
+        match full {
+            Some(reject) if options.is_empty() => Err(reject),
+            _ => Ok(Decision::Suggested { event: event.number, options }),
+        }
     }
 
     /// What a hold would be answered, and which seats it would leave alone. Neither its id nor the memory for
@@ -84,4 +100,11 @@ impl Slot {
         let left_alone = orphan::left_alone(&event.plan, taken, &open);
         Decision::Explained { event: event.number, outcome, left_alone }
     }
+}
+
+/// Whether shared quotas have room for a way to seat a party.
+fn covered(event: &Event, option: &Suggestion, quantity: u8) -> Result<(), Reject> {
+    let of_area = option.area.map(|area| Admission { area, ticket_type: 0, quantity, source: GENERAL });
+    let more = Bundle { seats: &option.seats, admissions: of_area.as_slice() };
+    event.judge_quotas(more, Bundle::default())
 }

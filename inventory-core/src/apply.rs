@@ -83,7 +83,7 @@ impl Slot {
             Change::Killed(killed) => self.kill(now, number, killed, &mut moves),
             Change::Unkilled(unkilled) => self.unkill(now, number, unkilled, &mut moves),
             Change::AllocationSet(set) => self.set_allocation(now, number, set, &mut moves),
-            Change::PriceLevelSet(set) => self.set_price_level(now, number, set, plans),
+            Change::PriceLevelSet(set) => self.set_price_level(now, number, set, plans, &mut moves),
             Change::Rested(rested) => self.wake(number, rested, &mut moves),
             Change::AllocationRemoved(removed) => self.remove_allocation(now, number, removed, &mut moves),
             Change::CartHeld(part) => self.hold_part(now, number, part, &mut moves),

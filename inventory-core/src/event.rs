@@ -335,7 +335,9 @@ impl Event {
     /// Whether the event is in the state that a command expects.
     pub(crate) fn judge_state(&self, expected: Option<EventState>) -> Result<(), Reject> {
         match expected {
-            Some(state) if state != self.settings.state => Err(Reject::StateMismatch { etag: self.etag() }),
+            Some(state) if state != self.settings.state => {
+                Err(Reject::StateMismatch { etag: self.etag(), state: self.settings.state })
+            }
             _ => Ok(()),
         }
     }

@@ -61,7 +61,7 @@ impl Slot {
         let etag_differs = update.etag.is_some_and(|etag| etag != event.etag());
         let state_differs = update.expected_state.is_some_and(|state| state != event.settings.state);
         if etag_differs || state_differs {
-            return Err(Reject::StateMismatch { etag: event.etag() });
+            return Err(Reject::StateMismatch { etag: event.etag(), state: event.settings.state });
         }
         let settings = update.over(&event.settings);
         settings.check().map_err(|(field, problem)| Reject::invalid(Field::Setting(field), problem))?;

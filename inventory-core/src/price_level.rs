@@ -12,7 +12,7 @@ use crate::{
     ids::{EventNumber, PlanDigest, RequestId, TimestampMs},
     kill::by_area,
     limits::{PLAN_TEXT_BYTES_MAX, PRICE_LEVELS_PER_PLAN_MAX},
-    place::{Moved, PlaceState},
+    place::{Move, Moved, PlaceState},
     place_set::PlaceSet,
     plan::{Plan, PlanSpec},
     policy::EventState,
@@ -169,7 +169,7 @@ impl Slot {
             return Err(Reject::PlacesInUse { places: in_the_way });
         }
         // Also when there is no plan: it was the other one that had no room for the level, or no such places.
-        let stale = || Reject::StateMismatch { etag: event.etag() };
+        let stale = || Reject::StateMismatch { etag: event.etag(), state: event.settings.state };
         if command.from != event.plan.digest() {
             return Err(stale());
         }
@@ -194,6 +194,7 @@ impl Slot {
         number: EventNumber,
         set: &PriceLevelSet,
         plans: &dyn Plans,
+        moves: &mut Option<&mut Vec<Move>>,
     ) {
         let plan = plans.plan(&set.plan);
         let event = self.event_mut(number);
@@ -203,6 +204,16 @@ impl Slot {
         // Seats, areas and what lies where are as before: only levels differ, of which openings know nothing.
         event.plan = plan;
         event.hash ^= event.settings_hash();
+        // Each stays what it is, and is told all the same, for its history.
+        if let Some(moves) = moves {
+            let stays = |what, seen, state| Move { what, from: seen, to: seen, state };
+            let of_seat = |&seat: &u32| stays(Moved::Seat(seat), event.public_state(seat), event.seat_state(seat));
+            moves.extend(set.seats.iter().map(of_seat));
+            let of_area = |&(area, quantity): &(u16, u32)| {
+                stays(Moved::Area { area, quantity }, PlaceState::Open, PlaceState::Open)
+            };
+            moves.extend(set.areas.iter().map(of_area));
+        }
         self.set_rules(number);
     }
 }

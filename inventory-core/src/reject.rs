@@ -8,6 +8,7 @@ use alloc::{boxed::Box, vec::Vec};
 use crate::{
     ids::TimestampMs,
     place::{Moved, PlaceState},
+    policy::EventState,
 };
 
 /// A field of a request, for messages that name it.
@@ -133,6 +134,8 @@ pub enum Reject {
     StateMismatch {
         /// The etag it has.
         etag: u64,
+        /// The state it is in.
+        state: EventState,
     },
     /// Indexes of another plan revision.
     PlanChanged {

@@ -107,7 +107,7 @@ impl Slot {
             }
             Some(_) => {
                 probe::sometimes!("retire: the event has changed since its image");
-                Err(Reject::StateMismatch { etag: event.etag() })
+                Err(Reject::StateMismatch { etag: event.etag(), state: event.settings.state })
             }
         }
     }

@@ -328,10 +328,9 @@ fn check_part(event: &Event, entry: &Entry, part: &Part) -> Result<(), Reject> {
         let held: u32 = entry.unsold_admissions().filter(same).map(|a| u32::from(a.quantity)).sum();
         let quantity = u32::from(wanted.quantity);
         if held < quantity {
-            let is_open = event.area_room(wanted.area) > 0;
-            let state = if is_open { PlaceState::Open } else { event.area_state(wanted.area) };
-            in_the_way
-                .push(PlaceInTheWay { place: Moved::Area { area: wanted.area, quantity: quantity - held }, state });
+            // What the hold lacks, whatever else there is.
+            let place = Moved::Area { area: wanted.area, quantity: quantity - held };
+            in_the_way.push(PlaceInTheWay { place, state: PlaceState::Held });
         }
     }
     if in_the_way.is_empty() { Ok(()) } else { Err(Reject::PlacesUnavailable { places: in_the_way }) }

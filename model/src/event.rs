@@ -91,10 +91,6 @@ impl AreaCounts {
             _ => PlaceState::Held,
         }
     }
-
-    pub(crate) fn state(&self) -> PlaceState {
-        if self.room() > 0 { PlaceState::Open } else { self.state_of_taken() }
-    }
 }
 
 pub(crate) fn check_ttl(ttl_ms: u32) -> Result<(), Reject> {
@@ -165,7 +161,7 @@ impl Event {
         let etag_differs = command.etag.is_some_and(|etag| etag != self.etag());
         let state_differs = command.expected_state.is_some_and(|state| state != self.settings.state);
         if etag_differs || state_differs {
-            return Err(Reject::StateMismatch { etag: self.etag() });
+            return Err(Reject::StateMismatch { etag: self.etag(), state: self.state() });
         }
         let old = self.settings.clone();
         let new = command.over(&old);

@@ -180,7 +180,7 @@ impl Event {
         if state.is_none_or(|state| state == self.settings.state) {
             Ok(())
         } else {
-            Err(Reject::StateMismatch { etag: self.etag() })
+            Err(Reject::StateMismatch { etag: self.etag(), state: self.state() })
         }
     }
 

@@ -419,6 +419,17 @@ impl Event {
             let Chosen { seats, area, arrangement } = chosen;
             options.push(Suggestion { seats, area, arrangement });
         }
+        let covered = |option: &Suggestion| {
+            let of_area = option.area.map(|area| (area, u32::from(command.best.quantity)));
+            self.check_quotas_for(&option.seats, of_area)
+        };
+        if let Some(full) = options.first().and_then(|first| covered(first).err()) {
+            options.retain(|option| covered(option).is_ok());
+            if options.is_empty() {
+                return Err(full);
+            }
+        }
+        options.retain(|option| covered(option).is_ok());
         Ok(Answer::Suggested { options })
     }
 

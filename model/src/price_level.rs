@@ -48,7 +48,7 @@ impl Event {
         }
         // It is made anew, which changes nothing about what was refused above.
         if command.from != self.plan.digest() {
-            return Err(Reject::StateMismatch { etag: self.etag() });
+            return Err(Reject::StateMismatch { etag: self.etag(), state: self.state() });
         }
         let Some(plan) = &command.plan else {
             // A level too many.

@@ -119,6 +119,23 @@ impl Event {
         Ok(())
     }
 
+    /// Every quota has room for these seats and so many admissions of an area.
+    pub(crate) fn check_quotas_for(&self, seats: &[u32], of_area: Option<(u16, u32)>) -> Result<(), Reject> {
+        for quota in &self.settings.limits.quotas {
+            let seats = seats.iter().filter(|&&seat| self.is_of(quota, At::Seat(seat))).count() as u32;
+            let admitted = of_area.filter(|(area, _)| self.is_of(quota, At::Area(*area))).map_or(0, |(_, more)| more);
+            let (held, sold) = self.use_of(quota, None);
+            if seats + admitted > 0 && held + sold + seats + admitted > quota.places_max {
+                let quota_name = Some(quota.name.clone());
+                return Err(match held {
+                    0 if sold >= quota.places_max => Reject::SoldOut { quota: quota_name },
+                    _ => Reject::NotEnoughPlaces { held_unpaid: held, quota: quota_name },
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// The customer has not left too many holds to expire.
     pub(crate) fn check_abandoned(&self, now: TimestampMs, customer: CustomerKey) -> Result<(), Reject> {
         match self.abandoned.wait_ms(now, customer) {

@@ -280,12 +280,12 @@ impl Event {
                 foreign.push(PlaceInTheWay { place: Moved::Seat(seat), state: states[seat as usize] });
             }
         }
-        let counts = self.area_counts(None);
         for admission in &part.admissions {
             let area = &self.plan.areas()[usize::from(admission.area)];
             let has = hold.admissions.get(&(area.key.to_string(), admission.ticket_type)).map_or(0, |a| a.held.count());
             if has < u32::from(admission.quantity) {
-                let state = counts[usize::from(admission.area)].state();
+                // The hold lacks them, whether or not the area has some.
+                let state = PlaceState::Held;
                 let place = Moved::Area { area: admission.area, quantity: u32::from(admission.quantity) - has };
                 foreign.push(PlaceInTheWay { place, state });
             }

@@ -223,6 +223,20 @@ fn best_available_looks_for_nothing_else_when_a_quota_is_full() {
 }
 
 #[test]
+fn what_a_full_quota_has_no_room_for_is_not_suggested() {
+    check(
+        &one_row("..|...::"),
+        "
+           0ms suggest best=2 options=4 -> 2,3 or 4,5 or 0,1
+           0ms update quota=exits:low:0 -> done
+           0ms suggest best=2 options=4 -> 2,3 or 0,1
+           0ms update quota=exits:high+low:1 -> done
+           0ms suggest best=2 options=4 -> not enough places of exits, 0 held
+    ",
+    );
+}
+
+#[test]
 fn a_quota_is_net_of_what_is_replaced_and_of_what_is_given() {
     check(
         &one_row("......"),

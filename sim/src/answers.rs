@@ -186,7 +186,7 @@ pub(crate) fn as_model(done: &Done) -> model::Answer {
 pub(crate) fn same_reject(expected: &Result<model::Answer, Reject>, reject: &Reject) -> bool {
     match (expected, reject) {
         // Etags are opaque: each has its own.
-        (Err(Reject::StateMismatch { .. }), Reject::StateMismatch { .. }) => true,
+        (Err(Reject::StateMismatch { state: expected, .. }), Reject::StateMismatch { state, .. }) => expected == state,
         (expected, reject) => *expected == normal(Err(reject.clone())),
     }
 }

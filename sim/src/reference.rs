@@ -16,6 +16,7 @@ use inventory_core::{
     change::{Rested, ResumeCause},
     command::Command,
     ids::{EventKey, TimestampMs},
+    policy::EventState,
     reject::Reject,
     retire::RetireEvent,
 };
@@ -178,7 +179,9 @@ impl Reference {
             let asked = RetireEvent { archived_seq: None, ..retire.clone() };
             let answer = normal(model.execute(now, key, &Command::RetireEvent(asked)));
             let is_stale = answer.is_ok() && !retire.validate_only;
-            return (if is_stale { Err(Reject::StateMismatch { etag: model.etag(key) }) } else { answer }, false);
+            let state = model.state(key).unwrap_or(EventState::OffSale);
+            let stale = || Err(Reject::StateMismatch { etag: model.etag(key), state });
+            return (if is_stale { stale() } else { answer }, false);
         }
         let paying = model.paying_holds(key);
         let answer = normal(model.execute(now, key, command));

@@ -4,7 +4,10 @@ use std::ops::ControlFlow;
 
 use engine::inspect::{Line, WalkReport, walk};
 use engine::verify;
+use inventory_core::command::Command;
 use inventory_core::place::{Moved, PlaceState};
+use inventory_core::place_set::PlaceSet;
+use inventory_core::price_level::SetPriceLevel;
 use wal::{MemoryStorage, PAGE_BYTES, Standing};
 
 use crate::workload::{Ledger, run};
@@ -149,6 +152,27 @@ fn as_many_admissions_of_two_holds_that_expire_together_are_shown_twice() {
         places_told(&world.stop()),
         ["held floor=2 Held", "held floor=2 Held", "expired floor=2 Open, floor=2 Open"]
     );
+}
+
+#[test]
+fn places_that_get_another_price_level_are_shown_as_they_are() {
+    let mut world = World::new(1);
+    let key = world.create("concert");
+    let view = world.engine.directory().find_key(key).expect("it is made");
+    let from = view.info().plan.digest();
+    let made = world.engine.plans().with_level(&from, &[3, 4], &[], "dear").expect("it reads").expect("there is room");
+    let plan = Some(world.engine.plans().put(made).expect("the disk works"));
+    let set = SetPriceLevel {
+        request_id: request_id(START, 1),
+        places: PlaceSet { seats: vec![3, 4], ..PlaceSet::default() },
+        level: "dear".into(),
+        from,
+        plan,
+        expected_state: None,
+        validate_only: false,
+    };
+    world.ask(key, Command::SetPriceLevel(Box::new(set))).result.expect("they are open");
+    assert_eq!(places_told(&world.stop()), ["price_level_set 3 Open, 4 Open"]);
 }
 
 #[test]

@@ -387,7 +387,12 @@ impl Run {
                 return Err(self.report(key, &format!("{what} {}", show(&model))));
             }
             self.model = before;
-        } else if let (Err(Reject::StateMismatch { .. }), Err(Reject::StateMismatch { .. })) = (&core, &model) {
+        } else if let (
+            Err(Reject::StateMismatch { state: of_core, .. }),
+            Err(Reject::StateMismatch { state: of_model, .. }),
+        ) = (&core, &model)
+            && of_core == of_model
+        {
             self.learn_etag(key)?;
         } else if core != model {
             return Err(self.report(key, &format!("core  {}\nmodel {}", show(&core), show(&model))));
@@ -406,7 +411,7 @@ impl Run {
     fn learn_etag(&mut self, key: EventKey) -> Result<(), String> {
         let wrong = UpdateEvent { etag: Some(0x5eed), ..UpdateEvent::default() };
         let answer = self.core.execute(self.now, key, &Command::UpdateEvent(Box::new(wrong)));
-        if let Err(Reject::StateMismatch { etag }) = answer {
+        if let Err(Reject::StateMismatch { etag, .. }) = answer {
             let known = *self.etags.entry((key, self.model.etag(key))).or_insert(etag);
             if known != etag {
                 return Err(self.report(key, "etag differs, though nothing was updated"));

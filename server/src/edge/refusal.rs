@@ -422,27 +422,34 @@ fn say(reject: Reject, asked: Asked) -> Box<Refusal> {
         ),
         // Never made, foreign and forgotten say the same bytes: an id must not be guessed by its answer.
         Reject::HoldNotFound => Refusal::new(Reason::HoldNotFound, "there is no such hold"),
-        Reject::StateMismatch { etag } => Refusal::new(
-            Reason::StateMismatch,
-            "the etag or the expected state is not the current one; read the event again",
-        )
-        .with("etag", super::convert_admin::etag_text(etag)),
+        Reject::StateMismatch { etag, state } => {
+            let is = super::convert::event_state(state).as_str_name().trim_start_matches("EVENT_STATE_");
+            Refusal::new(
+                Reason::StateMismatch,
+                format!("the event is {is} now, and that or its etag is not what was expected; read it again"),
+            )
+            .with("etag", super::convert_admin::etag_text(etag))
+            .with("state", is)
+        }
         Reject::PlanChanged { plan_revision } => {
             Refusal::new(Reason::PlanChanged, "the seat indexes belong to another plan revision; read the plan again")
                 .with("planRevision", plan_revision)
         }
         Reject::PlacesUnavailable { places } => {
-            let mut refusal = Refusal::new(Reason::PlacesUnavailable, "some of the places are not open");
+            let mut refusal =
+                Refusal::new(Reason::PlacesUnavailable, "some of the places are not open, or not of the hold");
             refusal.places = places;
             refusal.plan_revision = plan_revision;
             refusal
         }
         Reject::NotEnoughPlaces { held_unpaid, quota } => {
             let mut refusal = match quota {
+                None if held_unpaid == 0 => Refusal::new(Reason::NotEnoughPlaces, "no open places fit"),
                 None => Refusal::new(
                     Reason::NotEnoughPlaces,
                     "no open places fit; held ones that are not paid may come back",
                 ),
+                Some(quota) if held_unpaid == 0 => of_quota(Reason::NotEnoughPlaces, "has no room for so many", &quota),
                 Some(quota) => of_quota(
                     Reason::NotEnoughPlaces,
                     "has no room for so many; held ones that are not paid may come back",
@@ -490,9 +497,10 @@ fn say(reject: Reject, asked: Asked) -> Box<Refusal> {
         Reject::HoldAlreadyConfirmed { executed: _ } => {
             Refusal::new(Reason::HoldAlreadyConfirmed, "the hold was confirmed before")
         }
-        Reject::RenewalCap => {
-            Refusal::new(Reason::RenewalCap, "the hold cannot be extended further; its timer is as it was")
-        }
+        Reject::RenewalCap => Refusal::new(
+            Reason::RenewalCap,
+            "the hold has no renewals left, or would not end later than it does; its timer is as it was",
+        ),
         Reject::PaymentInProgress => Refusal::new(
             Reason::PaymentInProgress,
             "a payment is open on the hold: end it first, or wait for its deadline; or the hold is a part of an undecided cart",
