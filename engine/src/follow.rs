@@ -238,6 +238,7 @@ impl Follower {
         let named = match &record.change {
             Change::EventCreated(created) => Some(created.plan),
             Change::EventUpdated(updated) => updated.plan,
+            Change::PriceLevelSet(set) => Some(set.plan),
             _ => None,
         };
         if let Some(missing) = named.and_then(|digest| plans.lacks(&digest)) {

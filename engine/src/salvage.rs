@@ -291,7 +291,9 @@ impl<'p> Salvage<'p> {
             return Err(why);
         }
         if let Some(digest) = updated {
-            let revision = event.plan_revision() + 1;
+            // Another price level is no new revision.
+            let more = u32::from(matches!(record.change, Change::EventUpdated(_)));
+            let revision = event.plan_revision() + more;
             known.plan = Some((self.plans.plan(digest), revision));
         }
         self.apply(slot, time, number, record)

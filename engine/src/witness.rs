@@ -4,9 +4,10 @@
 //! Not here: numbers that code tells in passing (`probe::tell!`).
 
 use inventory_core::{
-    change::{Change, Rested},
+    change::{Change, HoldState, Rested},
     command::Command,
-    ids::{EventKey, EventNumber},
+    event::Event,
+    ids::{EventKey, EventNumber, HoldId},
     place::{Admission, Move},
     slot::Slot,
 };
@@ -44,13 +45,19 @@ impl Woke {
         let event = slot.event(number)?;
         let woke = match change {
             Change::Rested(rested) => Woke::Rested(rested.clone()),
-            Change::Expired(ids) if event.settings().policies.cooling_s_max > 0 => {
-                let views = ids.iter().filter_map(|&id| slot.hold_view(number, id));
-                Woke::AtOnce { admissions: views.flat_map(|view| view.admissions).collect(), moves: Vec::new() }
+            Change::Expired(ids) => Woke::at_once(slot, event, ids)?,
+            Change::CartReleased(part) if part.cause.ends().0 == HoldState::Expired => {
+                Woke::at_once(slot, event, &[part.cart_id])?
             }
             _ => return None,
         };
         Some((event.key(), woke))
+    }
+
+    fn at_once(slot: &Slot, event: &Event, ended: &[HoldId]) -> Option<Woke> {
+        let views = ended.iter().filter_map(|&id| slot.hold_view(event.number(), id));
+        let rests = event.settings().policies.cooling_s_max > 0;
+        rests.then(|| Woke::AtOnce { admissions: views.flat_map(|view| view.admissions).collect(), moves: Vec::new() })
     }
 
     /// The change was applied, and moved this.

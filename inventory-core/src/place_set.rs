@@ -189,7 +189,7 @@ fn select(plan: &Plan, selector: &str) -> Vec<Range<u32>> {
                     let (one, other) = (named(row, first)?, named(row, last)?);
                     Some(one.min(other)..one.max(other) + 1)
                 };
-                let each: Vec<Range<u32>> = rows.iter().filter_map(|row| between(row)).collect();
+                let each: Vec<Range<u32>> = rows.iter().filter_map(between).collect();
                 if !each.is_empty() {
                     return each;
                 }

@@ -13,7 +13,7 @@ use crate::{
     kill::by_area,
     limits::{PLAN_TEXT_BYTES_MAX, PRICE_LEVELS_PER_PLAN_MAX},
     place::{Move, Moved, PlaceState},
-    place_set::PlaceSet,
+    place_set::{PlaceSet, check_runs},
     plan::{Plan, PlanSpec},
     policy::EventState,
     reject::{Field, PlaceInTheWay, Reject},
@@ -91,6 +91,8 @@ pub fn changed_in(
     let areas = areas.filter(|&area| differs(plan.areas()[usize::from(area)].level)).collect();
     let mut seats = places_meant.seats;
     seats.retain(|&seat| differs(plan.seat_level(seat)));
+    // One stretch may be many now.
+    check_runs(&seats)?;
     Ok((seats, areas))
 }
 

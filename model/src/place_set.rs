@@ -65,12 +65,18 @@ impl Event {
             let sum = named.admissions.entry((area, one.ticket_type)).or_default();
             *sum = sum.saturating_add(one.quantity);
         }
-        let begins = |seat: &&u32| seat.checked_sub(1).is_none_or(|before| !named.seats.contains(&before));
-        if named.seats.iter().filter(begins).count() > SEAT_RUNS_PER_CHANGE_MAX {
-            return Err(Reject::invalid(Field::Seats, "must be fewer stretches of neighbours"));
-        }
+        check_stretches(&named.seats)?;
         Ok(named)
     }
+}
+
+/// Not too many stretches of neighbours for one change.
+pub(crate) fn check_stretches(seats: &BTreeSet<u32>) -> Result<(), Reject> {
+    let begins = |seat: &&u32| seat.checked_sub(1).is_none_or(|before| !seats.contains(&before));
+    if seats.iter().filter(begins).count() > SEAT_RUNS_PER_CHANGE_MAX {
+        return Err(Reject::invalid(Field::Seats, "must be fewer stretches of neighbours"));
+    }
+    Ok(())
 }
 
 /// Seats that a selector means: by any way to cut it into labels, for labels may have its signs themselves.

@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod follow;
 mod inspect;
+mod price_level;
 mod repair;
 mod restart;
 mod retired;

@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use inventory_core::{
     cart::CartStep,
-    change::{Change, Held, HoldView, Record, Rested, ResumeCause},
+    change::{Change, Held, HoldState, HoldView, Record, Rested, ResumeCause},
     codec,
     command::Command,
     giving_back::Take,
     ids::{EventKey, EventNumber, HoldId, PlanDigest, SlotIndex, TimestampMs},
     image,
     order::List,
-    place::{Move, Moved, PlaceState},
+    place::{Admission, Move, Moved, PlaceState},
     plan::Plan,
     reject::Reject,
     retire::{Image, RetireEvent},
@@ -56,6 +56,7 @@ pub struct Core {
     pub library: Library,
     pub log: Vec<(TimestampMs, Record)>,
     pub shadows: BTreeMap<EventNumber, Shadow>,
+    woke_at_once: Vec<(EventKey, Rested)>,
     config: SlotConfig,
     /// A slot that went through an image some time ago and was given everything since: it must judge as the other.
     twin: Option<Slot>,
@@ -71,6 +72,7 @@ impl Core {
             library: Library::default(),
             log: Vec::new(),
             shadows: BTreeMap::new(),
+            woke_at_once: Vec::new(),
             config,
             twin: None,
             asking: Vec::new(),
@@ -214,28 +216,16 @@ impl Core {
 
     /// Expire holds, end payments and wake what rests, all that is due. Tells what woke.
     pub fn advance(&mut self, now: TimestampMs) -> Vec<(EventKey, Rested)> {
-        let (mut woke, mut woke_at_once) = (Vec::new(), Vec::new());
+        let mut woke = Vec::new();
         while let Some((number, change)) = self.slot.decide_due(now) {
             // Holds due together may end in another order after an image: the order is in the log.
             if let Some(twin) = &mut self.twin {
                 assert!(twin.decide_due(now).is_some(), "what is due is due after an image too");
             }
-            let event = self.slot.event(number).expect("it has a number");
-            let (key, rests) = (event.key(), event.settings().policies.cooling_s_max > 0);
-            let mut expired = Vec::new();
-            match &change {
-                Change::Rested(rested) => woke.push((key, rested.clone())),
-                Change::Expired(ids) if rests => {
-                    let views = ids.iter().filter_map(|&id| self.slot.hold_view(number, id));
-                    expired.extend(views.flat_map(|view| view.admissions));
-                }
-                _ => {}
+            if let Change::Rested(rested) = &change {
+                woke.push((self.slot.event(number).expect("it has a number").key(), rested.clone()));
             }
-            let expires = matches!(change, Change::Expired(_)) && rests;
-            let moves = self.apply(now, number, change);
-            if expires {
-                woke_at_once.extend(model::woke_at_once(now, &moves, expired).into_iter().map(|one| (key, one)));
-            }
+            self.apply(now, number, change);
         }
         if let Some(twin) = &mut self.twin {
             assert!(twin.decide_due(now).is_none(), "nothing else is due after an image");
@@ -244,8 +234,25 @@ impl Core {
         }
         let due = self.slot.take_due_parts(now);
         self.asking.extend(due.iter().map(|due| (due.event, due.part.cart_id)));
-        woke.extend(woke_at_once);
+        woke.extend(self.take_woke_at_once());
         woke
+    }
+
+    /// Places of holds that expired since the last call and rest for no time at all.
+    pub fn take_woke_at_once(&mut self) -> Vec<(EventKey, Rested)> {
+        std::mem::take(&mut self.woke_at_once)
+    }
+
+    /// Admissions of the holds that a change ends by time, in an event whose places rest then.
+    fn may_wake_at_once(&self, number: EventNumber, change: &Change) -> Option<Vec<Admission>> {
+        let ended = match change {
+            Change::Expired(ids) => ids.clone(),
+            Change::CartReleased(part) if part.cause.ends().0 == HoldState::Expired => vec![part.cart_id],
+            _ => return None,
+        };
+        let rests = self.slot.event(number)?.settings().policies.cooling_s_max > 0;
+        let views = ended.iter().filter_map(|&id| self.slot.hold_view(number, id));
+        rests.then(|| views.flat_map(|view| view.admissions).collect())
     }
 
     /// Parts of carts that have asked their first events.
@@ -377,7 +384,12 @@ impl Core {
 
     fn apply(&mut self, now: TimestampMs, number: EventNumber, change: Change) -> Vec<Move> {
         let mut moves = Vec::new();
+        let expired = self.may_wake_at_once(number, &change);
         let applied = self.slot.apply(now, number, &change, &self.library, Some(&mut moves));
+        if let (Some(expired), Some(event)) = (expired, self.slot.event(number)) {
+            let woke = model::woke_at_once(now, &moves, expired).into_iter();
+            self.woke_at_once.extend(woke.map(|rested| (event.key(), rested)));
+        }
         if let Some(twin) = &mut self.twin {
             assert_eq!(twin.apply(now, number, &change, &self.library, None), applied, "{change:?}");
         }

@@ -299,6 +299,10 @@ impl Stage {
         self.model.wake(self.now, &woke);
         let core = normal(self.core.execute(self.now, KEY, command));
         let model = normal(self.model.execute(self.now, KEY, command));
+        let woke = self.core.take_woke_at_once();
+        if !woke.is_empty() {
+            self.model.wake(self.now, &woke);
+        }
         assert_eq!(self.tell(&core), self.tell(&model), "core, then model: {line}");
         self.core.slot.assert_valid();
         self.model.assert_valid();
