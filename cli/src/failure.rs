@@ -262,6 +262,7 @@ impl Failure {
                     "executed": executed_word(refusal.executed),
                     "places": places.iter().map(NamedPlace::json).collect::<Vec<_>>(),
                     "fields": fields,
+                    "retry_after_ms": refusal.retry_after.map(duration::millis),
                     "metadata": refusal.metadata,
                 })
             }
@@ -407,6 +408,8 @@ pub(crate) mod tests {
         cooling.retry_after = Some(Duration::from_millis(239_481));
         let cooling = Failure::Refused { refusal: Box::new(cooling), places: Vec::new(), typed: Vec::new() };
         assert_eq!(cooling.text(), "refused: HOLD_COOLDOWN: later (in 4m)");
+        assert_eq!(cooling.json()["error"]["retry_after_ms"], 239_481);
+        assert_eq!(early.json()["error"]["retry_after_ms"], Value::Null);
     }
 
     #[test]
