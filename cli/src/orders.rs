@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::hold_card::HoldCard;
 use crate::name::{Admissions, EventName, parse_hold_id, parse_request_id};
 use crate::place_list::PlaceNames;
-use crate::place_words::{PlaceWords, StateChoice};
+use crate::place_words::{PlaceWords, StateChoice, admissions_once};
 use crate::report::Report;
 use crate::table::{Side, columns, fields};
 use crate::venue_plan::name_places;
@@ -301,6 +301,7 @@ fn quoted(order: &str) -> String {
 /// `usherctl return`.
 pub(crate) async fn return_places(client: &Client, options: &ReturnOptions) -> Result<Report, Failure> {
     let event = &options.event;
+    admissions_once(&options.ga)?;
     let request_id = options.conditions.request(client, event).await?;
     let words = PlaceWords::read(client, event, &options.places, &options.ga).await?;
     let request = ReturnPlacesRequest {

@@ -4,6 +4,8 @@ use std::net::TcpListener;
 
 use crate::program::usherctl;
 
+const TWICE: &str = "error: --ga: FLOOR is named twice\n";
+
 #[test]
 fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
     for (words, expected) in [
@@ -39,6 +41,15 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         (&["event", "update", "concert-1", "--quota", "exits=7"], "write NAME=N:LEVEL,area:KEY"),
         (&["hold", "concert-1", "--best", "2", "--include-unallocated"], "--allocation-key"),
         (&["return", "concert-1", "--order", "O", "--request", "17"], "is no request id"),
+        (&["kill", "concert-1", "--ga", "FLOOR=5", "--ga", "FLOOR=6", "--reason", "stage"], TWICE),
+        (&["unkill", "concert-1", "--ga", "FLOOR=5", "--ga", "FLOOR=6"], TWICE),
+        (&["allocation", "set", "concert-1", "fans", "--ga", "FLOOR=5", "--ga", "FLOOR=6"], TWICE),
+        (&["allocation", "remove", "concert-1", "fans", "--ga", "FLOOR=5", "--ga", "FLOOR=6"], TWICE),
+        (&["return", "concert-1", "--order", "O", "--ga", "FLOOR=5", "--ga", "FLOOR=6"], TWICE),
+        (
+            &["price-level", "set", "concert-1", "Late", "--area", "FLOOR", "--area", "FLOOR"],
+            "error: --area: FLOOR is named twice\n",
+        ),
         (&["nonsense"], "unrecognized"),
     ] {
         let run = usherctl(words.iter().copied());
