@@ -301,6 +301,9 @@ fn quoted(order: &str) -> String {
 /// `usherctl return`.
 pub(crate) async fn return_places(client: &Client, options: &ReturnOptions) -> Result<Report, Failure> {
     let event = &options.event;
+    if options.reason.is_some() && options.to != ReturnChoice::Killed {
+        return Err(Failure::usage("--reason: a reason is of killed places, with --to killed".to_owned()));
+    }
     admissions_once(&options.ga)?;
     let request_id = options.conditions.request(client, event).await?;
     let words = PlaceWords::read(client, event, &options.places, &options.ga).await?;
