@@ -108,9 +108,8 @@ mod tests {
 
     #[test]
     fn an_area_is_named_once() {
-        let areas = |words: &[&str]| -> Vec<Admissions> {
-            words.iter().map(|word| word.parse().expect("an area")).collect()
-        };
+        let areas =
+            |words: &[&str]| -> Vec<Admissions> { words.iter().map(|word| word.parse().expect("an area")).collect() };
         assert!(admissions_once(&areas(&["FLOOR=5", "YARD=5"])).is_ok());
         let twice = admissions_once(&areas(&["FLOOR=5", "YARD=5", "FLOOR=6"])).expect_err("FLOOR twice");
         assert_eq!(twice.text(), "error: --ga: FLOOR is named twice");

@@ -73,6 +73,14 @@ fn help_goes_to_stdout_and_has_examples() {
 }
 
 #[test]
+fn the_help_of_a_hold_says_that_its_places_may_be_combined() {
+    for command in ["hold", "explain"] {
+        let run = usherctl([command, "--help"]).done();
+        assert!(run.data.contains("Seats, --ga and --best may stand in one command"), "{run:?}");
+    }
+}
+
+#[test]
 fn a_server_that_is_not_there_ends_with_69() {
     // A port that was free a moment ago.
     let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
