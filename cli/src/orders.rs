@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::hold_card::HoldCard;
 use crate::name::{Admissions, EventName, parse_hold_id, parse_request_id};
 use crate::place_list::PlaceNames;
-use crate::place_words::{PlaceWords, StateChoice, admissions_once};
+use crate::place_words::{PlaceWords, StateChoice, admissions_once, once};
 use crate::report::Report;
 use crate::table::{Side, columns, fields};
 use crate::venue_plan::name_places;
@@ -366,6 +366,7 @@ pub(crate) async fn touched_report(
 /// `usherctl exchange`.
 pub(crate) async fn exchange(client: &Client, options: &ExchangeOptions) -> Result<Report, Failure> {
     let event = &options.event;
+    once("--give-ga", options.give_ga.iter().map(|part| part.area.as_str()))?;
     let request_id = options.conditions.request(client, event).await?;
     let words = PlaceWords::read(client, event, &options.give, &options.give_ga).await?;
     let take = match options.take_hold {

@@ -6,6 +6,8 @@ use crate::program::usherctl;
 
 const TWICE: &str = "error: --ga: FLOOR is named twice\n";
 
+const EXCHANGE: [&str; 6] = ["exchange", "concert-1", "--order", "O", "--take", "A-1"];
+
 #[test]
 fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
     for (words, expected) in [
@@ -52,6 +54,7 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         (&["allocation", "set", "concert-1", "fans", "--ga", "FLOOR=5", "--ga", "FLOOR=6"], TWICE),
         (&["allocation", "remove", "concert-1", "fans", "--ga", "FLOOR=5", "--ga", "FLOOR=6"], TWICE),
         (&["return", "concert-1", "--order", "O", "--ga", "FLOOR=5", "--ga", "FLOOR=6"], TWICE),
+        (&[&EXCHANGE[..], &["--give-ga", "FLOOR=5", "--give-ga", "FLOOR=6"]].concat(), "error: --give-ga: FLOOR is"),
         (
             &["price-level", "set", "concert-1", "Late", "--area", "FLOOR", "--area", "FLOOR"],
             "error: --area: FLOOR is named twice\n",
