@@ -29,7 +29,7 @@ pub(crate) struct SuggestOptions {
     #[arg(long, value_name = "N")]
     best: u32,
     /// So many ways at most, 1 to 10
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10))]
     options: u32,
     /// Choose only from this price level; may be repeated
     #[arg(long, value_name = "KEY")]

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::instant::{self, Bound};
 use crate::name::{Admissions, EventName};
 use crate::orders::{Conditions, Done, refused, touched_report};
-use crate::place_words::PlaceWords;
+use crate::place_words::{PlaceWords, admissions_once};
 use crate::report::Report;
 use crate::table::{Side, columns, fields, grouped};
 
@@ -115,6 +115,7 @@ fn bound(bound: Option<Bound>) -> Option<Timestamp> {
 
 async fn set(client: &Client, options: &SetOptions) -> Result<Report, Failure> {
     let event = &options.event;
+    admissions_once(&options.ga)?;
     let request_id = options.conditions.request(client, event).await?;
     let words = PlaceWords::read(client, event, &options.places, &options.ga).await?;
     let request = SetAllocationRequest {
@@ -157,6 +158,7 @@ fn window_text(options: &SetOptions) -> String {
 
 async fn remove(client: &Client, options: &RemoveOptions) -> Result<Report, Failure> {
     let event = &options.event;
+    admissions_once(&options.ga)?;
     let request_id = options.conditions.request(client, event).await?;
     let words = PlaceWords::read(client, event, &options.places, &options.ga).await?;
     let request = RemoveAllocationRequest {

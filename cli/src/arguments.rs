@@ -68,7 +68,9 @@ pub(crate) enum Command {
     Hold(HoldOptions),
     Suggest(SuggestOptions),
     /// Tell what `hold` with the same words would be answered, and hold nothing
-    #[command(after_help = "Examples:\n  usherctl explain concert-1 A-2 A-3\n  usherctl explain concert-1 --best 5")]
+    #[command(
+        after_help = "Examples:\n  usherctl explain concert-1 A-2 A-3\n  usherctl explain concert-1 --best 5\n  usherctl explain concert-1 A-1 --ga FLOOR=2\n\nSeats, --ga and --best may stand in one command, as in hold."
+    )]
     Explain(HoldOptions),
     BeginPayment(BeginPaymentOptions),
     EndPayment(EndPaymentOptions),

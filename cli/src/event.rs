@@ -154,6 +154,7 @@ pub(crate) async fn run(client: &Client, command: EventCommand) -> Result<Report
 }
 
 async fn create(client: &Client, options: CreateOptions) -> Result<Report, Failure> {
+    options.limits.check()?;
     let document = Bytes::from(plan_document::read(&options.file)?);
     let (format, guessed) = plan_document::format_of(&options.file, &document, options.plan.format)?;
     let read_as = format!("{} read as {}", options.file, plan_document::words(format));
@@ -307,6 +308,7 @@ async fn enter(client: &Client, event: &EventName, state: EventState) -> Result<
 }
 
 async fn update(client: &Client, options: UpdateOptions) -> Result<Report, Failure> {
+    options.limits.check()?;
     let id = options.id.clone();
     let (wanted, paths) = options.to_wire();
     if paths.is_empty() {

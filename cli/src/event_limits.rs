@@ -7,6 +7,8 @@ use std::str::FromStr;
 use clap::Args;
 use proto::inventory::v1::{LevelLimit, SharedQuota};
 
+use crate::failure::Failure;
+
 /// Limits of the event beside its rules; in an update those that are given replace all there are.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "Limits")]
@@ -99,7 +101,22 @@ fn members_of(text: &str) -> Vec<String> {
     members
 }
 
+/// Refuses `none` beside others: one of the two would be dropped.
+fn check<T>(option: &str, given: &[Given<T>]) -> Result<(), Failure> {
+    let has = |none: bool| given.iter().any(|word| word.0.is_none() == none);
+    if has(true) && has(false) {
+        return Err(Failure::usage(format!("{option}: none takes all of them away, so it stands alone")));
+    }
+    Ok(())
+}
+
 impl LimitOptions {
+    /// Whether they make sense together.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        check("--level-limit", &self.level_limit)?;
+        check("--quota", &self.quota)
+    }
+
     /// The limits by price level; nothing: none were given.
     pub(crate) fn level_limits(&self) -> Option<Vec<LevelLimit>> {
         let limit = |word: &LevelWord| LevelLimit { price_level: word.level.clone(), places_max: word.places_max };
@@ -142,6 +159,17 @@ mod tests {
         assert_eq!((nothing.level_limits(), nothing.quotas()), (None, None));
         let none = parsed(&["--level-limit", "none", "--quota", "none"]).expect("words");
         assert_eq!((none.level_limits(), none.quotas()), (Some(Vec::new()), Some(Vec::new())));
+    }
+
+    #[test]
+    fn none_stands_alone() {
+        for (option, word) in [("--level-limit", "Front=1"), ("--quota", "exits=7:Front")] {
+            for words in [[option, "none", option, word], [option, word, option, "none"]] {
+                let problem = parsed(&words).expect("words").check().expect_err("none and another").text();
+                assert_eq!(problem, format!("error: {option}: none takes all of them away, so it stands alone"));
+            }
+        }
+        assert!(parsed(&["--level-limit", "none", "--quota", "exits=7:Front"]).expect("words").check().is_ok());
     }
 
     #[test]

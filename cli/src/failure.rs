@@ -1,5 +1,6 @@
 //! Why a command did not do what was asked, in words, as JSON and as an exit code.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
@@ -196,6 +197,25 @@ impl Failure {
         Failure::Usage { problem }
     }
 
+    /// What a server refuses of an event that it does not have, told without one.
+    pub(crate) fn event_not_found(message: String) -> Failure {
+        let reason = Reason::EventNotFound;
+        let refusal = Refusal {
+            reason,
+            reason_number: reason as i32,
+            reason_name: reason.as_str_name().trim_start_matches("REASON_").to_owned(),
+            message,
+            executed: Executed::False,
+            metadata: BTreeMap::new(),
+            places: Vec::new(),
+            fields: Vec::new(),
+            retry_after: None,
+            server_time_ms: 0,
+            position: 0,
+        };
+        Failure::Refused { refusal: Box::new(refusal), places: Vec::new(), typed: Vec::new() }
+    }
+
     /// What was asked for is not in the backup, or its place is taken.
     pub(crate) fn backup_refused(problem: String) -> Failure {
         Failure::Backup { problem, exit_code: exit::REFUSED }
@@ -262,6 +282,7 @@ impl Failure {
                     "executed": executed_word(refusal.executed),
                     "places": places.iter().map(NamedPlace::json).collect::<Vec<_>>(),
                     "fields": fields,
+                    "retry_after_ms": refusal.retry_after.map(duration::millis),
                     "metadata": refusal.metadata,
                 })
             }
@@ -332,7 +353,6 @@ fn executed_word(executed: Executed) -> Value {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     /// A refusal as the client library makes it.
     pub(crate) fn refusal(reason: Reason, message: &str) -> Refusal {
@@ -407,6 +427,8 @@ pub(crate) mod tests {
         cooling.retry_after = Some(Duration::from_millis(239_481));
         let cooling = Failure::Refused { refusal: Box::new(cooling), places: Vec::new(), typed: Vec::new() };
         assert_eq!(cooling.text(), "refused: HOLD_COOLDOWN: later (in 4m)");
+        assert_eq!(cooling.json()["error"]["retry_after_ms"], 239_481);
+        assert_eq!(early.json()["error"]["retry_after_ms"], Value::Null);
     }
 
     #[test]

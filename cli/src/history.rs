@@ -4,6 +4,7 @@
 //! Nothing is written, and a server may be running on the folder. Not here: reading the log (crate `engine`), its
 //! other lines (`inspect.rs`), the index (crate `history`).
 
+use std::fmt::Display;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -46,8 +47,8 @@ const EXAMPLES: &str = "Examples:
   usherctl history --event concert-1 --order O-4711
 
 With --data-dir from the log in that folder, as far back as it goes: what an older checkpoint covers is in the archive. Else
-from the index of the server, which must keep one (usherd --history on). Exit codes: 0 shown, 3 not readable or wrong
-usage; without --data-dir as of other commands. Nothing is ever written.";
+from the index of the server, which must keep one (usherd --history on). Exit codes: 0 shown, 1 no such
+event, 3 not readable or wrong usage; without --data-dir as of other commands. Nothing is ever written.";
 
 /// Tell what happened to a seat, a hold or an order
 #[derive(Args, Debug)]
@@ -70,17 +71,19 @@ pub(crate) struct HistoryOptions {
     order: Option<String>,
 }
 
-/// Runs the command on a folder.
-pub(crate) fn history(options: &HistoryOptions, folder: &Path) -> Report {
+/// Runs the command on a folder. An event of which the log has no change is refused: most likely its name is misspelt.
+pub(crate) fn history(options: &HistoryOptions, folder: &Path) -> Result<Report, Failure> {
+    let unreadable = |error: &dyn Display| Report::default().note(format!("error: {error}")).exit(UNREADABLE_EXIT);
     let storage = match FileStorage::open_read_only(folder) {
         Ok(storage) => storage,
-        Err(error) => return Report::default().note(format!("error: {error}")).exit(UNREADABLE_EXIT),
+        Err(error) => return Ok(unreadable(&error)),
     };
     let (mut rows, mut changes): (Vec<Vec<String>>, Vec<Value>) = (Vec::new(), Vec::new());
-    let mut is_damaged = false;
+    let (mut is_mentioned, mut is_damaged) = (false, false);
     let walked = walk(&storage, 0, &mut |line| {
         match line {
-            Line::Change(change) => {
+            Line::Change(change) if options.is_of_event(&change) => {
+                is_mentioned = true;
                 let places = change.places().unwrap_or_default();
                 if options.wants(&change, &places) {
                     rows.push(row(&change, &places));
@@ -88,30 +91,38 @@ pub(crate) fn history(options: &HistoryOptions, folder: &Path) -> Report {
                 }
             }
             Line::Damage(_) | Line::Hole(_) => is_damaged = true,
-            Line::Checkpoint(_) | Line::Plan(_) | Line::Segment(_) | Line::Batch(_) => {}
+            Line::Change(_) | Line::Checkpoint(_) | Line::Plan(_) | Line::Segment(_) | Line::Batch(_) => {}
         }
         ControlFlow::Continue(())
     });
     if let Err(error) = walked {
-        return Report::default().note(format!("error: {error}")).exit(UNREADABLE_EXIT);
+        return Ok(unreadable(&error));
+    }
+    if !is_mentioned {
+        let damaged = if is_damaged { ", and has damaged places: see usherctl verify" } else { "" };
+        let message = format!("the log in {} has no change of {}{damaged}", folder.display(), options.event);
+        return Err(Failure::event_not_found(message));
     }
     let report = Report::new(columns(&HEADER, &rows), changes.into());
     if is_damaged {
-        return report.note("the folder has damaged places: something may be missing; see usherctl verify");
+        return Ok(report.note("the folder has damaged places: something may be missing; see usherctl verify"));
     }
-    report
+    Ok(report)
 }
 
 impl HistoryOptions {
+    fn is_of_event(&self, change: &ChangeLine<'_>) -> bool {
+        change.event.is_some_and(|(found, _)| found.as_str() == self.event.as_str())
+    }
+
+    /// Of the changes of the event.
     fn wants(&self, change: &ChangeLine<'_>, places: &[PlaceMoved]) -> bool {
-        let is_of_event = change.event.is_some_and(|(found, _)| found.as_str() == self.event.as_str());
         let moves = |key: &String| places.iter().any(|place| change.key_of(place.what) == Some(key));
         let is_of_hold = |name: &String| {
             let named = name.to_ascii_lowercase();
             holds_of(change).any(|id| id.to_string() == named || id.hold_ref().to_string() == named)
         };
-        is_of_event
-            && self.seat.as_ref().is_none_or(moves)
+        self.seat.as_ref().is_none_or(moves)
             && self.hold.as_ref().is_none_or(is_of_hold)
             && self.order.as_ref().is_none_or(|order| change.order().is_some_and(|found| found.as_str() == order))
     }

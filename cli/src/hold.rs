@@ -23,9 +23,10 @@ const HOLD_EXAMPLES: &str = "Examples:
   usherctl hold concert-1 --best 4 --section Stalls --contiguous-only
   usherctl hold concert-1 --ga FLOOR=2 --ttl 90s --customer c-17
   usherctl hold concert-1 --best 2 --allocation-key fans-2027
+  usherctl hold concert-1 A-1 --best 2 --ga FLOOR=2
   usherctl hold concert-1 A-3 A-4 --replace 01934b2e-7f00-7abc-8def-0123456789ab
 
-All places are held, or none is.";
+Seats, --ga and --best may stand in one command: at least one of them must. All places are held, or none is.";
 
 const CONFIRM_EXAMPLES: &str = "Examples:
   usherctl confirm concert-1/01934b2e-7f00-7abc-8def-0123456789ab --order O-4711
@@ -44,7 +45,7 @@ const EXTEND_EXAMPLES: &str = "Examples:
 const SHOW_EXAMPLES: &str = "Examples:
   usherctl show concert-1/01934b2e-7f00-7abc-8def-0123456789ab";
 
-/// Hold places for a limited time: named seats, admissions, or the best available
+/// Hold places for a limited time: named seats, admissions, the best available, or several of these together
 #[derive(Args, Debug)]
 #[command(
     after_help = HOLD_EXAMPLES,

@@ -80,6 +80,11 @@ impl HoldCard {
         }
     }
 
+    /// Whether a payment is open.
+    pub(crate) fn is_paying(&self) -> bool {
+        self.hold.state() == HoldState::Paying
+    }
+
     /// Whether a payment may be begun.
     pub(crate) fn may_pay(&self) -> bool {
         self.hold.state() == HoldState::Active && self.hold.payment_attempts_left > 0
@@ -91,7 +96,7 @@ impl HoldCard {
             return String::new();
         }
         let at = instant::text_of_ms(self.hold.expires_at_ms);
-        if self.hold.state() == HoldState::Paying {
+        if self.is_paying() {
             // The countdown is that of the payment.
             return at;
         }
@@ -100,7 +105,7 @@ impl HoldCard {
 
     /// The same of an open payment; empty when none is.
     fn payment_text(&self) -> String {
-        if self.hold.state() != HoldState::Paying {
+        if !self.is_paying() {
             return String::new();
         }
         let at = instant::text_of_ms(self.hold.payment_deadline_ms);

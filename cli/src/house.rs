@@ -14,7 +14,7 @@ use crate::instant;
 use crate::name::{Admissions, EventName};
 use crate::orders::{Conditions, Done, refused, touched_report};
 use crate::place_list::PlaceNames;
-use crate::place_words::PlaceWords;
+use crate::place_words::{PlaceWords, admissions_once};
 use crate::report::Report;
 use crate::table::{Side, columns};
 
@@ -94,6 +94,7 @@ pub(crate) struct HoldsOptions {
 /// `usherctl kill`.
 pub(crate) async fn kill(client: &Client, options: &KillOptions) -> Result<Report, Failure> {
     let event = &options.event;
+    admissions_once(&options.ga)?;
     let request_id = options.conditions.request(client, event).await?;
     let words = PlaceWords::read(client, event, &options.places, &options.ga).await?;
     let request = KillRequest {
@@ -120,6 +121,7 @@ pub(crate) async fn kill(client: &Client, options: &KillOptions) -> Result<Repor
 /// `usherctl unkill`.
 pub(crate) async fn unkill(client: &Client, options: &UnkillOptions) -> Result<Report, Failure> {
     let event = &options.event;
+    admissions_once(&options.ga)?;
     let request_id = options.conditions.request(client, event).await?;
     let words = PlaceWords::read(client, event, &options.places, &options.ga).await?;
     let request = UnkillRequest {

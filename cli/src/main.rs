@@ -124,7 +124,7 @@ fn run(arguments: Arguments) -> Result<Report, Failure> {
     match arguments.command {
         Command::Verify(options) => Ok(verify::verify(&options)),
         Command::History(options) => match &options.data_dir {
-            Some(folder) => Ok(history::history(&options, folder)),
+            Some(folder) => history::history(&options, folder),
             None => online(&arguments.endpoint, async |client| history::online(client, &options).await),
         },
         Command::Inspect(_) | Command::Repair(_) => unreachable!("they write their lines themselves, see main"),

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::hold_card::HoldCard;
 use crate::name::{Admissions, EventName, parse_hold_id, parse_request_id};
 use crate::place_list::PlaceNames;
-use crate::place_words::{PlaceWords, StateChoice};
+use crate::place_words::{PlaceWords, StateChoice, admissions_once, once};
 use crate::report::Report;
 use crate::table::{Side, columns, fields};
 use crate::venue_plan::name_places;
@@ -301,6 +301,10 @@ fn quoted(order: &str) -> String {
 /// `usherctl return`.
 pub(crate) async fn return_places(client: &Client, options: &ReturnOptions) -> Result<Report, Failure> {
     let event = &options.event;
+    if options.reason.is_some() && options.to != ReturnChoice::Killed {
+        return Err(Failure::usage("--reason: a reason is of killed places, with --to killed".to_owned()));
+    }
+    admissions_once(&options.ga)?;
     let request_id = options.conditions.request(client, event).await?;
     let words = PlaceWords::read(client, event, &options.places, &options.ga).await?;
     let request = ReturnPlacesRequest {
@@ -362,6 +366,7 @@ pub(crate) async fn touched_report(
 /// `usherctl exchange`.
 pub(crate) async fn exchange(client: &Client, options: &ExchangeOptions) -> Result<Report, Failure> {
     let event = &options.event;
+    once("--give-ga", options.give_ga.iter().map(|part| part.area.as_str()))?;
     let request_id = options.conditions.request(client, event).await?;
     let words = PlaceWords::read(client, event, &options.give, &options.give_ga).await?;
     let take = match options.take_hold {

@@ -88,6 +88,11 @@ pub(crate) async fn begin_payment(client: &Client, options: &BeginPaymentOptions
     let mut json = answer_json(&card, answer.replayed, answer.position, answer.incarnation);
     json["attempt_id"] = attempt.to_string().into();
     let mut report = Report::new(card.text(Arrangement::Unspecified), json);
+    // A hold does not tell which attempt is open: while one is, it is taken for this one.
+    if answer.replayed && !card.is_paying() {
+        report = report.note("this attempt has ended; this is how the hold is now");
+        return Ok(if card.may_pay() { report.next(format!("usherctl begin-payment {name}")) } else { report });
+    }
     if answer.replayed {
         report = report.note("this attempt was begun before; this is how the hold is now");
     }

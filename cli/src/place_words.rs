@@ -2,6 +2,8 @@
 //!
 //! Only the plan tells the two apart: keys may have slashes, and a section is named without one.
 
+use std::collections::HashSet;
+
 use clap::ValueEnum;
 use client::Client;
 use proto::inventory::v1::{EventState, PlaceSet};
@@ -32,7 +34,7 @@ impl PlaceWords {
 
     /// A word that is no key of a seat is a selector.
     fn of_plan(plan: &VenuePlan, words: &[String], areas: &[Admissions]) -> Self {
-        let keys: std::collections::HashSet<&str> = plan.seat_keys.iter().map(String::as_str).collect();
+        let keys: HashSet<&str> = plan.seat_keys.iter().map(String::as_str).collect();
         let (seat_keys, selectors) = words.iter().cloned().partition(|word| keys.contains(word.as_str()));
         Self { seat_keys, selectors, areas: areas.to_vec() }
     }
@@ -54,6 +56,20 @@ impl PlaceWords {
             .typed(&format!("{field}.selectors"), self.selectors.iter().map(String::as_str))
             .typed(&format!("{field}.ga"), self.areas.iter().map(|part| part.area.as_str()))
     }
+}
+
+/// Refuses an area that is named twice: the server takes the sum, and which number was meant only the person knows.
+pub(crate) fn once<'a>(option: &str, areas: impl IntoIterator<Item = &'a str>) -> Result<(), Failure> {
+    let mut seen = HashSet::new();
+    match areas.into_iter().find(|area| !seen.insert(*area)) {
+        Some(area) => Err(Failure::usage(format!("{option}: {area} is named twice"))),
+        None => Ok(()),
+    }
+}
+
+/// The same of admissions.
+pub(crate) fn admissions_once(areas: &[Admissions]) -> Result<(), Failure> {
+    once("--ga", areas.iter().map(|part| part.area.as_str()))
 }
 
 /// The state a person expects an event to be in.
@@ -89,6 +105,16 @@ impl StateChoice {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_area_is_named_once() {
+        let areas =
+            |words: &[&str]| -> Vec<Admissions> { words.iter().map(|word| word.parse().expect("an area")).collect() };
+        assert!(admissions_once(&areas(&["FLOOR=5", "YARD=5"])).is_ok());
+        let twice = admissions_once(&areas(&["FLOOR=5", "YARD=5", "FLOOR=6"])).expect_err("FLOOR twice");
+        assert_eq!(twice.text(), "error: --ga: FLOOR is named twice");
+        assert!(once("--area", ["FLOOR", "FLOOR"]).expect_err("FLOOR twice").text().contains("--area: FLOOR"));
+    }
 
     #[test]
     fn a_word_is_a_seat_when_the_plan_has_one_of_that_key() {

@@ -7,7 +7,7 @@ use proto::admin::v1::SetPriceLevelRequest;
 use crate::failure::Failure;
 use crate::name::{Admissions, EventName};
 use crate::orders::{Conditions, Done, refused, touched_report};
-use crate::place_words::PlaceWords;
+use crate::place_words::{PlaceWords, once};
 use crate::report::Report;
 
 const SET_EXAMPLES: &str = "Examples:
@@ -56,6 +56,7 @@ pub(crate) async fn run(client: &Client, command: PriceLevelCommand) -> Result<R
 
 async fn set(client: &Client, options: &SetOptions) -> Result<Report, Failure> {
     let event = &options.event;
+    once("--area", options.area.iter().map(String::as_str))?;
     let request_id = options.conditions.request(client, event).await?;
     // How many admissions are named does not matter.
     let areas: Vec<Admissions> =

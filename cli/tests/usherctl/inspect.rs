@@ -99,6 +99,12 @@ fn the_history_of_a_seat_and_of_a_hold_is_told_from_the_log() {
     let hold = found[0]["hold_ref"].as_str().expect("it is of a hold").to_owned();
     assert_eq!(history(&["--hold", &hold, "-o", "json"]).done().json(), found);
     assert_eq!(history(&["--order", "O-1"]).done().data.lines().count(), 1, "only the header");
+    let words = ["history", "--data-dir", text(folder.path()), "--event", "concrt", "--seat", "S-1-4"];
+    let unknown = usherctl(words);
+    let problem = format!("refused: EVENT_NOT_FOUND: the log in {} has no change of concrt\n", text(folder.path()));
+    assert_eq!((unknown.code, unknown.data.as_str(), unknown.beside), (1, "", problem));
+    let unknown: Value = serde_json::from_str(&usherctl([&words[..], &["-o", "json"]].concat()).beside).expect("JSON");
+    assert_eq!(unknown["error"]["reason"], "EVENT_NOT_FOUND");
     // One of the three, and a folder that is there.
     assert_eq!((history(&[]).code, history(&["--seat", "a", "--order", "b"]).code), (3, 3));
     let missing = usherctl(["history", "--data-dir", "/nonexistent", "--event", "concert", "--seat", "a"]);

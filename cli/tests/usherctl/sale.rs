@@ -206,6 +206,12 @@ fn a_payment_from_its_beginning_to_the_sale() {
     let again = server.run(&end).done();
     assert!(again.beside.contains("had ended before"), "{again:?}");
     assert!(again.beside.contains(&format!("next: usherctl begin-payment {name}")), "{again:?}");
+    // Begun again: it is over, and only a new one helps.
+    let again = server.run(&["begin-payment", &name, "--attempt", &first]).done();
+    assert_eq!(
+        again.beside,
+        format!("this attempt has ended; this is how the hold is now\nnext: usherctl begin-payment {name}\n")
+    );
 
     // The second pays, and a late third is owed back.
     let second = server.json(&["begin-payment", &name])["attempt_id"].as_str().expect("an attempt").to_owned();
@@ -223,11 +229,15 @@ fn a_payment_from_its_beginning_to_the_sale() {
 
     // No further attempt.
     let name = hold_name(&server.json(&["hold", "gala", "--ga", "FLOOR=2"]));
+    let mut last = String::new();
     for _ in 0..2 {
         let attempt = server.json(&["begin-payment", &name])["attempt_id"].as_str().expect("an attempt").to_owned();
         let ended = server.run(&["end-payment", &name, "--attempt", &attempt, "--outcome", "abandoned"]).done();
         assert!(ended.data.contains("state          active\n"), "{ended:?}");
+        last = attempt;
     }
+    let again = server.run(&["begin-payment", &name, "--attempt", &last]).done();
+    assert_eq!(again.beside, "this attempt has ended; this is how the hold is now\n", "none is left to begin");
     let refused = server.run(&["begin-payment", &name]);
     assert!(refused.code == 1 && refused.beside.starts_with("refused: PAYMENT_ATTEMPTS_CAP"), "{refused:?}");
 }

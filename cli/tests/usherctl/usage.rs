@@ -4,6 +4,10 @@ use std::net::TcpListener;
 
 use crate::program::usherctl;
 
+const TWICE: &str = "error: --ga: FLOOR is named twice\n";
+
+const EXCHANGE: [&str; 6] = ["exchange", "concert-1", "--order", "O", "--take", "A-1"];
+
 #[test]
 fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
     for (words, expected) in [
@@ -18,7 +22,10 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         (&["end-payment", "concert-1/01934b2e-7f00-7abc-8def-0123456789ab", "--outcome", "failed"], "--attempt"),
         (&["hold", "concert-1", "A-1", "--ttl", "soon"], "write 90s"),
         (&["event", "create", "e", "--plan", "p", "--opens-at", "soon"], "write 2027-05-01T10:00:00Z"),
-        (&["--endpoint", "not an address", "status"], "endpoint"),
+        (&["--endpoint", "http://not an address", "status"], "endpoint"),
+        (&["--endpoint", "127.0.0.1:7700", "status"], "endpoint 127.0.0.1:7700: it must begin with http://"),
+        (&["--endpoint", "https://h:7700", "hold", "concert-1", "A-1"], "endpoint https://h:7700: "),
+        (&["--endpoint", "foo://h:7700", "history", "--event", "concert-1", "--seat", "A-1"], "write http://"),
         (&["restore", "--from", "b"], "--data-dir"),
         (&["restore", "--from", "b", "--data-dir", "n", "--to-time", "soon"], "write 2027-05-01T10:00:00Z"),
         (&["restore", "--from", "b", "--data-dir", "n", "--to-position", "1", "--to-time", "1"], "cannot be used with"),
@@ -36,6 +43,22 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         (&["event", "update", "concert-1", "--quota", "exits=7"], "write NAME=N:LEVEL,area:KEY"),
         (&["hold", "concert-1", "--best", "2", "--include-unallocated"], "--allocation-key"),
         (&["return", "concert-1", "--order", "O", "--request", "17"], "is no request id"),
+        (&["event", "update", "concert-1", "--level-limit", "none", "--level-limit", "Front=1"], "--level-limit: none"),
+        (&["event", "create", "concert-1", "--plan", "p", "--quota", "a=7:Front", "--quota", "none"], "--quota: none"),
+        (&["suggest", "concert-1", "--best", "2", "--options", "0"], "is not in 1..=10"),
+        (&["suggest", "concert-1", "--best", "2", "--options", "11"], "is not in 1..=10"),
+        (&["return", "concert-1", "--order", "O", "--reason", "broken"], "--reason: a reason is of killed places"),
+        (&["return", "concert-1", "--order", "O", "--to", "general", "--reason", "broken"], "--reason: a reason is of"),
+        (&["kill", "concert-1", "--ga", "FLOOR=5", "--ga", "FLOOR=6", "--reason", "stage"], TWICE),
+        (&["unkill", "concert-1", "--ga", "FLOOR=5", "--ga", "FLOOR=6"], TWICE),
+        (&["allocation", "set", "concert-1", "fans", "--ga", "FLOOR=5", "--ga", "FLOOR=6"], TWICE),
+        (&["allocation", "remove", "concert-1", "fans", "--ga", "FLOOR=5", "--ga", "FLOOR=6"], TWICE),
+        (&["return", "concert-1", "--order", "O", "--ga", "FLOOR=5", "--ga", "FLOOR=6"], TWICE),
+        (&[&EXCHANGE[..], &["--give-ga", "FLOOR=5", "--give-ga", "FLOOR=6"]].concat(), "error: --give-ga: FLOOR is"),
+        (
+            &["price-level", "set", "concert-1", "Late", "--area", "FLOOR", "--area", "FLOOR"],
+            "error: --area: FLOOR is named twice\n",
+        ),
         (&["nonsense"], "unrecognized"),
     ] {
         let run = usherctl(words.iter().copied());
@@ -49,6 +72,14 @@ fn help_goes_to_stdout_and_has_examples() {
     for words in [&["--help"][..], &["hold", "--help"], &["event", "create", "--help"], &["verify", "-h"]] {
         let run = usherctl(words.iter().copied()).done();
         assert!(run.data.contains("Examples:") && run.beside.is_empty(), "{run:?}");
+    }
+}
+
+#[test]
+fn the_help_of_a_hold_says_that_its_places_may_be_combined() {
+    for command in ["hold", "explain"] {
+        let run = usherctl([command, "--help"]).done();
+        assert!(run.data.contains("Seats, --ga and --best may stand in one command"), "{run:?}");
     }
 }
 

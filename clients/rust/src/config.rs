@@ -14,7 +14,7 @@ pub enum Lane {
 /// What a [`Client`](crate::Client) connects to and how patient it is.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Addresses of servers, `http://host:port`. Connections are spread over them in turn.
+    /// Addresses of servers, `http://host:port`; other schemes are refused, as servers speak no TLS. Connections are spread over them in turn.
     pub endpoints: Vec<String>,
     /// HTTP/2 connections. One is enough for most; one core of a server serves a few.
     pub connections: usize,

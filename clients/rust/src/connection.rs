@@ -30,6 +30,8 @@ impl Pool {
         if config.endpoints.is_empty() {
             return Err(Error::Config { problem: "no endpoint given".to_owned() });
         }
+        // All of them, also those that so few connections do not come to.
+        config.endpoints.iter().try_for_each(|endpoint| check(endpoint))?;
         let channels = (0..config.connections.max(1))
             .map(|index| channel(&config.endpoints[index % config.endpoints.len()], config))
             .collect::<Result<Vec<_>, _>>()?;
@@ -50,6 +52,19 @@ impl Pool {
     }
 }
 
+/// Every other scheme would be spoken to in plain text as well, without a word.
+fn check(endpoint: &str) -> Result<(), Error> {
+    let problem = match endpoint.split_once("://") {
+        Some((scheme, _)) if scheme.eq_ignore_ascii_case("http") => return Ok(()),
+        Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
+            "the server speaks no TLS, only a proxy in front of it may: write http://".to_owned()
+        }
+        Some((scheme, _)) => format!("the scheme {scheme} is not spoken: write http://"),
+        None => "it must begin with http://".to_owned(),
+    };
+    Err(Error::Config { problem: format!("endpoint {endpoint}: {problem}") })
+}
+
 fn channel(endpoint: &str, config: &Config) -> Result<Channel, Error> {
     let invalid = |error: tonic::transport::Error| Error::Config { problem: format!("endpoint {endpoint}: {error}") };
     Ok(Endpoint::from_shared(endpoint.to_owned())
@@ -64,4 +79,39 @@ fn channel(endpoint: &str, config: &Config) -> Result<Channel, Error> {
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .buffer_size(CHANNEL_BUFFER)
         .connect_lazy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(endpoints: &[&str]) -> String {
+        let mut config = Config::new("");
+        config.endpoints = endpoints.iter().map(|&endpoint| endpoint.to_owned()).collect();
+        Pool::new(&config).expect_err("no endpoint to speak to").to_string()
+    }
+
+    #[test]
+    fn only_http_is_spoken() {
+        for (endpoint, expected) in [
+            ("https://h:7700", "speaks no TLS"),
+            ("HTTPS://h:7700", "speaks no TLS"),
+            ("foo://h:7700", "foo is not spoken"),
+            ("://h:7700", "write http://"),
+            ("127.0.0.1:7700", "must begin with http://"),
+            ("localhost", "must begin with http://"),
+            ("unix:/run/usher", "must begin with http://"),
+            ("", "must begin with http://"),
+        ] {
+            let problem = problem(&[endpoint]);
+            assert!(problem.contains(&format!("endpoint {endpoint}: ")) && problem.contains(expected), "{problem}");
+        }
+        assert!(problem(&["http://"]).contains("endpoint http://: "));
+        assert!(problem(&["http://h:1", "https://h:2"]).contains("https://h:2"), "also one that is not used yet");
+    }
+
+    #[test]
+    fn the_scheme_may_be_in_capitals() {
+        assert!(check("http://h:1").is_ok() && check("HTTP://h:1").is_ok());
+    }
 }
