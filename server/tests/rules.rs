@@ -351,6 +351,9 @@ async fn names_that_are_not_of_the_plan_are_refused_with_their_field() {
         let refused = said(&server.admin.clone().create_event(request).await.unwrap_err());
         assert_eq!((refused.reason.as_str(), refused.fields.join(" ")), ("VALIDATION_FAILED", field.to_owned()));
     }
+    let long = admin::Event { display_name: "x".repeat(1 << 20), ..Default::default() };
+    let refused = said(&update(&server, long, &["display_name"]).await.unwrap_err());
+    assert_eq!((refused.reason.as_str(), refused.fields.join(" ")), ("VALIDATION_FAILED", "event".into()));
     let many = admin::EventPolicies { abandon_credits_max: Some(101), ..Default::default() };
     let event = admin::Event { policies: Some(many), ..Default::default() };
     let refused = said(&update(&server, event, &["policies.abandon_credits_max"]).await.unwrap_err());

@@ -7,6 +7,7 @@ use inventory_core::{
     plan::{Plan, PlanProblem, PlanSpec, RowKind, Severity},
     policy::{EventState, LevelLimit, Limits, OrphanRule, Policies, Settings, SharedQuota},
 };
+use prost::Message;
 use proto::{
     admin::v1 as wire,
     inventory::v1::{self as sale, Reason},
@@ -17,7 +18,7 @@ use super::{
     convert::{
         event_id, event_key, event_state, level_limit_messages, orphan_rule, place_counts, quota_messages, request_id,
     },
-    limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PLAN_PROBLEMS_MAX},
+    limits::{EVENT_BYTES_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PLAN_PROBLEMS_MAX},
     refusal::{Refusable, Refusal},
 };
 
@@ -60,6 +61,10 @@ pub(crate) fn update_event(
 ) -> Refusable<(EventId, UpdateEvent, Option<PlanDigest>)> {
     let event = request.event.as_ref().ok_or_else(|| Refusal::invalid("event", "is missing"))?;
     let id = event_id(&event.event_id).map_err(|_| Refusal::invalid("event.event_id", "must be the id of an event"))?;
+    // The shard looks at what it says one by one: what can only be wrong does not get there.
+    if event.encoded_len() > EVENT_BYTES_MAX {
+        return Err(Refusal::invalid("event", "must be at most 1 MiB"));
+    }
     let mut update = UpdateEvent {
         request_id: request_id(&request.request_id)?,
         etag: etag(&request.etag)?,

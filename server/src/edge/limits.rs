@@ -37,6 +37,9 @@ pub const ORDER_MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// Largest message of an admin call: a plan of a million seats as JSON stays under it.
 pub const ADMIN_MESSAGE_BYTES_MAX: usize = 64 << 20;
 
+/// What an update says of an event, in bytes: all the limits, quotas and labels there may be are half of it.
+pub const EVENT_BYTES_MAX: usize = 1 << 20;
+
 /// Commands admitted and not answered, over all connections.
 pub const IN_FLIGHT_COMMANDS_MAX: usize = 65_536;
 /// Bytes of those commands.
