@@ -21,14 +21,13 @@ use crate::hall::{self, FLOOR, RENEWALS_MAX, ROW_SEATS, SEATS};
 use crate::history::{Call, History, Id, Operation, Outcome, Part, Told};
 use crate::linear;
 use crate::recorder::Recorder;
+use crate::usherd::PATIENCE;
 
 /// Operations of a show before the reader comes: he may need one for every hold.
 const OPERATIONS: u64 = 190;
 /// Clients of a show beside the reader.
 const CLIENTS_MAX: u64 = linear::CLIENTS_MAX as u64 - 1;
 const TTL_LONG_MS: u64 = 3_600_000;
-/// How long the crowd waits for a server that is away before it gives up as a whole.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How a crowd behaves.
 #[derive(Clone, Debug)]
@@ -212,7 +211,7 @@ pub(crate) fn patient(endpoint: &str) -> Config {
         budget: 1_000_000,
         successes_per_retry: 1,
     };
-    let mut config = Config::new(endpoint).timeouts(Duration::from_secs(2), Duration::from_secs(30)).retry(retry);
+    let mut config = Config::new(endpoint).timeouts(Duration::from_secs(2), PATIENCE).retry(retry);
     config.connect_timeout = Duration::from_secs(1);
     config
 }

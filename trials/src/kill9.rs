@@ -13,7 +13,7 @@ use crate::crowd::{Crowd, Manners};
 use crate::dice::Dice;
 use crate::judge::Judged;
 use crate::log::{KeptLog, names, segments};
-use crate::usherd::{LOOK_EVERY, Programs, Start, Usherd, free_port, pause};
+use crate::usherd::{LOOK_EVERY, PATIENCE, Programs, Start, Usherd, free_port, pause};
 
 /// Kills between two looks at everything.
 const CYCLES_PER_ROUND: u64 = 10;
@@ -144,7 +144,7 @@ impl Campaign {
             server.kill()?;
         } else {
             server.terminate()?;
-            let status = server.wait(Duration::from_secs(30))?;
+            let status = server.wait(PATIENCE)?;
             ensure!(status.success(), "a stop ended with {status}: {}", server.said().join("\n"));
         }
         self.judge(data, kept, &histories)

@@ -16,10 +16,7 @@ use crate::history::{Call, History, Id, Outcome, Told};
 use crate::judge::Judged;
 use crate::log::{KeptLog, Log};
 use crate::recorder::Recorder;
-use crate::usherd::{Programs, Start, Usherd, free_port, pause};
-
-/// What is durable is in the archive within a second, as the server is told, and a little for the machine.
-const ARCHIVED_WITHIN: Duration = Duration::from_secs(8);
+use crate::usherd::{PATIENCE, Programs, Start, Usherd, free_port, pause};
 
 /// What the command line says.
 #[derive(Args, Clone, Debug)]
@@ -92,16 +89,16 @@ impl Trial {
         }
         ensure!(load.wait()?.success(), "the load tester found something: see {}", self.folder.display());
         let histories = crowd.end()?;
-        rest(ARCHIVED_WITHIN, &mut server, &kept)?;
+        let instants = instants(&histories)?;
+        self.until_archived(&archive, instants[instants.len() - 1], &mut server, &kept)?;
         server.terminate()?;
-        let status = server.wait(Duration::from_secs(60))?;
+        let status = server.wait(PATIENCE)?;
         ensure!(status.success(), "a stop ended with {status}");
         let log = kept.read_events(&|id| id.starts_with("show-"))?;
         let mut judged = Judged::default();
         judged.judge(&histories, &log, &self.folder)?;
         println!("point-in-time: {} operations of recording clients judged, seed {}", judged.operations, self.seed);
 
-        let instants = instants(&histories)?;
         self.compare("snapshot", &["--from", text(&snapshot)?], snapshot_position, &histories, &log)?;
         for position in instants {
             let to = position.to_string();
@@ -109,6 +106,22 @@ impl Trial {
             self.compare(&format!("position-{position}"), &from, position, &histories, &log)?;
         }
         Ok(())
+    }
+
+    /// Waits until the archive has the log up to a position. What is durable is there within a second, as the server is
+    /// told; but its thread steps back behind all others.
+    fn until_archived(&self, archive: &Path, position: u64, server: &mut Usherd, kept: &KeptLog) -> Result<()> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            // An archive with nothing in it yet cannot be listed.
+            let listed = self.usherctl(&["snapshot", "list", "--from", text(archive)?]);
+            let logs = listed.as_ref().ok().and_then(|listed| listed["logs"].as_array());
+            if logs.is_some_and(|logs| logs.iter().any(|log| log["position"].as_u64() >= Some(position))) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < until, "position {position} is not archived after {PATIENCE:?}: {listed:?}");
+            rest(Duration::from_millis(200), server, kept)?;
+        }
     }
 
     /// Restores, verifies, starts, and holds every answer against the ledger at the position.
@@ -124,7 +137,7 @@ impl Trial {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let compared = runtime.block_on(compare_all(&start.endpoint(), position, histories, log))?;
         server.terminate()?;
-        let status = server.wait(Duration::from_secs(60))?;
+        let status = server.wait(PATIENCE)?;
         ensure!(status.success(), "a stop ended with {status}");
         let (events, holds) = compared;
         println!("  {name:24} restored, verified, as the ledger: {events} seat maps, {holds} holds");

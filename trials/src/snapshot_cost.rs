@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::point_in_time::{Trial, number, text};
-use crate::usherd::pause;
+use crate::usherd::{PATIENCE, pause};
 
 /// With a snapshot being made a server does at least so much of what it does without.
 const RATIO_LEAST: f64 = 0.9;
@@ -161,7 +161,7 @@ impl Trial {
             course.snapshot = Some((from, done.unwrap_or(last).min(last)));
         }
         server.terminate()?;
-        server.wait(Duration::from_secs(60))?;
+        server.wait(PATIENCE)?;
         std::fs::remove_dir_all(&data)?;
         Ok(course)
     }

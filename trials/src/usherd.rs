@@ -11,8 +11,9 @@ use anyhow::{Context, Result, bail};
 
 /// How often a condition is looked at.
 pub const LOOK_EVERY: Duration = Duration::from_millis(1);
-/// A start of a small log takes milliseconds; a machine in distress seconds.
-const START_WITHIN: Duration = Duration::from_secs(60);
+/// How long a trial waits for what takes milliseconds on a quiet machine, before it says that it does not happen. A
+/// machine with other work stops a process for seconds; what is measured is told, and nothing fails for being slow.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The programs of this build: they lie beside this one.
 #[derive(Clone, Debug)]
@@ -215,14 +216,14 @@ impl Usherd {
     /// # Errors
     /// When it ends first, or takes too long.
     pub fn wait_until_serving(&mut self) -> Result<()> {
-        let until = Instant::now() + START_WITHIN;
+        let until = Instant::now() + PATIENCE;
         while !self.is_serving() {
             if let Some(status) = self.ended()? {
                 self.hear_all();
                 bail!("the server ended before it served, {status}: {}", self.said().join("\n"));
             }
             if Instant::now() > until {
-                bail!("the server does not serve after {START_WITHIN:?}: {}", self.said().join("\n"));
+                bail!("the server does not serve after {PATIENCE:?}: {}", self.said().join("\n"));
             }
             pause(LOOK_EVERY);
         }

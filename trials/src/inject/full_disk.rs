@@ -18,14 +18,11 @@ use crate::history::{Call, History, Id, Operation, Outcome};
 use crate::judge::Judged;
 use crate::log::KeptLog;
 use crate::recorder::Recorder;
-use crate::usherd::{Heard, Programs, Start, Usherd, free_port, pause};
+use crate::usherd::{Heard, PATIENCE, Programs, Start, Usherd, free_port, pause};
 
 const SEGMENT_BYTES: u64 = 1 << 20;
 /// Room for a start and not for a sale: the first segment, the next one, and less than two more.
 const ROOM_TO_START: u64 = 2 * SEGMENT_BYTES + SEGMENT_BYTES / 2;
-/// The server looks at the space once a second.
-const NOTICED_WITHIN: Duration = Duration::from_secs(20);
-const ROOM_AGAIN_WITHIN: Duration = Duration::from_secs(40);
 const EXIT_IO: i32 = 74;
 /// Events whose places are given back one by one: more changes than two segments have pages.
 const EVENTS: u32 = 12;
@@ -104,7 +101,7 @@ fn fill(disk: &SmallDisk, seed: u64, heard: &mut Vec<Heard>) -> Result<Judged> {
 
     // Too little for two segments.
     disk.leave(SEGMENT_BYTES)?;
-    probe.until_refused(NOTICED_WITHIN, &mut server, &kept)?;
+    probe.until_refused(PATIENCE, &mut server, &kept)?;
     probe.ends_go_on(2)?;
     crowd.ask_to_end();
     rest(Duration::from_secs(1), &mut server, &kept)?;
@@ -116,9 +113,9 @@ fn fill(disk: &SmallDisk, seed: u64, heard: &mut Vec<Heard>) -> Result<Judged> {
 
     // Room again, and nobody starts anything anew: holds are taken. Then none again.
     disk.empty()?;
-    probe.until_taken(ROOM_AGAIN_WITHIN, &mut server, &kept)?;
+    probe.until_taken(PATIENCE, &mut server, &kept)?;
     disk.leave(0)?;
-    probe.until_refused(NOTICED_WITHIN, &mut server, &kept)?;
+    probe.until_refused(PATIENCE, &mut server, &kept)?;
     probe.ends_go_on(2)?;
     server.kill()?;
     kept.look()?;
@@ -126,7 +123,7 @@ fn fill(disk: &SmallDisk, seed: u64, heard: &mut Vec<Heard>) -> Result<Judged> {
 
     // A start needs room for its first segment.
     let mut refused = start.spawn()?;
-    let status = refused.wait(Duration::from_secs(30))?;
+    let status = refused.wait(PATIENCE)?;
     let said: Vec<String> = refused.said().into_iter().filter(|line| line.starts_with("usherd: ")).collect();
     let is_clear = said.len() == 1 && said[0].contains("No space left on device");
     ensure!(status.code() == Some(EXIT_IO) && is_clear, "a start without a byte: {status}, {said:?}");
@@ -138,13 +135,13 @@ fn fill(disk: &SmallDisk, seed: u64, heard: &mut Vec<Heard>) -> Result<Judged> {
     heard.push(server.heard());
     kept.look()?;
     probe.reconnect()?;
-    probe.until_refused(NOTICED_WITHIN, &mut server, &kept)?;
+    probe.until_refused(PATIENCE, &mut server, &kept)?;
     probe.ends_go_on(2)?;
 
     // No byte left, and the log goes on until it needs a segment.
     disk.leave(0)?;
     probe.give_back_until_it_ends()?;
-    let status = server.wait(Duration::from_secs(10))?;
+    let status = server.wait(PATIENCE)?;
     ensure!(status.code() == Some(EXIT_IO), "without a byte for a segment the server ended with {status}");
     is_whole(&programs, &data)?;
 
@@ -153,11 +150,11 @@ fn fill(disk: &SmallDisk, seed: u64, heard: &mut Vec<Heard>) -> Result<Judged> {
     let mut server = start.serving()?;
     heard.push(server.heard());
     probe.reconnect()?;
-    probe.until_taken(ROOM_AGAIN_WITHIN, &mut server, &kept)?;
+    probe.until_taken(PATIENCE, &mut server, &kept)?;
     let mut histories = crowd.end()?;
     histories.extend(probe.end()?);
     server.terminate()?;
-    let status = server.wait(Duration::from_secs(30))?;
+    let status = server.wait(PATIENCE)?;
     ensure!(status.success(), "a stop ended with {status}");
     is_whole(&programs, &data)?;
     let mut judged = Judged::default();
@@ -197,7 +194,7 @@ struct Probe {
 impl Probe {
     fn new(endpoint: &str) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut config = Config::new(endpoint).timeouts(Duration::from_secs(2), Duration::from_secs(3));
+        let mut config = Config::new(endpoint).timeouts(PATIENCE, PATIENCE);
         config.retry = RetryPolicy::never();
         let began = Instant::now();
         let (mut recorders, mut histories) = (Vec::new(), Vec::new());
@@ -250,7 +247,7 @@ impl Probe {
     /// After a restart: every connection is made anew.
     fn reconnect(&mut self) -> Result<()> {
         for event in 0..self.recorders.len() {
-            let until = Instant::now() + NOTICED_WITHIN;
+            let until = Instant::now() + PATIENCE;
             while !matches!(self.ask(event, Call::SeatMap).outcome, Outcome::Answered { .. }) {
                 ensure!(Instant::now() < until, "the server does not answer");
                 pause(Duration::from_millis(20));

@@ -19,16 +19,14 @@ use crate::dice::Dice;
 use crate::history::{History, Outcome};
 use crate::judge::Judged;
 use crate::log::{KeptLog, names};
-use crate::usherd::{LOOK_EVERY, Programs, Start, Usherd, free_port, pause};
+use crate::usherd::{LOOK_EVERY, PATIENCE, Programs, Start, Usherd, free_port, pause};
 use expected::{CHECKPOINTER, COMMITTER, Expected, PREPARER, expected};
 use trace::{Failed, Fault, Tracer, read_failed, wall};
 
-/// How long a call may keep the load waiting for its turn.
+/// How long a call may keep the load waiting for its turn; one that was not reached fails nothing.
 const REACHED_WITHIN: Duration = Duration::from_secs(15);
-/// The process is gone within 100 ms on a quiet machine; under strace and beside others it may take longer.
-const GONE_WITHIN: Duration = Duration::from_secs(1);
-/// A segment of 256 KiB is full in about a second.
-const ROTATED_WITHIN: Duration = Duration::from_secs(30);
+/// The process is gone within so long on a quiet machine; how often it was is told.
+const GONE_QUIETLY_WITHIN: Duration = Duration::from_millis(100);
 const EXIT_IO: i32 = 74;
 const EXIT_FOLDER: i32 = 73;
 
@@ -268,8 +266,7 @@ impl Campaign {
                 Ok(format!("{name}: ridden out"))
             }
             Expected::EndsLater | Expected::Ends | Expected::Refuses => {
-                let within = if expected == Expected::Ends { GONE_WITHIN * 10 } else { ROTATED_WITHIN };
-                let gone = wait_for_end(&mut server, &failed, kept, within)?;
+                let gone = wait_for_end(&mut server, &failed, kept)?;
                 drop(tracer);
                 let unsynced = unsynced_of(&failed, kept.data())?;
                 self.verify(kept)?;
@@ -281,7 +278,6 @@ impl Campaign {
                 }
                 self.judge(kept, &histories)?;
                 if expected == Expected::Ends {
-                    ensure!(gone <= GONE_WITHIN, "the process was gone only after {gone:?}");
                     self.gone.push(gone);
                     self.count("ended at once");
                     Ok(format!("{name}: gone after {:.1} ms with 74", gone.as_secs_f64() * 1e3))
@@ -350,7 +346,7 @@ impl Campaign {
             if server.is_serving() && (!failed.is_empty() || Instant::now() > until) {
                 break (None, failed);
             }
-            ensure!(Instant::now() < until + REACHED_WITHIN, "the start neither ends nor serves");
+            ensure!(Instant::now() < until + PATIENCE, "the start neither ends nor serves");
             pause(LOOK_EVERY * 2);
         };
         let worst = failed.iter().map(|failed| expected(failed, case.fault.error, true)).max();
@@ -425,7 +421,7 @@ impl Campaign {
     }
 
     fn wait_for_load(&self, crowd: &Crowd, kept: &KeptLog, operations: u64) -> Result<()> {
-        let until = Instant::now() + REACHED_WITHIN;
+        let until = Instant::now() + PATIENCE;
         while crowd.operations() < operations {
             ensure!(Instant::now() < until && !crowd.is_over(), "the clients are not served");
             kept.look()?;
@@ -441,7 +437,7 @@ impl Campaign {
         let histories = crowd.end()?;
         kept.look()?;
         server.terminate()?;
-        let status = server.wait(Duration::from_secs(30))?;
+        let status = server.wait(PATIENCE)?;
         ensure!(status.success(), "a stop ended with {status}: {}", server.said().join("\n"));
         Ok(histories)
     }
@@ -471,7 +467,7 @@ impl Campaign {
         if let (Some(least), Some(most)) = (self.gone.first(), self.gone.last()) {
             let ms = |time: &Duration| time.as_secs_f64() * 1e3;
             let median = self.gone[self.gone.len() / 2];
-            let in_time = self.gone.iter().filter(|gone| **gone <= Duration::from_millis(100)).count();
+            let in_time = self.gone.iter().filter(|gone| **gone <= GONE_QUIETLY_WITHIN).count();
             println!(
                 "  gone after          {:.1} to {:.1} ms, median {:.1}; {in_time} of {} within 100 ms",
                 ms(least),
@@ -492,7 +488,7 @@ impl Campaign {
 /// Waits until the log has gone on by so many segments.
 fn wait_for_segments(server: &mut Usherd, kept: &KeptLog, more: usize) -> Result<()> {
     let wanted = kept.segments_begun()? + more;
-    let until = Instant::now() + ROTATED_WITHIN;
+    let until = Instant::now() + PATIENCE;
     while kept.segments_begun()? < wanted {
         if let Some(status) = server.ended()? {
             bail!("the server ended by itself, {status}: {}", server.said().join("\n"));
@@ -509,13 +505,13 @@ fn is_sentence(line: &str) -> bool {
 }
 
 /// Waits for the end with 74 and one sentence. How long after the failing call it was.
-fn wait_for_end(server: &mut Usherd, failed: &Failed, kept: &KeptLog, within: Duration) -> Result<Duration> {
-    let until = Instant::now() + within;
+fn wait_for_end(server: &mut Usherd, failed: &Failed, kept: &KeptLog) -> Result<Duration> {
+    let until = Instant::now() + PATIENCE;
     let (status, gone) = loop {
         if let Some(status) = server.ended()? {
             break (status, wall().saturating_sub(failed.at));
         }
-        ensure!(Instant::now() < until, "the server lives {within:?} after {failed:?}");
+        ensure!(Instant::now() < until, "the server lives {PATIENCE:?} after {failed:?}");
         // Finely, since it is measured.
         pause(Duration::from_micros(200));
         kept.look()?;
@@ -579,7 +575,7 @@ fn child_of(process: u32) -> Option<u32> {
 /// Ends a process that a trial started through another, and waits until it is gone.
 fn end_process(id: u32) -> Result<()> {
     let Some(id) = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw) else { return Ok(()) };
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + PATIENCE;
     while rustix::process::kill_process(id, rustix::process::Signal::KILL).is_ok() {
         ensure!(Instant::now() < until, "process {id:?} cannot be ended");
         pause(LOOK_EVERY);

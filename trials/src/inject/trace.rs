@@ -9,9 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 
-use crate::usherd::{LOOK_EVERY, pause};
-
-const ATTACH_WITHIN: Duration = Duration::from_secs(10);
+use crate::usherd::{LOOK_EVERY, PATIENCE, pause};
 
 /// What is made to fail, in strace's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +77,7 @@ impl Tracer {
             .spawn()
             .context("start strace")?;
         let mut tracer = Self { child, out: out.to_owned(), thread: thread.to_owned() };
-        let until = Instant::now() + ATTACH_WITHIN;
+        let until = Instant::now() + PATIENCE;
         while !fs::read_to_string(&said)?.contains("attached") {
             if Instant::now() > until || tracer.child.try_wait()?.is_some() {
                 bail!("strace did not attach to {thread}: {}", fs::read_to_string(&said)?);
