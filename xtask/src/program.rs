@@ -21,18 +21,21 @@ pub fn simulation(root: &Path, task: &str, arguments: &[OsString]) -> Result<()>
     finish(Command::new(target.join("ci/sim")).arg(task).args(arguments).current_dir(root))
 }
 
-/// Runs `trials <task> <arguments>` against the programs of this repository, built for it: with the profile `ci`, or that
-/// which `TRIALS_PROFILE` names.
+/// Runs `trials <task> <arguments>` against the programs of this repository: built for it with the profile `ci`, or, when
+/// `TRIALS_PROGRAMS` names a folder, those that lie there, as they are.
 ///
 /// # Errors
 /// When something does not build, or the trial does not end well.
 pub fn trial(root: &Path, task: &str, arguments: &[OsString]) -> Result<()> {
-    let packages = ["server", "cli", "loadgen", "trials"];
-    let profile = std::env::var("TRIALS_PROFILE").unwrap_or_else(|_| "ci".to_owned());
-    let mut build = cargo(root);
-    build.args(["build", "--quiet", "--profile", &profile]).args(packages.iter().flat_map(|name| ["--package", name]));
-    finish(&mut build)?;
-    let programs = target_folder(root).join(if profile == "dev" { "debug" } else { &profile });
+    let programs = if let Some(programs) = std::env::var_os("TRIALS_PROGRAMS") {
+        std::path::absolute(programs)?
+    } else {
+        let packages = ["server", "cli", "loadgen", "trials"];
+        let mut build = cargo(root);
+        build.args(["build", "--quiet", "--profile", "ci"]).args(packages.iter().flat_map(|name| ["--package", name]));
+        finish(&mut build)?;
+        target_folder(root).join("ci")
+    };
     finish(Command::new(programs.join("trials")).arg(task).args(arguments).current_dir(root))
 }
 
