@@ -14,13 +14,7 @@
 
 use std::{fmt, sync::Arc};
 
-use inventory_core::{
-    change::{Change, Record},
-    codec,
-    ids::CustomerKey,
-    place::Move,
-    slot::Slot,
-};
+use inventory_core::{change::Record, codec, ids::CustomerKey, place::Move, slot::Slot};
 use wal::{BatchKind, BatchView, RecoverError, SegmentCursor, Storage, list_checkpoints};
 
 use crate::{
@@ -235,20 +229,10 @@ impl Follower {
     ) -> Result<(), String> {
         let plans = &self.engine.plans;
         let slot = &mut self.slots[usize::from(run.slot.0)];
-        let named = match &record.change {
-            Change::EventCreated(created) => Some(created.plan),
-            Change::EventUpdated(updated) => updated.plan,
-            Change::PriceLevelSet(set) => Some(set.plan),
-            _ => None,
-        };
-        if let Some(missing) = named.and_then(|digest| plans.lacks(&digest)) {
+        if let Some(missing) = record.change.plan_named().and_then(|digest| plans.lacks(digest)) {
             return Err(missing);
         }
-        let fits = match &record.change {
-            Change::EventCreated(created) => record.event == slot.next_event_number() && !slot.is_retired(created.key),
-            _ => slot.event(record.event).is_some(),
-        };
-        if !fits || run.time < slot.now() {
+        if !slot.has_place_for(record.event, &record.change) || run.time < slot.now() {
             return Err(format!("position {} does not follow what is before it", self.next_position));
         }
         // Of what the change takes out of memory.

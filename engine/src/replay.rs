@@ -7,7 +7,7 @@ use std::fmt;
 
 use inventory_core::{
     ahead::{AHEAD_MAX, STEPS},
-    change::{Change, Record},
+    change::Record,
     codec,
     ids::{PlanDigest, SlotIndex, TimestampMs},
     image,
@@ -138,20 +138,10 @@ fn replay_record(
     record: &Record,
     plans: &dyn PlanSource,
 ) -> Result<(), ReplayError> {
-    let named = match &record.change {
-        Change::EventCreated(created) => Some(created.plan),
-        Change::EventUpdated(updated) => updated.plan,
-        Change::PriceLevelSet(set) => Some(set.plan),
-        _ => None,
-    };
-    if let Some(missing) = named.and_then(|digest| plans.lacks(&digest)) {
+    if let Some(missing) = record.change.plan_named().and_then(|digest| plans.lacks(digest)) {
         return Err(ReplayError::NoPlan(missing));
     }
-    let fits = match &record.change {
-        Change::EventCreated(created) => record.event == slot.next_event_number() && !slot.is_retired(created.key),
-        _ => slot.event(record.event).is_some(),
-    };
-    if !fits {
+    if !slot.has_place_for(record.event, &record.change) {
         return Err(ReplayError::Differs(format!("there is no place for event {}", record.event.0)));
     }
     if time < slot.now() {
@@ -526,7 +516,7 @@ mod tests {
     use std::sync::Arc;
 
     use inventory_core::{
-        change::EventCreated,
+        change::{Change, EventCreated},
         ids::{EventId, EventNumber},
         plan::{Area, Plan, PlanSpec, Point},
         policy::Settings,

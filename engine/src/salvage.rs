@@ -267,11 +267,7 @@ impl<'p> Salvage<'p> {
         let Some((number, event)) = known.number.and_then(|n| Some((n, self.slots[index].event(n)?))) else {
             return Err(NotSaved::CreationLost);
         };
-        let updated = match &record.change {
-            Change::EventUpdated(updated) => updated.plan.as_ref(),
-            Change::PriceLevelSet(set) => Some(&set.plan),
-            _ => None,
-        };
+        let updated = record.change.plan_named();
         let next = event.seq() + 1;
         let why = if record.event_seq > next {
             Some(NotSaved::Gap { first: next, last: record.event_seq - 1 })

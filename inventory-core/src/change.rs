@@ -87,6 +87,43 @@ pub enum Change {
     EventRetired(EventRetired),
 }
 
+impl Change {
+    /// The plan it names: whoever applies it must have that plan.
+    #[must_use]
+    pub fn plan_named(&self) -> Option<&PlanDigest> {
+        // Every kind is listed: one that names a plan and is left out here is applied without it.
+        match self {
+            Change::EventCreated(created) => Some(&created.plan),
+            Change::EventUpdated(updated) => updated.plan.as_ref(),
+            Change::PriceLevelSet(set) => Some(&set.plan),
+            Change::Held(_)
+            | Change::Extended(_)
+            | Change::Confirmed(_)
+            | Change::Released(_)
+            | Change::Expired(_)
+            | Change::Resumed(_)
+            | Change::FloorRaised(_)
+            | Change::PaidForgotten(_)
+            | Change::PaymentBegan(_)
+            | Change::PaymentEnded(_)
+            | Change::PaymentsLapsed(_)
+            | Change::SoldDirect(_)
+            | Change::Returned(_)
+            | Change::Exchanged(_)
+            | Change::Killed(_)
+            | Change::Unkilled(_)
+            | Change::AllocationSet(_)
+            | Change::AllocationRemoved(_)
+            | Change::Rested(_)
+            | Change::CartHeld(_)
+            | Change::CartConfirmed(_)
+            | Change::CartReleased(_)
+            | Change::CartSettled(_)
+            | Change::EventRetired(_) => None,
+        }
+    }
+}
+
 /// Places have another price level. The plan revision stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceLevelSet {

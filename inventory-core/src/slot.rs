@@ -332,6 +332,15 @@ impl Slot {
         self.number_of(key).filter(|&number| self.event(number).is_some())
     }
 
+    /// Whether a change of this event can come next: the event is there, or is the next one to be made.
+    #[must_use]
+    pub fn has_place_for(&self, event: EventNumber, change: &Change) -> bool {
+        match change {
+            Change::EventCreated(created) => event == self.next_event_number() && !self.is_retired(created.key),
+            _ => self.event(event).is_some(),
+        }
+    }
+
     /// Whether an event with this key was retired.
     #[must_use]
     pub fn is_retired(&self, key: EventKey) -> bool {
