@@ -8,6 +8,7 @@ pub mod ids;
 pub mod place;
 pub mod policy;
 pub mod plan;
+mod plan_spec;
 pub mod plan_codec;
 mod stretch;
 pub mod command;
