@@ -16,7 +16,7 @@ use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec, vec::Vec};
 
 use crate::{
     abandoned::Abandoned,
-    allocation::Allocations,
+    allocations::Allocations,
     bitmap::Planes,
     command::hash_settings,
     digest::{Hasher, mix},

@@ -38,7 +38,8 @@ use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 
 use crate::{
     abandoned::Spent,
-    allocation::{Allocations, is_key},
+    allocation::is_key,
+    allocations::Allocations,
     best_available::Arrangement,
     bytes::{DecodeError, Put, Reader},
     cart::Cart,

@@ -17,6 +17,8 @@ pub mod change;
 pub mod slot;
 pub mod ahead;
 pub mod allocation;
+mod allocations;
+mod setting_aside;
 mod decide;
 mod taking;
 mod advice;

@@ -1,6 +1,6 @@
 //! Events are made, and changed by their owners.
 //!
-//! Not here: how they leave (`retire.rs`), what the house does to places (`kill.rs`, `allocation.rs`, `price_level.rs`).
+//! Not here: how they leave (`retire.rs`), what the house does to places (`kill.rs`, `setting_aside.rs`, `price_level.rs`).
 
 use alloc::{boxed::Box, vec::Vec};
 

@@ -1,13 +1,14 @@
 //! What a command may take: general sale, the allocations whose keys it brings, each in its window.
 //!
-//! Not here: what allocations are (`allocation.rs`), what of it is taken (`decide.rs`). Choices: ADR-0033.
+//! Not here: what allocations are (`allocations.rs`), what of it is taken (`decide.rs`). Choices: ADR-0033.
 
 use alloc::{boxed::Box, vec::Vec};
 
 use smallvec::SmallVec;
 
 use crate::{
-    allocation::{AllocationKeys, Allocations},
+    allocation::AllocationKeys,
+    allocations::Allocations,
     best_available::{Reach, Taken},
     decide::NAMED_MAX,
     event::Event,
