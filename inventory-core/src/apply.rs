@@ -1,7 +1,7 @@
 //! Making a change true. Cannot fail: live traffic has just decided it, replay reads only what live
 //! traffic decided. A promise that is broken here is a bug that stops the process.
 //!
-//! Not here: deciding (`decide.rs`), bytes (`codec.rs`).
+//! Not here: deciding (`decide.rs`), bytes (`codec`).
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 

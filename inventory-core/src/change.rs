@@ -1,7 +1,7 @@
 //! What happened: one entry of the log, resolved (seats chosen, limits checked), so that applying it
 //! needs no search, no clock and no configuration.
 //!
-//! Not here: the bytes (`codec.rs`), deciding (`event.rs`), applying (`event.rs`).
+//! Not here: the bytes (`codec`), deciding (`decide.rs`), applying (`apply.rs`).
 
 use alloc::{boxed::Box, vec::Vec};
 

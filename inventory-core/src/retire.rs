@@ -4,7 +4,7 @@
 //! which the caller makes durable; with the number that the image is true at it retires the event, if nothing has changed
 //! since. What stays is the event's number, which is never used again, and its key, so that no other event gets its name.
 //!
-//! Not here: the archive file (`engine`), the rest of the image (`image.rs`).
+//! Not here: the archive file (`engine`), the rest of the image (`image`).
 
 use alloc::vec::Vec;
 
@@ -44,7 +44,7 @@ pub struct Image {
     pub event_seq: u32,
     /// Its plan.
     pub plan: PlanDigest,
-    /// The image of a slot that has this event alone: see `image.rs`.
+    /// The image of a slot that has this event alone: see `image`.
     pub bytes: Vec<u8>,
 }
 
