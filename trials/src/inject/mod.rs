@@ -267,7 +267,7 @@ impl Campaign {
             }
             Expected::EndsLater | Expected::Ends | Expected::Refuses => {
                 let gone = wait_for_end(&mut server, &failed, kept)?;
-                drop(tracer);
+                let calls_after = tracer.calls_after_failure()?;
                 let unsynced = unsynced_of(&failed, kept.data())?;
                 self.verify(kept)?;
                 let restarted_ns = crowd.now_ns();
@@ -278,6 +278,8 @@ impl Campaign {
                 }
                 self.judge(kept, &histories)?;
                 if expected == Expected::Ends {
+                    // At once is told by what was done, not by a clock: the thread has not touched the log again.
+                    ensure!(calls_after == 0, "after {failed:?} the thread made {calls_after} more calls on the log");
                     self.gone.push(gone);
                     self.count("ended at once");
                     Ok(format!("{name}: gone after {:.1} ms with 74", gone.as_secs_f64() * 1e3))

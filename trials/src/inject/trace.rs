@@ -11,6 +11,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::usherd::{LOOK_EVERY, PATIENCE, pause};
 
+/// How the log is written and made durable.
+const LOG_CALLS: [&str; 2] = ["pwrite64", "fdatasync"];
+
 /// What is made to fail, in strace's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
@@ -29,7 +32,9 @@ impl Fault {
         for path in paths {
             words.extend(["-P".to_owned(), path.display().to_string()]);
         }
-        words.extend(["-e".to_owned(), format!("trace={call}")]);
+        // Of calls on the log those of both kinds are told, so that one is seen that comes after the failed one.
+        let told = if LOG_CALLS.contains(call) { LOG_CALLS.join(",") } else { (*call).to_owned() };
+        words.extend(["-e".to_owned(), format!("trace={told}")]);
         words.extend(["-e".to_owned(), format!("inject={call}:error={error}:when={nth}")]);
         words
     }
@@ -92,6 +97,15 @@ impl Tracer {
         Ok(read_failed(&self.out, Some(&self.thread))?.into_iter().next())
     }
 
+    /// Calls on the log that the thread began after the one that failed. Its process must have ended: the trace is whole
+    /// then.
+    pub(super) fn calls_after_failure(mut self) -> Result<usize> {
+        // strace ends with what it traces.
+        self.child.wait()?;
+        let text = fs::read_to_string(&self.out).with_context(|| format!("read {}", self.out.display()))?;
+        Ok(begun_after_failure(&text))
+    }
+
     /// Detaches.
     pub(super) fn end(mut self) -> Result<()> {
         let id = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
@@ -148,6 +162,12 @@ pub(super) fn read_failed(out: &Path, alone: Option<&str>) -> Result<Vec<Failed>
     Ok(found)
 }
 
+/// Lines of one thread after the failed call that are not of its end.
+fn begun_after_failure(text: &str) -> usize {
+    let after = text.lines().skip_while(|line| !line.contains("(INJECTED)")).skip(1);
+    after.filter(|line| !line.contains(" +++ ")).count()
+}
+
 /// `2104<usherd> 1795820785.277327 fdatasync(9</data/wal-0-1-0.seg>) = -1 EIO (Input/output error) (INJECTED)`
 fn parse(line: &str, beginning: &str) -> Option<Failed> {
     let mut words = beginning.split_whitespace();
@@ -188,5 +208,14 @@ mod tests {
         let line = "21<usher-log> 1.000002 <... pwrite64 resumed>) = -1 EIO (Input/output error) (INJECTED)";
         let failed = parse(line, begun).expect("read");
         assert_eq!((failed.call.as_str(), failed.at), ("pwrite64", Duration::from_micros(1_000_002)));
+    }
+
+    #[test]
+    fn what_a_thread_calls_after_its_failed_call_is_counted_and_its_end_is_no_call() {
+        let failed =
+            "1.0 fdatasync(9</d/x.seg>) = 0\n1.1 fdatasync(9</d/x.seg>) = -1 EIO (Input/output error) (INJECTED)\n";
+        assert_eq!(begun_after_failure(&format!("{failed}1.2 +++ exited with 74 +++\n")), 0);
+        let went_on = format!("{failed}1.2 fdatasync(9</d/x.seg>) = 0\n1.3 +++ exited with 74 +++\n");
+        assert_eq!(begun_after_failure(&went_on), 1);
     }
 }
