@@ -7,22 +7,23 @@
 use std::fmt::Display;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::{ArgGroup, Args};
 use client::{Client, HoldId};
-use engine::inspect::{ChangeLine, Line, PlaceMoved, walk};
+use engine::inspect::{ChangeLine, CheckpointLine, Line, PlaceMoved, walk};
 use inventory_core::place::{Moved, PlaceState};
 use proto::admin::v1::get_history_request::Of;
 use proto::admin::v1::{GetHistoryRequest, HistoryActor, HistoryChange, HistoryPlace};
 use proto::inventory::v1::PlaceState as WirePlaceState;
 use serde_json::{Value, json};
-use wal::FileStorage;
+use wal::{FIRST_POSITION, FileStorage};
 
 use crate::event_card::moment_json;
 use crate::failure::Failure;
 use crate::inspect::{UNREADABLE_EXIT, change_json};
 use crate::instant;
-use crate::name::EventName;
+use crate::name::{EventName, parse_hold_id};
 use crate::report::Report;
 use crate::table::{Side, columns};
 
@@ -46,9 +47,9 @@ const EXAMPLES: &str = "Examples:
   usherctl history --data-dir /var/lib/usher --event concert-1 --seat A-12
   usherctl history --event concert-1 --order O-4711
 
-With --data-dir from the log in that folder, as far back as it goes: what an older checkpoint covers is in the archive. Else
-from the index of the server, which must keep one (usherd --history on). Exit codes: 0 shown, 1 no such
-event, 3 not readable or wrong usage; without --data-dir as of other commands. Nothing is ever written.";
+With --data-dir from the log in that folder, as far back as it goes: what is older is in the archive. Else from the index of
+the server, which must keep one (usherd --history on). Both say between which positions nothing is missing. Exit codes:
+0 shown, 1 no such event, 3 not readable or wrong usage; without --data-dir as of other commands. Nothing is ever written.";
 
 /// Tell what happened to a seat, a hold or an order
 #[derive(Args, Debug)]
@@ -63,54 +64,107 @@ pub(crate) struct HistoryOptions {
     /// What moved this seat or area, by its key
     #[arg(long, value_name = "KEY", group = "of")]
     seat: Option<String>,
-    /// What became of this hold: its id, or its public name
+    /// What became of this hold: EVENT/HOLD as `usherctl hold` printed it, its id, or its public name
     #[arg(long, value_name = "HOLD", group = "of")]
-    hold: Option<String>,
+    hold: Option<HoldAsked>,
     /// What was sold to this order, and came back from it
     #[arg(long, value_name = "ORDER", group = "of")]
     order: Option<String>,
 }
 
+/// A hold of the event, by its id or by its public name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct HoldAsked {
+    /// The event, when it stands before the hold.
+    event: Option<EventName>,
+    /// In lower case, as both are printed.
+    name: String,
+}
+
+impl FromStr for HoldAsked {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (event, name) = match text.split_once('/') {
+            Some((event, name)) => (Some(event.parse()?), name),
+            None => (None, text),
+        };
+        let is_public_name = name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let name = if is_public_name { name.to_ascii_lowercase() } else { parse_hold_id(name)?.to_string() };
+        Ok(Self { event, name })
+    }
+}
+
 /// Runs the command on a folder. An event of which the log has no change is refused: most likely its name is misspelt.
 pub(crate) fn history(options: &HistoryOptions, folder: &Path) -> Result<Report, Failure> {
+    options.check()?;
     let unreadable = |error: &dyn Display| Report::default().note(format!("error: {error}")).exit(UNREADABLE_EXIT);
     let storage = match FileStorage::open_read_only(folder) {
         Ok(storage) => storage,
         Err(error) => return Ok(unreadable(&error)),
     };
     let (mut rows, mut changes): (Vec<Vec<String>>, Vec<Value>) = (Vec::new(), Vec::new());
-    let (mut is_mentioned, mut is_damaged) = (false, false);
+    let (mut is_mentioned, mut is_damaged, mut complete_from) = (false, false, FIRST_POSITION);
     let walked = walk(&storage, 0, &mut |line| {
         match line {
             Line::Change(change) if options.is_of_event(&change) => {
                 is_mentioned = true;
-                let places = change.places().unwrap_or_default();
-                if options.wants(&change, &places) {
-                    rows.push(row(&change, &places));
-                    changes.push(change_json(&change, Some(&places), false));
+                let places = change.places();
+                if options.wants(&change, places.as_deref().unwrap_or_default()) {
+                    rows.push(row(&change, places.as_deref()));
+                    changes.push(change_json(&change, places.as_deref(), false));
                 }
             }
             Line::Damage(_) | Line::Hole(_) => is_damaged = true,
+            // What it covers is told as far as the changes say it themselves.
+            Line::Checkpoint(CheckpointLine { is_base: true, meta: Some(meta), .. }) => {
+                complete_from = meta.next_position;
+            }
             Line::Change(_) | Line::Checkpoint(_) | Line::Plan(_) | Line::Segment(_) | Line::Batch(_) => {}
         }
         ControlFlow::Continue(())
     });
-    if let Err(error) = walked {
-        return Ok(unreadable(&error));
-    }
+    let complete_to = match walked {
+        Ok(report) => report.scan.next_position - 1,
+        Err(error) => return Ok(unreadable(&error)),
+    };
     if !is_mentioned {
-        let damaged = if is_damaged { ", and has damaged places: see usherctl verify" } else { "" };
-        let message = format!("the log in {} has no change of {}{damaged}", folder.display(), options.event);
+        let but = if is_damaged {
+            ", and has damaged places: see usherctl verify".to_owned()
+        } else if complete_from > FIRST_POSITION {
+            format!("; it is {}", complete(complete_from, complete_to))
+        } else {
+            String::new()
+        };
+        let message = format!("the log in {} has no change of {}{but}", folder.display(), options.event);
         return Err(Failure::event_not_found(message));
     }
     let report = Report::new(columns(&HEADER, &rows), changes.into());
     if is_damaged {
         return Ok(report.note("the folder has damaged places: something may be missing; see usherctl verify"));
     }
-    Ok(report)
+    Ok(report.note(complete(complete_from, complete_to)))
+}
+
+/// Between which positions nothing is missing.
+fn complete(from: u64, to: u64) -> String {
+    if from > to {
+        return format!(
+            "what happened up to position {to} is told as far as the log is there; the rest is in the archive"
+        );
+    }
+    format!("complete from position {from} to {to}")
 }
 
 impl HistoryOptions {
+    /// A hold of another event is asked for by mistake.
+    fn check(&self) -> Result<(), Failure> {
+        match self.hold.as_ref().and_then(|hold| hold.event.as_ref()).filter(|event| **event != self.event) {
+            Some(event) => Err(Failure::usage(format!("the hold is of {event}, and --event says {}", self.event))),
+            None => Ok(()),
+        }
+    }
+
     fn is_of_event(&self, change: &ChangeLine<'_>) -> bool {
         change.event.is_some_and(|(found, _)| found.as_str() == self.event.as_str())
     }
@@ -118,9 +172,8 @@ impl HistoryOptions {
     /// Of the changes of the event.
     fn wants(&self, change: &ChangeLine<'_>, places: &[PlaceMoved]) -> bool {
         let moves = |key: &String| places.iter().any(|place| change.key_of(place.what) == Some(key));
-        let is_of_hold = |name: &String| {
-            let named = name.to_ascii_lowercase();
-            holds_of(change).any(|id| id.to_string() == named || id.hold_ref().to_string() == named)
+        let is_of_hold = |asked: &HoldAsked| {
+            holds_of(change).any(|id| id.to_string() == asked.name || id.hold_ref().to_string() == asked.name)
         };
         self.seat.as_ref().is_none_or(moves)
             && self.hold.as_ref().is_none_or(is_of_hold)
@@ -133,7 +186,7 @@ fn holds_of(change: &ChangeLine<'_>) -> impl Iterator<Item = HoldId> {
     all.map(|id| HoldId::from_halves((id.0 >> 64) as u64, id.0 as u64))
 }
 
-fn row(change: &ChangeLine<'_>, places: &[PlaceMoved]) -> Vec<String> {
+fn row(change: &ChangeLine<'_>, places: Option<&[PlaceMoved]>) -> Vec<String> {
     let mut holds: Vec<String> = holds_of(change).take(2).map(|id| id.hold_ref().to_string()).collect();
     if change.holds().len() > 2 {
         holds = vec![format!("{} holds", change.holds().len())];
@@ -146,7 +199,7 @@ fn row(change: &ChangeLine<'_>, places: &[PlaceMoved]) -> Vec<String> {
         change.cause().unwrap_or_default().to_owned(),
         holds.join(" "),
         change.order().map(|order| order.as_str().to_owned()).unwrap_or_default(),
-        places_text(change, places),
+        places.map_or_else(|| "not in the log".to_owned(), |places| places_text(change, places)),
     ]
 }
 
@@ -175,9 +228,10 @@ fn places_text(change: &ChangeLine<'_>, places: &[PlaceMoved]) -> String {
 
 /// Runs the command on a server.
 pub(crate) async fn online(client: &Client, options: &HistoryOptions) -> Result<Report, Failure> {
+    options.check()?;
     let of = match options {
         HistoryOptions { seat: Some(key), .. } => Of::SeatKey(key.clone()),
-        HistoryOptions { hold: Some(name), .. } => Of::Hold(name.clone()),
+        HistoryOptions { hold: Some(hold), .. } => Of::Hold(hold.name.clone()),
         HistoryOptions { order, .. } => Of::OrderRef(order.clone().unwrap_or_default()),
     };
     let (mut changes, mut page_token) = (Vec::new(), String::new());
@@ -203,7 +257,7 @@ pub(crate) async fn online(client: &Client, options: &HistoryOptions) -> Result<
         "incarnation": last.incarnation,
     });
     let text = if rows.is_empty() { String::new() } else { columns(&HEADER, &rows) };
-    Ok(Report::new(text, json).note(format!("complete from position {} to {}", last.complete_from, last.complete_to)))
+    Ok(Report::new(text, json).note(complete(last.complete_from, last.complete_to)))
 }
 
 fn actor_word(actor: HistoryActor) -> &'static str {

@@ -1,7 +1,9 @@
 //! Walking through a data folder: checkpoints, plans, segments, batches and changes, one line each.
 //!
-//! The walk starts with the newest good checkpoint that does not lie behind what was asked for, and replays
-//! the log behind it, so that every change is shown with the places it moved and the plan they are named in.
+//! The walk starts with the newest good checkpoint that does not lie behind what was asked for, or with nothing when none
+//! does and the log is whole from its first batch, and replays the log behind it, so that every change is shown with the
+//! places it moved and the plan they are named in. Of a log that begins later, and of what the oldest checkpoint covers
+//! in a damaged one, the changes before the checkpoint are shown with what they say themselves.
 //! It goes on as far as it can: a damaged place is a line of its own, and so is what is missing because of
 //! it. Changes behind a hole that do not prove themselves any more are shown with the reason.
 //!
@@ -85,8 +87,14 @@ pub fn walk(
     let plans = PlanFiles::read_all(storage).map_err(|(file, source)| WalkError { file, source })?;
     let folder = Folder { storage, plans: &plans };
     let mut checkpoints = folder.checkpoints().map_err(|source| WalkError { file: String::new(), source })?;
-    // The oldest that is good, or the newest that is not behind what was asked for.
-    let (salvage, base) = folder.base(&mut checkpoints, from, Vec::new());
+    let is_whole =
+        folder.reaches_back(&checkpoints, from).map_err(|source| WalkError { file: String::new(), source })?;
+    let (salvage, base) = if is_whole {
+        (Salvage::empty(CONFIG, &plans, Vec::new()), None)
+    } else {
+        // The oldest that is good, or the newest that is not behind what was asked for.
+        folder.base(&mut checkpoints, from, Vec::new())
+    };
     let mut walk = Walk::new(salvage, base, sink);
     walk.files(checkpoints, &plans);
     walk.log(storage, from).map_err(|source| WalkError { file: String::new(), source })
@@ -126,6 +134,28 @@ impl<'a> Folder<'a> {
             CheckpointLine { file, bytes, meta, problem, problem_at, is_base: false }
         };
         Ok(list_checkpoints(self.storage)?.into_iter().map(look).collect())
+    }
+
+    /// Whether every good checkpoint is behind what was asked for and nothing is missing in the log from the first batch
+    /// up to the oldest of them: the state need not come from it then.
+    fn reaches_back(&self, checkpoints: &[CheckpointLine], from: u64) -> io::Result<bool> {
+        let good = checkpoints.iter().filter(|line| line.problem.is_none()).filter_map(|line| line.meta);
+        let Some(oldest) = good.min_by_key(|meta| meta.batch_seq).filter(|meta| meta.next_position > from) else {
+            return Ok(false);
+        };
+        let (mut is_whole, mut reached) = (true, false);
+        let start = ScanFrom { base: RecoverFrom::start(), identity: Some(oldest.identity), position: 0 };
+        scan(self.storage, start, &mut |found| {
+            match found {
+                Scanned::Bad(_) | Scanned::Hole(_) => is_whole = false,
+                Scanned::Segment(segment) => is_whole &= segment.problems.is_empty(),
+                Scanned::Batch(batch) => {
+                    reached |= batch.standing == Standing::Counts && batch.batch.batch_seq >= oldest.batch_seq;
+                }
+            }
+            if is_whole && !reached { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(is_whole && reached)
     }
 
     /// The state to start with: of the newest good checkpoint that does not cover `from`, else of the oldest

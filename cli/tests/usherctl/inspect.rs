@@ -84,6 +84,19 @@ fn what_is_no_folder_ends_with_3_and_so_does_wrong_usage() {
 }
 
 #[test]
+fn a_history_says_from_where_on_nothing_is_missing() {
+    // What the older of two checkpoints covers is no longer in the log.
+    let folder = Folder::with_checkpoints();
+    let history = |event| usherctl(["history", "--data-dir", text(folder.path()), "--event", event, "--seat", "S-1-1"]);
+    let told = history("concert-1").done();
+    assert!(told.data.contains("S-1-1 held"), "{told:?}");
+    assert_eq!(told.beside, "complete from position 5 to 12\n");
+    let gone = history("concert-0");
+    assert_eq!(gone.code, 1, "{gone:?}");
+    assert!(gone.beside.ends_with("has no change of concert-0; it is complete from position 5 to 12\n"), "{gone:?}");
+}
+
+#[test]
 fn the_history_of_a_seat_and_of_a_hold_is_told_from_the_log() {
     let folder = Folder::stopped();
     let before = folder.files();
@@ -98,6 +111,16 @@ fn the_history_of_a_seat_and_of_a_hold_is_told_from_the_log() {
     assert_eq!((found[0]["position"].as_u64(), found.as_array().map(Vec::len)), (Some(3), Some(1)));
     let hold = found[0]["hold_ref"].as_str().expect("it is of a hold").to_owned();
     assert_eq!(history(&["--hold", &hold, "-o", "json"]).done().json(), found);
+    assert_eq!(history(&["--hold", &hold]).done().beside, "complete from position 1 to 4\n");
+    // As `usherctl hold` prints it; what is neither that nor a hold of this event is no empty answer.
+    assert_eq!(history(&["--hold", &format!("concert/{hold}"), "-o", "json"]).done().json(), found);
+    for (hold, said) in [
+        ("gala/".to_owned() + &hold, "the hold is of gala, and --event says concert"),
+        ("A-1".to_owned(), "no hold id"),
+    ] {
+        let wrong = history(&["--hold", &hold]);
+        assert!(wrong.code != 0 && wrong.data.is_empty() && wrong.beside.contains(said), "{wrong:?}");
+    }
     assert_eq!(history(&["--order", "O-1"]).done().data.lines().count(), 1, "only the header");
     let words = ["history", "--data-dir", text(folder.path()), "--event", "concrt", "--seat", "S-1-4"];
     let unknown = usherctl(words);

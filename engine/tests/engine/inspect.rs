@@ -120,6 +120,22 @@ fn a_change_shows_its_places_by_key_also_where_it_says_all_that_was_held() {
     );
 }
 
+#[test]
+fn a_checkpoint_hides_no_places_of_a_log_that_is_all_there() {
+    let mut world = World::new(1);
+    let key = world.create("concert");
+    world.hold(key, hold_id(START, 1), &[3, 4]).expect("open");
+    world.ask(key, confirm(hold_id(START, 1), "O-1"));
+    world.engine.request_checkpoint();
+    world.settle();
+    assert!(world.checkpoint().expect("the disk works"));
+    world.hold(key, hold_id(START, 2), &[5]).expect("open");
+    let disk = world.stop();
+    assert_eq!(places_told(&disk), ["held 3 Held, 4 Held", "confirmed 3 Sold, 4 Sold", "held 5 Held"]);
+    let (_, report) = told(&disk, 0);
+    assert_eq!((report.base, report.state_hash), (None, verify(&disk).expect("the log is whole").state_hash));
+}
+
 /// Kinds and places of all changes but the first of an event.
 fn places_told(disk: &MemoryStorage) -> Vec<String> {
     let mut shown = Vec::new();
